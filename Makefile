@@ -1,0 +1,88 @@
+# Everything runs in environments that this file makes: .venv for the tap, the sandbox and the tools,
+# .venv-meltano for Meltano, .meltano for the plugins that Meltano installs. They are made again when the
+# requirement files, or the Python, change.
+
+PYTHON ?= python3
+PYTEST_ARGS ?= -n auto
+
+UV := $(shell command -v uv 2>/dev/null)
+PYTHON_VERSION := $(shell $(PYTHON) -c 'import platform; print(platform.python_version())' 2>/dev/null)
+
+VENV := .venv/.made-by-$(PYTHON_VERSION)
+PACKAGES := .venv/.packages
+MELTANO_VENV := .venv-meltano/.made-by-$(PYTHON_VERSION)
+PLUGINS := .meltano/.plugins
+
+ifdef UV
+make_venv = "$(UV)" venv --quiet --clear --no-project --python "$(PYTHON)" $(1)
+pip_install = "$(UV)" pip install --quiet --python $(1)/bin/python
+else
+make_venv = $(PYTHON) -m venv --clear $(1)
+pip_install = $(1)/bin/python -m pip install -qq --disable-pip-version-check --no-input
+endif
+
+.DEFAULT_GOAL := help
+.PHONY: help install test lint typecheck format demo lock clean python
+
+help: ## Show this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' Makefile
+
+install: $(PACKAGES) $(PLUGINS) ## Make the environments: tap, sandbox, tools, Meltano and its plugins
+
+test: lint typecheck $(PLUGINS) ## Check style and types, run every test
+	@.venv/bin/python -m pytest $(PYTEST_ARGS)
+
+lint: $(PACKAGES) ## Check style
+	@.venv/bin/ruff check --quiet
+	@.venv/bin/ruff format --check --quiet
+
+typecheck: $(PACKAGES) ## Check types
+	@.venv/bin/mypy --no-error-summary
+
+format: $(PACKAGES) ## Put the code into the project's style
+	@.venv/bin/ruff check --fix --quiet
+	@.venv/bin/ruff format --quiet
+
+demo: $(PACKAGES) $(PLUGINS) ## Load a sandbox account into a PostgreSQL, change it, load again, show what landed
+	@.venv/bin/python -m demo
+
+lock: $(MELTANO_VENV) ## Pin what the requirement files ask for (newest versions: make lock UPGRADE=--upgrade)
+	@$(call compile,dev) pyproject.toml sandbox/pyproject.toml requirements/dev.in
+	@$(call compile,tap) pyproject.toml --constraints requirements/dev.txt
+	@$(call compile,meltano) requirements/meltano.in
+	@$(call compile,target-postgres) requirements/target-postgres.in
+	@$(call compile,target-jsonl) requirements/target-jsonl.in --overrides requirements/target-jsonl.override
+
+clean: ## Remove the environments and everything made by running
+	@rm -rf .venv .venv-meltano .meltano .cache .hypothesis .mypy_cache .pytest_cache .ruff_cache .coverage* build dist output
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+compile = .venv-meltano/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
+	--custom-compile-command 'make lock' $(UPGRADE) --output-file requirements/$(1).txt
+
+python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
+	  echo "tap-lev needs Python 3.11 or newer, but '$(PYTHON)' is $(or $(PYTHON_VERSION),not there): name one with make PYTHON=..." >&2; \
+	  exit 1; }
+
+$(VENV): requirements/dev.txt | python
+	@echo "Making .venv with Python $(PYTHON_VERSION)"
+	@$(call make_venv,.venv)
+	@$(call pip_install,.venv) --no-deps -r requirements/dev.txt
+	@touch $@
+
+$(PACKAGES): $(VENV) pyproject.toml sandbox/pyproject.toml
+	@$(call pip_install,.venv) --no-deps --no-build-isolation -e . -e sandbox
+	@touch $@
+
+$(MELTANO_VENV): requirements/meltano.txt | python
+	@echo "Making .venv-meltano with Python $(PYTHON_VERSION)"
+	@$(call make_venv,.venv-meltano)
+	@$(call pip_install,.venv-meltano) --no-deps -r requirements/meltano.txt
+	@touch $@
+
+$(PLUGINS): $(MELTANO_VENV) pyproject.toml meltano.yml requirements/tap.txt requirements/target-postgres.txt requirements/target-jsonl.txt
+	@echo "Installing Meltano's plugins"
+	@mkdir -p .meltano
+	@.venv-meltano/bin/meltano --log-level=warning install --clean > .meltano/install.log 2>&1 || { cat .meltano/install.log >&2; exit 1; }
+	@touch $@
