@@ -1,0 +1,1 @@
+"""Singer tap for Lev, the platform for commercial real estate finance."""

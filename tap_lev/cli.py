@@ -1,0 +1,61 @@
+"""The command: every way to end has its sentence and its exit code."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import TYPE_CHECKING, Any
+
+from singer_sdk.exceptions import SingerSDKError
+from singer_sdk.plugin_base import SingerCommand
+from typing_extensions import override
+
+from tap_lev.errors import LevError
+from tap_lev.shutdown import Interruption
+
+if TYPE_CHECKING:
+    import click
+
+
+class LevCommand(SingerCommand):
+    """The SDK's command, with failures told in a sentence.
+
+    Exit codes: 0 complete, 1 something failed, 2 bad input, 3 the key was refused, 128 + n ended
+    by signal n.
+    """
+
+    @classmethod
+    def of(cls, command: click.Command) -> LevCommand:
+        """Take over what the SDK's command can do."""
+        assert isinstance(command, SingerCommand)  # noqa: S101
+        return cls(
+            command.name,
+            callback=command.callback,
+            params=command.params,
+            help=command.help,
+            context_settings=command.context_settings,
+            logger=command.logger,
+        )
+
+    @override
+    def main(self, *args: Any, **kwargs: Any) -> Any:
+        try:
+            return super().main(*args, **kwargs)
+        except LevError as error:
+            self._end(str(error), error.exit_code)
+        except SingerSDKError as error:
+            self._end(str(error), 1)
+        except Interruption as interruption:
+            self._end(
+                "Ended by a signal; the state written last is consistent.",
+                128 + interruption.signum,
+            )
+        except OSError as error:
+            # What is left in the buffer has nowhere to go: without this, Python tries once more
+            # at exit and complains.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            self._end(f"The output could not be written: {error.strerror or error}.", 1)
+
+    def _end(self, sentence: str, exit_code: int) -> None:
+        self.logger.error("%s", sentence)
+        sys.exit(exit_code)

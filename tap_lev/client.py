@@ -1,0 +1,265 @@
+"""One request at a time: URL, headers, allow-list, envelope, errors, retries."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import random
+import time
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+import requests
+from requests.auth import AuthBase
+
+from tap_lev import timestamps
+from tap_lev.errors import BrokenAnswerError, LevAPIError, LevConnectionError, LevError, api_error
+
+if TYPE_CHECKING:
+    import logging
+    from collections.abc import Callable, Mapping
+    from contextlib import AbstractContextManager
+
+    from tap_lev.report import StreamReport
+
+LONGEST_BACKOFF = 60.0
+"""The longest wait between two tries, in seconds, where Lev asks for none (lev-api.md §1.10)."""
+
+READS = frozenset(
+    {
+        "GET /account/team",
+        "GET /api-keys",
+        "GET /billing/summary",
+        "GET /companies",
+        "GET /companies/{company_id}",
+        "GET /companies/{company_id}/notes",
+        "GET /contacts",
+        "GET /contacts/{contact_id}",
+        "GET /contacts/{contact_id}/notes",
+        "GET /checklist-tasks/{task_id}/notes",
+        "GET /deals",
+        "GET /deals/{deal_id}",
+        "GET /deals/{deal_id}/checklists",
+        "GET /deals/{deal_id}/documents",
+        "GET /deals/{deal_id}/documents/{document_id}",
+        "GET /deals/{deal_id}/financials",
+        "GET /deals/{deal_id}/index/entities",
+        "GET /deals/{deal_id}/index/metric-definitions",
+        "GET /deals/{deal_id}/memos",
+        "GET /deals/{deal_id}/notes",
+        "GET /deals/{deal_id}/properties",
+        "GET /deals/{deal_id}/team",
+        "GET /deals/{deal_id}/term-sheets",
+        "GET /deals/{deal_id}/term-sheets/{term_sheet_id}",
+        "GET /deals/{deal_id}/vaults",
+        "GET /health",
+        "GET /lenders/directory",
+        "GET /lenders/{org_id}",
+        "GET /lenders/{org_id}/programs",
+        "GET /market/asset-types",
+        "GET /market/base-rates",
+        "GET /me",
+        "GET /me/accounts",
+        "GET /pipelines",
+        "GET /pipelines/{pipeline_id}",
+        "GET /placements",
+        "GET /placements/{placement_id}",
+        "GET /placements/{placement_id}/notes",
+        "POST /auth/validate-api-key",
+        "POST /deals/{deal_id}/index/observations",
+        "POST /deals/{deal_id}/index/search",
+    }
+)
+"""Every request that changes nothing and costs nothing (lev-api.md §4). There is no other."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Answer:
+    """A successful answer (lev-api.md §1.4).
+
+    Attributes:
+        endpoint: Method and route template of the request.
+        data: The envelope's ``data``.
+        pagination: The envelope's ``pagination``, None where there is none.
+        request_id: Lev's id of the request, None where the answer has none.
+        server_time: The server's clock: envelope, else ``Date`` header, else this machine's.
+    """
+
+    endpoint: str
+    data: Any
+    pagination: dict[str, Any] | None
+    request_id: str | None
+    server_time: datetime
+
+
+class BearerAuth(AuthBase):
+    """Sends the key. An auth object, since ``requests`` lets a netrc file win over a header."""
+
+    def __init__(self, key: str) -> None:
+        self._key = key
+
+    def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
+        """Add the header to one request."""
+        request.headers["Authorization"] = f"Bearer {self._key}"
+        return request
+
+
+class LevClient:
+    """Reads from the Lev API.
+
+    Args:
+        config: The tap's settings, valid.
+        logger: Where retries are told.
+        waiting: Surrounds every wait, for the network or for time to pass.
+        sleep: Waits a number of seconds.
+    """
+
+    def __init__(
+        self,
+        config: Mapping[str, Any],
+        logger: logging.Logger,
+        waiting: Callable[[], AbstractContextManager[None]] = contextlib.nullcontext,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        self._url = config["api_url"].rstrip("/")
+        self._timeout: float = config["request_timeout_seconds"]
+        self._max_retries: int = config["max_retries"]
+        self._logger = logger
+        self._waiting = waiting
+        self._sleep = sleep
+        self.reached = False
+        """Whether Lev has answered at all."""
+        self._session = requests.Session()
+        self._session.auth = BearerAuth(config["api_key"].strip())
+        self._session.headers["Accept"] = "application/json"
+        self._session.headers["X-Origin-App"] = config["origin_app"]
+        if config.get("active_account"):
+            self._session.headers["X-Active-Account"] = config["active_account"]
+
+    def read(
+        self,
+        endpoint: str,
+        report: StreamReport,
+        params: Mapping[str, str | int] | None = None,
+    ) -> Answer:
+        """Make one request, as often as it takes.
+
+        Args:
+            endpoint: Method and route template, one of ``READS``.
+            report: Counts what the request costs.
+            params: The query parameters.
+
+        Returns:
+            The answer.
+
+        Raises:
+            LevAPIError: Lev refuses the request.
+            LevConnectionError: Lev was not reached by the last retry either.
+            BrokenAnswerError: The last retry, too, brought no readable answer.
+            LevError: The request is not one that a tap may make.
+        """
+        if endpoint not in READS:
+            raise LevError(f"{endpoint} is not a request that tap-lev makes.")
+        tries = 0
+        while True:
+            try:
+                return self._try(endpoint, report, params)
+            except (LevAPIError, LevConnectionError, BrokenAnswerError) as error:
+                transient = not isinstance(error, LevAPIError) or error.is_transient
+                if not transient or tries == self._max_retries:
+                    raise
+                wait = self._wait(error, tries)
+                tries += 1
+                self._logger.warning(
+                    "%s Trying again in %.1f s (%d of %d).", error, wait, tries, self._max_retries
+                )
+                report.retries += 1
+                report.waited += wait
+                with self._waiting():
+                    self._sleep(wait)
+
+    def _try(
+        self, endpoint: str, report: StreamReport, params: Mapping[str, str | int] | None
+    ) -> Answer:
+        method, path = endpoint.split(" ")
+        request = requests.Request(method, self._url + path, params=params)
+        report.requests += 1
+        try:
+            # A redirect is never followed: the key belongs to one host (lev-api.md §1.1).
+            with self._waiting():
+                response = self._session.send(
+                    self._session.prepare_request(request),
+                    timeout=self._timeout,
+                    allow_redirects=False,
+                )
+        except requests.Timeout:
+            raise LevConnectionError(
+                f"Lev did not answer {endpoint} within {self._timeout:g} s."
+            ) from None
+        except requests.RequestException as error:
+            raise LevConnectionError(
+                f"The connection to Lev failed during {endpoint}: {_cause(error)}."
+            ) from None
+        self.reached = True
+        if response.is_redirect:
+            raise LevError(
+                f"Lev redirects {endpoint} to {response.headers['Location']!r}. The key is not "
+                "sent to another address: set api_url to the one that answers."
+            )
+        if response.status_code != HTTPStatus.OK:
+            report.throttled += response.status_code == HTTPStatus.TOO_MANY_REQUESTS
+            raise api_error(
+                response.status_code, response.content, response.headers, endpoint=endpoint
+            )
+        return _answer(response, endpoint)
+
+    @staticmethod
+    def _wait(error: LevError, tries: int) -> float:
+        hint = getattr(error, "retry_after", None)
+        if hint is not None:
+            return float(hint)
+        ceiling = min(LONGEST_BACKOFF, 0.5 * 2**tries)
+        return random.uniform(ceiling / 2, ceiling)  # noqa: S311 - jitter is no secret
+
+
+def _answer(response: requests.Response, endpoint: str) -> Answer:
+    try:
+        envelope = msgspec.json.decode(response.content)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        envelope = None
+    if not isinstance(envelope, dict) or "data" not in envelope:
+        raise BrokenAnswerError(
+            f"Lev answered {endpoint} with {len(response.content)} bytes of "
+            f"{response.headers.get('Content-Type', 'an unnamed type')} that are not the JSON "
+            "of its API."
+        )
+    pagination, request_id = envelope.get("pagination"), envelope.get("request_id")
+    return Answer(
+        endpoint=endpoint,
+        data=envelope["data"],
+        pagination=pagination if isinstance(pagination, dict) else None,
+        request_id=request_id if isinstance(request_id, str) else None,
+        server_time=timestamps.parse(envelope.get("timestamp"))
+        or _http_date(response.headers.get("Date"))
+        or datetime.now(UTC),
+    )
+
+
+def _http_date(text: str | None) -> datetime | None:
+    try:
+        return parsedate_to_datetime(text or "").astimezone(UTC)
+    except (ValueError, OverflowError):
+        return None
+
+
+def _cause(error: BaseException) -> str:
+    """Name the innermost cause: what requests and urllib3 wrap around it tells nothing more."""
+    while error.args and isinstance(error.args[-1], BaseException):
+        error = error.args[-1]
+    reason = getattr(error, "reason", None)
+    if isinstance(reason, BaseException):
+        return _cause(reason)
+    return f"{error}" or type(error).__name__

@@ -1,0 +1,109 @@
+"""Query parameters that an older or newer Lev may refuse, and what happens then."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
+
+from tap_lev.errors import LevAPIError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Sequence
+
+T = TypeVar("T")
+
+
+class Option(NamedTuple):
+    """One thing to ask for that Lev may refuse.
+
+    Attributes:
+        param: The query parameter. Options of one parameter are sent as a comma list.
+        value: Its value.
+        required: Whether a refusal is an error.
+    """
+
+    param: str
+    value: str
+    required: bool = False
+
+    @property
+    def name(self) -> str:
+        """The option as messages call it, without a value that differs from run to run."""
+        return self.param if self.param.startswith("filter") else f"{self.param}={self.value}"
+
+
+class OptionalParameters:
+    """What was learned, in this run and of one endpoint, about the options that can be sent.
+
+    A refused option is left out for the rest of the run. Which of several was refused is found by
+    leaving one out at a time, the one that Lev's message names first, so that a refusal costs
+    one request in the usual case.
+
+    Args:
+        on_refusal: Called once for each refused option, with Lev's answer.
+    """
+
+    def __init__(self, on_refusal: Callable[[Option, LevAPIError], None]) -> None:
+        self._on_refusal = on_refusal
+        self._accepted: set[str] = set()
+        self._refused: set[str] = set()
+
+    def leave_out(self, name: str) -> None:
+        """Send an option no more: Lev accepts it without effect."""
+        self._refused.add(name)
+
+    def sent(self, options: Iterable[Option]) -> list[Option]:
+        """Select the options that are still worth sending."""
+        return [option for option in options if option.name not in self._refused]
+
+    def ask(self, options: Iterable[Option], request: Callable[[dict[str, str]], T]) -> T:
+        """Make a request with as many of the options as Lev accepts.
+
+        Args:
+            options: What to ask for.
+            request: Makes the request, given the options as query parameters.
+
+        Returns:
+            The answer to the first request that was accepted.
+
+        Raises:
+            LevAPIError: The request fails whatever is left out, or a required option is refused.
+        """
+        wanted = self.sent(options)
+        try:
+            return self._ask(wanted, request)
+        except LevAPIError as error:
+            if not error.refuses_parameters:
+                raise
+            for suspects in self._suspects(wanted, error):
+                try:
+                    answer = self._ask([o for o in wanted if o not in suspects], request)
+                except LevAPIError as again:
+                    if not again.refuses_parameters:
+                        raise
+                    continue
+                for option in suspects:
+                    self._refused.add(option.name)
+                    self._on_refusal(option, error)
+                return answer
+            raise
+
+    def _ask(self, options: Sequence[Option], request: Callable[[dict[str, str]], T]) -> T:
+        params: dict[str, str] = {}
+        for option in options:
+            given = params.get(option.param)
+            params[option.param] = f"{given},{option.value}" if given else option.value
+        answer = request(params)
+        self._accepted.update(option.name for option in options)
+        return answer
+
+    def _suspects(self, sent: Sequence[Option], error: LevAPIError) -> Iterator[tuple[Option, ...]]:
+        unproven = [o for o in sent if not o.required and o.name not in self._accepted]
+        unproven.sort(
+            key=lambda option: (
+                option.param not in error.message,
+                option.value not in error.message,
+            )
+        )
+        yield from ((option,) for option in unproven)
+        if len(unproven) > 1:
+            yield tuple(unproven)

@@ -1,0 +1,68 @@
+"""Where the next page is, read from the shape of the answer (lev-api.md §1.5)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from tap_lev.errors import BrokenAnswerError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+Position = dict[str, str | int]
+"""Query parameters that ask for the next page."""
+
+
+class Pages:
+    """Follows one list from page to page and refuses to go in circles.
+
+    Args:
+        endpoint: Method and route template, for messages.
+        cursor_only: Whether the list must be walked by cursor. An offset skips rows when the data
+            changes between two pages, so the lists with a bookmark never follow one.
+    """
+
+    def __init__(self, endpoint: str, *, cursor_only: bool) -> None:
+        self._endpoint = endpoint
+        self._cursor_only = cursor_only
+        self._seen: set[tuple[tuple[str, str | int], ...]] = set()
+
+    def after(self, pagination: Mapping[str, Any] | None, position: Position) -> Position | None:
+        """Find the position of the next page.
+
+        Args:
+            pagination: The answer's ``pagination``, None where there is none.
+            position: The position that was asked for.
+
+        Returns:
+            The next position, or None after the last page.
+
+        Raises:
+            BrokenAnswerError: More rows are announced without a usable way to them.
+        """
+        if not pagination:
+            return None
+        cursor = pagination.get("next_cursor")
+        if not pagination.get("has_more", cursor is not None):
+            return None
+        following = self._following(pagination, cursor)
+        if following is None:
+            raise BrokenAnswerError(
+                f"Lev announces more rows of {self._endpoint} but does not say where: "
+                f"has_more is true and next_cursor is {cursor!r}."
+            )
+        self._seen.add(tuple(position.items()))
+        if tuple(following.items()) in self._seen:
+            raise BrokenAnswerError(
+                f"Lev sends {self._endpoint} in circles: its answer leads back to "
+                f"{following!r}, which was already read. Stopped rather than loop."
+            )
+        return following
+
+    def _following(self, pagination: Mapping[str, Any], cursor: object) -> Position | None:
+        if isinstance(cursor, str) and cursor:
+            return {"cursor": cursor}
+        offset, limit = pagination.get("offset"), pagination.get("limit")
+        if self._cursor_only or not isinstance(offset, int) or not isinstance(limit, int):
+            return None
+        return {"limit": limit, "offset": offset + limit} if limit > 0 else None

@@ -1,0 +1,186 @@
+"""The settings of the tap, once: their schema, their defaults and what makes them wrong."""
+
+from __future__ import annotations
+
+import difflib
+import os
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+from singer_sdk import typing as th
+from singer_sdk.typing import DEFAULT_JSONSCHEMA_VALIDATOR, extend_validator_with_defaults
+
+from tap_lev import timestamps
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+DEFAULT_API_URL = "https://api.levcapital.com/api/external/v2"
+_VALIDATOR = extend_validator_with_defaults(DEFAULT_JSONSCHEMA_VALIDATOR)
+LOOPBACK_HOSTS = frozenset({"127.0.0.1", "::1", "localhost"})
+
+SETTINGS: dict[str, Any] = th.PropertiesList(
+    th.Property(
+        "api_key",
+        th.StringType(min_length=1),
+        required=True,
+        secret=True,
+        title="API key",
+        description="API key (lev_sk_...) or JWT. The read_only preset is enough.",
+    ),
+    th.Property(
+        "api_url",
+        th.StringType,
+        default=DEFAULT_API_URL,
+        title="API URL",
+        description=(
+            "Base URL of the API. Newer accounts use https://api.lev.com/api/external/v2. "
+            "Only https, except to this machine."
+        ),
+    ),
+    th.Property(
+        "origin_app",
+        th.StringType(min_length=1),
+        default="tap-lev",
+        title="Origin app",
+        description="How the tap names itself to Lev, in the header X-Origin-App.",
+    ),
+    th.Property(
+        "active_account",
+        th.StringType,
+        title="Active account",
+        description="Slug of the account to read, for a JWT of a user with several accounts.",
+    ),
+    th.Property(
+        "start_date",
+        th.DateTimeType,
+        title="Start date",
+        description="Rows last changed before this are left out of the first incremental run.",
+    ),
+    th.Property(
+        "page_size",
+        th.IntegerType(minimum=1, maximum=200),
+        default=200,
+        title="Page size",
+        description="Rows per request, 1 to 200.",
+    ),
+    th.Property(
+        "overlap_seconds",
+        th.IntegerType(minimum=0),
+        default=300,
+        title="Overlap",
+        description="Seconds before the bookmark from which each incremental run reads again.",
+    ),
+    th.Property(
+        "updated_at_filter",
+        th.StringType(allowed_values=["auto", "server", "client"]),
+        default="auto",
+        title="Filter on updated_at",
+        description=(
+            "Who leaves out unchanged rows: server (a refusal is an error), client (the tap), "
+            "or auto (the server where it can, else the tap)."
+        ),
+    ),
+    th.Property(
+        "request_timeout_seconds",
+        th.IntegerType(minimum=1),
+        default=60,
+        title="Request timeout",
+        description="Seconds without an answer after which a request is given up and retried.",
+    ),
+    th.Property(
+        "max_retries",
+        th.IntegerType(minimum=0),
+        default=8,
+        title="Retries",
+        description="How often one request is repeated after a 429, a 5xx or a broken connection.",
+    ),
+    th.Property(
+        "emit_activate_version_messages",
+        th.BooleanType,
+        default=False,
+        title="Emit ACTIVATE_VERSION",
+        description=(
+            "End each full table with a message by which the target drops rows that Lev no "
+            "longer has."
+        ),
+    ),
+).to_dict()
+
+
+def check(config: dict[str, Any], schema: Mapping[str, Any]) -> list[str]:
+    """Fill the defaults in and find what is wrong.
+
+    Args:
+        config: The settings as given. Defaults are added; a null counts as not given.
+        schema: The settings' JSON schema, with the SDK's own.
+
+    Returns:
+        One sentence for each fault. None repeats the key.
+    """
+    for name in [name for name, value in config.items() if value is None]:
+        del config[name]
+    wrong_types = [
+        f"The setting {'.'.join(map(str, error.path))} is wrong: {error.message}."
+        for error in _VALIDATOR(schema).iter_errors(config)
+        if error.path and error.path[0] != "api_key"
+    ]
+    return wrong_types or list(_faults(config))
+
+
+def _faults(config: Mapping[str, Any]) -> Iterator[str]:
+    key = config.get("api_key")
+    if not isinstance(key, str) or not key.strip():
+        yield (
+            "The setting api_key is missing: create an API key in Lev (the read_only preset is "
+            "enough) and give it as api_key in the config, or as TAP_LEV_API_KEY."
+        )
+    elif not _fits_a_header(key):
+        yield "The setting api_key holds a space, a line break or a character no key has."
+    for name in ("origin_app", "active_account"):
+        value = config.get(name)
+        if isinstance(value, str) and value and not _fits_a_header(value):
+            yield f"The setting {name} must be one word of printable ASCII, not {value!r}."
+    if isinstance(url := config.get("api_url"), str) and (fault := _url_fault(url)):
+        yield f"The setting api_url {fault}."
+    start_date = config.get("start_date")
+    if isinstance(start_date, str) and timestamps.parse(start_date) is None:
+        yield f"The setting start_date must be a date or a date-time, not {start_date!r}."
+
+
+def environment_fault(prefix: str, error: ValueError) -> str:
+    """Say which environment variable the SDK could not read."""
+    for name, schema in SETTINGS["properties"].items():
+        variable = prefix + name.upper()
+        value = os.environ.get(variable, "0")
+        if "integer" in schema["type"] and not value.strip().lstrip("+-").isdecimal():
+            return f"The environment variable {variable} must be a whole number, not {value!r}."
+    return f"A setting in the environment cannot be read: {error}."
+
+
+def unknown(config: Mapping[str, Any], known: Mapping[str, Any]) -> Iterator[str]:
+    """Name settings that the tap does not have, with what was probably meant."""
+    for name in sorted(config.keys() - known.keys()):
+        close = difflib.get_close_matches(name, known, n=1)
+        yield f"There is no setting {name!r}" + (f": is it {close[0]!r}?" if close else ".")
+
+
+def _fits_a_header(value: str) -> bool:
+    return value.isascii() and value.isprintable() and " " not in value
+
+
+def _url_fault(url: str) -> str | None:
+    try:
+        parts = urlsplit(url)
+        host, _ = parts.hostname, parts.port
+    except ValueError:
+        return "is not a URL"
+    if parts.scheme not in {"http", "https"} or not host:
+        return "must be a URL such as " + DEFAULT_API_URL
+    if parts.username or parts.password:
+        return "must not hold a user or a password: the key is the setting api_key"
+    if parts.query or parts.fragment:
+        return "must end with the path, without ? or #"
+    if parts.scheme == "http" and host not in LOOPBACK_HOSTS:
+        return f"must be https: over http the key could be read on its way to {host}"
+    return None

@@ -1,0 +1,59 @@
+"""SIGTERM and SIGINT: stop where nothing is half written."""
+
+from __future__ import annotations
+
+import contextlib
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+class Interruption(BaseException):
+    """The run is to end because of a signal.
+
+    Attributes:
+        signum: The signal's number.
+    """
+
+    def __init__(self, signum: int) -> None:
+        self.signum = signum
+        super().__init__(signum)
+
+
+class Shutdown:
+    """Turns a signal into an ``Interruption``, but never in the middle of a written line.
+
+    A signal interrupts a wait at once. Outside of one it is remembered until the next wait, which
+    is less than a page away. A second signal does not wait.
+    """
+
+    def __init__(self) -> None:
+        self._signum: int | None = None
+        self._waiting = False
+
+    def handle(self, signum: int) -> None:
+        """Take note of a signal.
+
+        Raises:
+            Interruption: A wait is under way, or it is not the first signal.
+        """
+        impatient = self._signum is not None
+        self._signum = signum
+        if self._waiting or impatient:
+            raise Interruption(signum)
+
+    @contextlib.contextmanager
+    def waiting(self) -> Iterator[None]:
+        """Mark a wait, for the network or for time to pass.
+
+        Raises:
+            Interruption: A signal came before the wait or comes during it.
+        """
+        if self._signum is not None:
+            raise Interruption(self._signum)
+        self._waiting = True
+        try:
+            yield
+        finally:
+            self._waiting = False

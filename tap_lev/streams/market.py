@@ -1,0 +1,50 @@
+"""Market data, the same for every account (lev-api.md §2.14, §2.15)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from typing_extensions import override
+
+from tap_lev import timestamps
+from tap_lev.schema import DATE_TIME, INTEGER, NUMBER, STRING, described, table
+from tap_lev.stream import FullTableStream
+
+if TYPE_CHECKING:
+    from tap_lev.client import Answer
+
+
+class AssetTypes(FullTableStream):
+    """Asset types of properties."""
+
+    name = "asset_types"
+    path = "/market/asset-types"
+    schema = table(
+        FullTableStream.primary_keys,
+        id=INTEGER,
+        description=described(STRING, "The label."),
+        property_sub_types=described(
+            {"type": ["array", "object", "string", "null"]},
+            "Lev's pages disagree on the type: kept as it comes.",
+        ),
+    )
+
+
+class BaseRates(FullTableStream):
+    """Benchmark rates as they stand at the time of the run."""
+
+    name = "base_rates"
+    path = "/market/base-rates"
+    primary_keys = ("code",)
+    schema = table(
+        ("code",),
+        code=described(STRING, "A key such as sofr_30, or a display name."),
+        name=STRING,
+        rate=described(NUMBER, "Percent."),
+        as_of=described(DATE_TIME, "When Lev gave the rate."),
+    )
+
+    @override
+    def adapt(self, row: dict[str, Any], answer: Answer) -> dict[str, Any]:
+        """Date the row: it has no time of its own."""
+        return row | {"as_of": timestamps.render(answer.server_time)}

@@ -1,0 +1,172 @@
+"""TapLev: the command line, the list of streams, and running them."""
+
+from __future__ import annotations
+
+import functools
+from typing import IO, TYPE_CHECKING, Any, ClassVar
+
+from singer_sdk import Tap
+from singer_sdk.contrib.msgspec import MsgSpecWriter
+from singer_sdk.exceptions import SingerSDKError
+from singer_sdk.helpers.capabilities import PluginCapabilities, TapCapabilities
+from typing_extensions import override
+
+from tap_lev import inputs, settings
+from tap_lev.cli import LevCommand
+from tap_lev.client import LevClient
+from tap_lev.errors import ConfigError, KeyRefusedError, LevError
+from tap_lev.redaction import Redaction
+from tap_lev.report import RunReport
+from tap_lev.shutdown import Shutdown
+from tap_lev.stream import LevStream
+from tap_lev.streams import STREAMS
+
+if TYPE_CHECKING:
+    from types import FrameType
+
+    import click
+    from singer_sdk.helpers.capabilities import CapabilitiesEnum
+    from singer_sdk.plugin_base import _ConfigInput
+
+STREAMS_BY_NAME = {stream.name: stream for stream in STREAMS}
+
+
+class TapLev(Tap):
+    """Singer tap for Lev, the platform for commercial real estate finance."""
+
+    name = "tap-lev"
+    config_jsonschema: ClassVar[dict[str, Any]] = settings.SETTINGS
+    message_writer_class = MsgSpecWriter
+    # BATCH is not among them: its STATE could cover rows of a page that no batch holds yet.
+    capabilities: ClassVar[list[CapabilitiesEnum]] = [
+        TapCapabilities.CATALOG,
+        TapCapabilities.STATE,
+        TapCapabilities.DISCOVER,
+        TapCapabilities.ACTIVATE_VERSION,
+        PluginCapabilities.ABOUT,
+        PluginCapabilities.STREAM_MAPS,
+        PluginCapabilities.FLATTENING,
+        PluginCapabilities.STRUCTURED_LOGGING,
+    ]
+
+    def __init__(self, *, catalog: Any = None, **kwargs: Any) -> None:  # noqa: ANN401
+        self.shutdown = Shutdown()
+        self.report = RunReport()
+        if catalog is not None:
+            catalog = inputs.check_catalog(catalog, STREAMS_BY_NAME)
+        try:
+            super().__init__(catalog=catalog, **kwargs)
+        except ValueError as error:
+            raise ConfigError(settings.environment_fault(self._env_var_prefix, error)) from None
+
+    @override
+    def discover_streams(self) -> list[LevStream]:
+        return [stream(self) for stream in STREAMS]
+
+    @functools.cached_property
+    def client(self) -> LevClient:
+        """The way to Lev, shared by all streams."""
+        return LevClient(self.config, self.logger, waiting=self.shutdown.waiting)
+
+    # -- Input
+
+    @override
+    def _validate_config(self, *, raise_errors: bool = True) -> list[str]:
+        """Check the settings, in sentences that never repeat the key.
+
+        In place of the SDK's check, whose messages quote the faulty value.
+        """
+        self.append_builtin_config(self.config_jsonschema)
+        faults = settings.check(self._config, self.config_jsonschema)
+        if faults and raise_errors:
+            raise ConfigError(" ".join(faults))
+        Redaction.install(self._config.get("api_key"))
+        for hint in settings.unknown(self._config, self.config_jsonschema["properties"]):
+            self.logger.warning(hint)
+        return faults
+
+    @override
+    def load_state(self, state: dict[str, Any]) -> None:
+        inputs.check_state(state, STREAMS_BY_NAME)
+        super().load_state(state)
+
+    # -- Running
+
+    def run(self) -> None:
+        """Write all selected streams. One that fails does not keep the others from finishing.
+
+        Raises:
+            LevError: At least one stream is not complete.
+            KeyRefusedError: Lev does not accept the key, so none can be completed.
+        """
+        if self.state:
+            self.state_writer.write_state(self.state)
+        for stream in self.streams.values():
+            if stream.selected and isinstance(stream, LevStream):
+                self._run_stream(stream)
+        log = self.logger.error if self.report.failures else self.logger.info
+        log("%s", self.report.summary(), extra=self.report.totals())
+        if self.report.failures:
+            raise LevError("Run the tap again with the last state: what is missing comes then.")
+
+    def _run_stream(self, stream: LevStream) -> None:
+        try:
+            stream.run()
+        except KeyRefusedError:
+            raise
+        except (LevError, SingerSDKError) as error:
+            stream.report.failure = error
+            if not self.client.reached:
+                raise
+            self.logger.error("The stream %s is not complete: %s", stream.name, error)  # noqa: TRY400
+        except OSError:
+            raise
+        except Exception as error:
+            stream.report.failure = error
+            self.logger.exception("The stream %s failed by a fault of tap-lev", stream.name)
+
+    @override
+    def _handle_termination(self, signum: int, frame: FrameType | None) -> None:
+        """Take note of SIGTERM or SIGINT, in place of the SDK's ``sys.exit(0)``."""
+        self.shutdown.handle(signum)
+
+    # -- The command line
+
+    @classmethod
+    @override
+    def get_singer_command(cls) -> click.Command:
+        return LevCommand.of(super().get_singer_command())
+
+    @classmethod
+    @override
+    def cb_config(
+        cls, ctx: click.Context, param: click.Option, value: tuple[str, ...]
+    ) -> _ConfigInput:
+        """Read the config files; without any, the environment."""
+        try:
+            return super().cb_config(ctx, param, value or ("ENV",))
+        except (OSError, TypeError, ValueError) as error:
+            raise ConfigError(f"The config file cannot be read: {error}") from None
+
+    @classmethod
+    @override
+    def invoke(  # type: ignore[override]
+        cls,
+        *,
+        config: _ConfigInput,
+        about: bool = False,
+        about_format: str | None = None,
+        state: IO[str] | None = None,
+        catalog: IO[str] | None = None,
+    ) -> None:
+        """Run the tap as the command line asks."""
+        if about:
+            cls.print_about(about_format)
+            return
+        cls.print_version(print_fn=cls.logger.info)
+        cls(
+            config=config.config,
+            catalog=inputs.read_json(catalog, "catalog"),
+            state=inputs.read_json(state, "state") or {},
+            parse_env_config=config.parse_env,
+        ).run()

@@ -1,0 +1,34 @@
+"""Instants: read leniently, compared as instants, written as RFC 3339 UTC (lev-api.md §1.8)."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+
+def parse(text: object) -> datetime | None:
+    """Read an ISO 8601 date-time or date.
+
+    Args:
+        text: What Lev, a state or a setting holds. Without an offset it counts as UTC.
+
+    Returns:
+        The instant in UTC, or None for anything that is not one.
+    """
+    if not isinstance(text, str):
+        return None
+    try:
+        instant = datetime.fromisoformat(text)
+        return instant.replace(tzinfo=UTC) if instant.tzinfo is None else instant.astimezone(UTC)
+    except (ValueError, OverflowError):
+        return None
+
+
+def render(instant: datetime) -> str:
+    """Write an instant as RFC 3339 UTC, with a fraction only where there is one."""
+    return instant.astimezone(UTC).isoformat().removesuffix("+00:00") + "Z"
+
+
+def normalise(text: str) -> str:
+    """Rewrite a date-time with an offset in UTC; anything else stays as it came."""
+    instant = None if text.endswith("Z") or "T" not in text else parse(text)
+    return text if instant is None else render(instant)

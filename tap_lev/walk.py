@@ -1,0 +1,135 @@
+"""The walk: one pass through a list from its first page to its last, as it stands in the state.
+
+Pages come in id order and rows change while they are read, so what a walk has proved is known
+only at its end: the bookmark becomes the moment the walk began, by the server's clock.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import TYPE_CHECKING, Any
+
+from tap_lev import timestamps
+
+if TYPE_CHECKING:
+    from datetime import datetime, timedelta
+
+
+@dataclasses.dataclass(slots=True)
+class Walk:
+    """Where a pass through a list stands.
+
+    Attributes:
+        request: Fingerprint of what is asked for; a walk can only go on with the same.
+        started_at: The server's clock at the first page.
+        since: Rows older than this are not part of the walk. None: all are.
+        cursor: The next page. None: the first.
+        version: The number of the ACTIVATE_VERSION message that ends a full table, if any.
+    """
+
+    request: str
+    started_at: datetime
+    since: datetime | None = None
+    cursor: str | None = None
+    version: int | None = None
+
+    def holds(self, updated_at: datetime | None) -> bool:
+        """Say whether a row belongs to the walk. One without a date always does."""
+        return self.since is None or updated_at is None or updated_at >= self.since
+
+    def to_state(self) -> dict[str, Any]:
+        """Write the walk as it stands in the state."""
+        values = {
+            "started_at": timestamps.render(self.started_at),
+            "since": self.since and timestamps.render(self.since),
+            "cursor": self.cursor,
+            "request": self.request,
+        }
+        return values if self.version is None else values | {"version": self.version}
+
+    @classmethod
+    def from_state(cls, value: object) -> Walk:
+        """Read a walk from the state.
+
+        Raises:
+            ValueError: It is not what ``to_state`` writes.
+        """
+        if not isinstance(value, dict):
+            raise ValueError("it is not an object")  # noqa: TRY004
+        started_at, since = timestamps.parse(value.get("started_at")), value.get("since")
+        cursor, request = value.get("cursor"), value.get("request")
+        version = value.get("version")
+        if started_at is None:
+            raise ValueError("started_at is not a date-time")
+        if since is not None and timestamps.parse(since) is None:
+            raise ValueError("since is not a date-time")
+        if not isinstance(cursor, str) or not cursor:
+            raise ValueError("cursor is not a text")
+        if not isinstance(request, str):
+            raise ValueError("request is not a text")  # noqa: TRY004
+        if version is not None and type(version) is not int:
+            raise ValueError("version is not a whole number")
+        return cls(request, started_at, timestamps.parse(since), cursor, version)
+
+
+class Bookmark:
+    """A stream's entry in the Singer state: how far it is, and its unfinished walk.
+
+    Args:
+        entry: The stream's part of the state. It is changed in place.
+        replication_key: The stream's replication key, or None.
+    """
+
+    def __init__(self, entry: dict[str, Any], replication_key: str | None) -> None:
+        self._entry = entry
+        self._replication_key = replication_key
+
+    @property
+    def value(self) -> datetime | None:
+        """The start of the last complete walk, or None before the first."""
+        return timestamps.parse(self._entry.get("replication_key_value"))
+
+    def since(self, overlap: timedelta, start_date: datetime | None) -> datetime | None:
+        """Find the lower bound of the next incremental walk, in whole seconds.
+
+        Args:
+            overlap: How far before the bookmark to read again.
+            start_date: The earliest bound.
+        """
+        if self.value is None:
+            return start_date
+        try:
+            bound = (self.value - overlap).replace(microsecond=0)
+        except OverflowError:
+            return start_date
+        return bound if start_date is None else max(bound, start_date)
+
+    def unfinished(self) -> Walk | None:
+        """Read the walk that an earlier run left, if there is one.
+
+        A state store that merges what it is given keeps the walk of a run that ended well. Such
+        a walk is known by its start, which the entry already names as complete.
+
+        Raises:
+            ValueError: The walk in the state cannot be read.
+        """
+        if self._entry.get("walk") is None:
+            return None
+        walk = Walk.from_state(self._entry["walk"])
+        completed_at = "replication_key_value" if self._replication_key else "completed_at"
+        complete = self._entry.get(completed_at)
+        return None if timestamps.parse(complete) == walk.started_at else walk
+
+    def checkpoint(self, walk: Walk) -> None:
+        """Note that everything before the walk's cursor is written."""
+        self._entry["walk"] = walk.to_state()
+
+    def finish(self, walk: Walk) -> None:
+        """Note that the walk is complete."""
+        self._entry.pop("walk", None)
+        completed_at = timestamps.render(walk.started_at)
+        if self._replication_key:
+            self._entry["replication_key"] = self._replication_key
+            self._entry["replication_key_value"] = completed_at
+        else:
+            self._entry["completed_at"] = completed_at
