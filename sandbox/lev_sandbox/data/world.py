@@ -1,0 +1,114 @@
+"""What a seed and a set of sizes amount to: how many rows there are, and whose children they are."""
+
+from __future__ import annotations
+
+from array import array
+from bisect import bisect_right
+from itertools import accumulate
+from typing import TYPE_CHECKING
+
+from lev_sandbox.data.draw import FIRST_SECOND, LAST_SECOND, Draw, mix, salt
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from lev_sandbox.data.resource import Resource
+
+ACCOUNT_ID = 56
+"""The account that the key belongs to."""
+MICROSECONDS = 1_000_000
+_FUTURE_SECONDS = 400 * 86_400
+
+
+class World:
+    """The generated data, computed rather than kept.
+
+    Row `number` of a resource depends on the seed, the resource's name and the
+    number alone. Two things depend on the size of another resource: how many
+    children there are (so many per parent), and which row a reference points to
+    (it always points to one that is there).
+    """
+
+    def __init__(
+        self,
+        resources: Mapping[str, Resource],
+        seed: int,
+        sizes: Mapping[str, float],
+        null_updated_every: int = 0,
+        future_updated_every: int = 0,
+    ) -> None:
+        self.resources = resources
+        self.seed = seed
+        self.sizes = sizes
+        self.null_updated_every = null_updated_every
+        self.future_updated_every = future_updated_every
+        self._salts: dict[str, int] = {}
+        self._starts: dict[str, array[int]] = {}
+
+    def salt(self, key: str) -> int:
+        """Return the seed's number for `key`."""
+        found = self._salts.get(key)
+        if found is None:
+            found = self._salts[key] = salt(f"{self.seed}/{key}")
+        return found
+
+    def draw(self, name: str, number: int) -> Draw:
+        """Return the source of the values of one row."""
+        return Draw(f"{self.seed}/{name}/{number}")
+
+    def moments(self, name: str, number: int) -> tuple[int, int]:
+        """Return when a row was created (seconds) and updated (microseconds)."""
+        first = mix(number, self.salt(name))
+        created = FIRST_SECOND + first % (LAST_SECOND - FIRST_SECOND)
+        age = (first >> 33) % (LAST_SECOND - created)
+        return created, (created + age) * MICROSECONDS + (first & 0xFFFFF) % MICROSECONDS
+
+    def updated(self, name: str, number: int) -> int:
+        """Return `updated_at` in microseconds, or -1 for a row that has none."""
+        if self.null_updated_every and number % self.null_updated_every == 0:
+            return -1
+        moment = self.moments(name, number)[1]
+        if self.future_updated_every and number % self.future_updated_every == 1:
+            # Far enough ahead for whatever clock the server is given.
+            return moment + (2**31 - LAST_SECOND + _FUTURE_SECONDS) * MICROSECONDS
+        return moment
+
+    def size(self, name: str) -> int:
+        """Return how many rows of a resource are generated."""
+        resource = self.resources[name]
+        if resource.parent is None:
+            return resource.fixed or int(self.sizes[name])
+        return self._prefix(name)[-1]
+
+    def span(self, name: str, parent: int) -> range:
+        """Return the numbers of the generated children of `parent`."""
+        starts = self._prefix(name)
+        if not 0 < parent < len(starts):
+            return range(0)
+        return range(starts[parent - 1] + 1, starts[parent] + 1)
+
+    def parent(self, name: str, number: int) -> int:
+        """Return the parent of a generated row."""
+        return bisect_right(self._prefix(name), number - 1)
+
+    def reference(self, name: str, number: int) -> int | None:
+        """Return the number of an existing row of `name`, if there is any."""
+        size = self.size(name)
+        return number % size + 1 if size else None
+
+    def _prefix(self, name: str) -> array[int]:
+        found = self._starts.get(name)
+        if found is None:
+            resource = self.resources[name]
+            assert resource.parent is not None  # noqa: S101 - roots have no prefix
+            parents = range(1, self.size(resource.parent) + 1)
+            if resource.count is not None:
+                counts = (resource.count(self, parent) for parent in parents)
+            else:
+                width, salted = self.sizes[name], self.salt(f"{name}/count")
+                counts = (
+                    max(resource.least, int(2 * width * (mix(parent, salted) / 2**64) + 0.5))
+                    for parent in parents
+                )
+            found = self._starts[name] = array("q", accumulate(counts, initial=0))
+        return found

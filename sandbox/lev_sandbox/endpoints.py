@@ -1,0 +1,356 @@
+"""What each endpoint answers."""
+
+from __future__ import annotations
+
+import secrets
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import orjson
+
+from lev_sandbox import account
+from lev_sandbox.errors import Refusal
+from lev_sandbox.exchange import Content
+from lev_sandbox.filters import conditions
+from lev_sandbox.paging import SORTED_CURSOR, Pager
+from lev_sandbox.resources import RESOURCES
+from lev_sandbox.switches import INCLUDES
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from lev_sandbox.data.resource import Row
+    from lev_sandbox.exchange import Request
+    from lev_sandbox.routes import Route
+    from lev_sandbox.sandbox import Sandbox
+
+_KINDS = {"deals": "Deal", "contacts": "Contact", "companies": "Company", "lenders": "Lender",
+          "placements": "Placement", "checklist_tasks": "Task", "term_sheets": "Term sheet",
+          "documents": "Document", "memos": "Memo", "pipelines": "Pipeline"}  # fmt: skip
+_PARENTS = {"deal_id": "deals", "contact_id": "contacts", "company_id": "companies",
+            "placement_id": "placements", "task_id": "checklist_tasks", "org_id": "lenders"}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Call:
+    """One request at one endpoint of one sandbox."""
+
+    sandbox: Sandbox
+    route: Route
+    request: Request
+    scoped: bool = True
+
+    def parent(self) -> int | None:
+        """Return the number of the row whose children are asked for."""
+        resource = RESOURCES[self.route.resource]
+        for name in self.request.numbers:
+            if name in _PARENTS and _PARENTS[name] != resource.name:
+                number = self._visible(name)
+                # The catalogue of metrics stands below a deal without belonging to it.
+                return number if resource.parent else None
+        return None
+
+    def _visible(self, name: str) -> int:
+        parent = _PARENTS[name]
+        number = _path_number(self.request.numbers[name], name)
+        if not self.sandbox.store.visible(parent, number):
+            raise Refusal(404, f"{_KINDS[parent]} not found")
+        return number
+
+    def own(self) -> int:
+        """Return the number of the one row that is asked for."""
+        name = list(self.request.numbers)[-1]
+        kind = self.route.resource
+        text = self.request.numbers[name]
+        parent = self.parent() if RESOURCES[kind].parent else None
+        store = self.sandbox.store
+        if RESOURCES[kind].key == "uuid":
+            table = store.table(kind)
+            found = [n for n in table.listed(parent) if table.row(n)["uuid"] == text]
+            number = found[0] if found else 0
+        else:
+            number = _path_number(text, name)
+        if not store.visible(kind, number) or (
+            parent is not None and store.table(kind).parent(number) != parent
+        ):
+            raise Refusal(404, f"{_KINDS[kind]} not found")
+        return number
+
+    def pager(self, params: dict[str, Any]) -> Pager:
+        """Return what cuts pages for this call."""
+        sandbox, route = self.sandbox, self.route
+        return Pager(
+            sandbox.switches, sandbox.clock, sandbox.cursors, route.resource, self.request.path,
+            route.style, params, route.clamp, route.default_limit,
+        )  # fmt: skip
+
+
+def _path_number(text: str, name: str) -> int:
+    if not text.isascii() or not text.isdigit():
+        raise Refusal(422, f"{name} must be an integer")
+    return int(text)
+
+
+def rows(call: Call) -> Content:
+    """Answer with a page of a list."""
+    route, sandbox, request = call.route, call.sandbox, call.request
+    params = request.params
+    parent = call.parent()
+    if route.refuses_filters and any(key.startswith("filter[") for key, _ in request.query):
+        raise Refusal(422, "This endpoint does not accept filter parameters")
+    fields, include = _fields(call, params), _include(call, params)
+    found = conditions(request.query, route.filters, sandbox.switches, route.resource)
+    test, test_key = _search(call, params, parent)
+    numbers = sandbox.store.selections.select(
+        sandbox.store.table(route.resource), found, route.filters, parent=parent,
+        fractions=sandbox.switches["timestamp_fractions"], test=test, test_key=test_key,
+    )  # fmt: skip
+    if route.sort and "sort" in params:
+        if "cursor" in params:
+            raise Refusal(400, SORTED_CURSOR)
+        numbers = _sorted(call, numbers, params["sort"])
+    else:
+        params.pop("sort", None)
+    page = call.pager(params).page(numbers)
+    said = sandbox.view.rows(route.resource, page.numbers, fields=fields, include=include)
+    data = b"[" + b",".join(said) + b"]"
+    if sandbox.switches["data_shape"].get(route.resource) == "object":
+        key = RESOURCES[route.resource].key or "id"
+        shaped = {str(row.get(key, place)): row for place, row in enumerate(orjson.loads(data))}
+        data = orjson.dumps(shaped)
+    return Content(data=data, pagination=page.pagination, rows=len(said))
+
+
+def row(call: Call) -> Content:
+    """Answer with one row."""
+    params = call.request.params
+    fields, include = _fields(call, params), _include(call, params)
+    said = call.sandbox.view.rows(
+        call.route.resource, (call.own(),), detail=True, fields=fields, include=include
+    )
+    return Content(data=said[0], rows=1)
+
+
+def financials(call: Call) -> Content:
+    """Answer with the financials of a deal, or with one of the ways to say that there are none."""
+    numbers = call.sandbox.store.table("deal_financials").listed(call.parent())
+    if numbers:
+        said = call.sandbox.view.rows("deal_financials", numbers[:1])
+        return Content(data=said[0], rows=1)
+    missing = call.sandbox.switches["missing_financials"]
+    if missing == "404":
+        raise Refusal(404, "Deal financials not found")
+    return Content(data=b"{}" if missing == "empty" else b"null")
+
+
+def download(call: Call) -> Content:
+    """Answer with a link that looks signed and is good for nothing."""
+    document = call.sandbox.store.table("documents").row(call.own())
+    link = {
+        "file_name": document["file_name"],
+        "download_url": _signed_link(f"documents/{document['id']}"),
+        "expires_in": 300,
+    }
+    return Content(data=orjson.dumps(link), rows=1)
+
+
+def memo(call: Call) -> Content:
+    """Answer with a memo and its signed links."""
+    quality = call.request.params.get("quality", "original")
+    qualities = ("original", "high", "medium", "low")
+    if quality not in qualities:
+        raise Refusal(400, f"Invalid quality: {quality}")
+    found: Row = orjson.loads(call.sandbox.view.rows("memos", (call.own(),))[0])
+    ready = found.get("pdf_ready")
+    found["pdf_url"] = _signed_link(f"memos/{found.get('uuid')}/{quality}") if ready else None
+    found["pdf_versions"] = [
+        {
+            "quality": each,
+            "status": "completed" if ready else "pending",
+            "pdf_url": _signed_link(f"memos/{found.get('uuid')}/{each}") if ready else None,
+        }
+        for each in qualities
+    ]
+    return Content(data=orjson.dumps(found), rows=1)
+
+
+def _signed_link(path: str) -> str:
+    return f"https://files.example.com/{path}?expires=300&signature={secrets.token_hex(16)}"
+
+
+def index_search(call: Call) -> Content:
+    """Answer with the facts that a made-up similarity puts nearest to a question."""
+    deal, body = call.parent(), call.request.json()
+    context = body.get("context")
+    if not isinstance(context, str) or not context.strip():
+        raise Refusal(422, "context must not be blank")
+    if len(context) > 4000:  # noqa: PLR2004
+        raise Refusal(422, "context must have at most 4000 characters")
+    least = body.get("min_score", 0.3)
+    if isinstance(least, bool) or not isinstance(least, int | float) or not 0 <= least <= 1:
+        raise Refusal(422, "min_score must be between 0 and 1")
+    table, world = call.sandbox.store.table("index_facts"), call.sandbox.store.world
+    scored = []
+    for number in table.listed(deal):
+        score = world.draw(f"search/{context}", number).ratio(50, 999)
+        if score >= least:
+            scored.append((-score, number))
+    limited = call.pager({"limit": body.get("limit", call.route.default_limit)}).limit()
+    found = []
+    for score, number in sorted(scored)[:limited]:
+        fact: Row = orjson.loads(call.sandbox.view.rows("index_facts", (number,))[0])
+        found.append({**fact, "score": -score})
+    unsuitable = _sign(body, found)
+    return Content(data=orjson.dumps(found), rows=len(found), unsuitable=unsuitable)
+
+
+def index_observations(call: Call) -> Content:
+    """Answer with a page of the values behind a fact or a metric."""
+    deal, body = call.parent(), call.request.json()
+    fact, metric = body.get("sot_id"), body.get("metric_id")
+    if fact is None and metric is None:
+        raise Refusal(422, "Provide at least one of sot_id or metric_id")
+    if metric is not None and (type(metric) is not int or metric < 1):
+        raise Refusal(422, "metric_id must be an integer of 1 or more")
+    wanted: dict[str, Any] = {}
+    store = call.sandbox.store
+    if fact is not None:
+        facts = store.table("index_facts")
+        known = [row for row in map(facts.row, facts.listed(deal)) if row["id"] == fact]
+        wanted = {key: known[0][key] for key in ("metric_id", "entity_ref")} if known else {"id": 0}
+    if metric is not None:
+        wanted["metric_id"] = metric
+    if body.get("entity_ref") is not None:
+        wanted["entity_ref"] = body["entity_ref"]
+    table = store.table("index_observations")
+    numbers = [
+        number
+        for number in table.listed(deal)
+        if wanted.items() <= {key: table.row(number)[key] for key in wanted}.items()
+    ]
+    page = call.pager(body).page(numbers)
+    said = call.sandbox.view.rows("index_observations", page.numbers)
+    found = [orjson.loads(each) for each in said]
+    unsuitable = _sign(body, found)
+    return Content(
+        data=orjson.dumps(found), pagination=page.pagination, rows=len(found), unsuitable=unsuitable
+    )
+
+
+def _sign(body: dict[str, Any], found: list[Row]) -> bool:
+    signed = body.get("include_signed_urls") is True
+    if signed:
+        for each in found:
+            each["source"]["signed_url"] = _signed_link(f"documents/{each['source']['document_id']}")
+    return signed
+
+
+def health(call: Call) -> Content:
+    """Answer that all is well."""
+    return Content(data=orjson.dumps(account.health(call.sandbox)))
+
+
+def validate_key(call: Call) -> Content:
+    """Answer whether a key is good."""
+    return account.validate_key(call.sandbox, call.request.json())
+
+
+def me(call: Call) -> Content:
+    """Answer who the caller is."""
+    return Content(data=orjson.dumps(account.me(call.sandbox, scoped=call.scoped)), rows=1)
+
+
+def billing_summary(_call: Call) -> Content:
+    """Answer with the subscription and the credits."""
+    return Content(data=orjson.dumps(account.billing()), rows=1)
+
+
+def credits_balance(_call: Call) -> Content:
+    """Answer with the credits."""
+    return Content(data=orjson.dumps(account.billing()["credits"]), rows=1)
+
+
+def _fields(call: Call, params: dict[str, str]) -> frozenset[str] | None:
+    """Return the fields to say, or None for all."""
+    if not call.route.fields or "fields" not in params:
+        return None
+    switches = call.sandbox.switches
+    if switches["refuse_fields"]:
+        raise Refusal(switches["refuse_fields"], "Unknown parameter: fields")
+    names = {name.strip() for name in params["fields"].split(",")} - {""}
+    if switches["unknown_fields"] != "ignored":
+        table = call.sandbox.store.table(call.route.resource)
+        listed = table.listed()
+        known = set(table.row(listed[0])) if listed else names
+        for name in sorted(names - known - set(INCLUDES)):
+            raise Refusal(int(switches["unknown_fields"]), f"Unknown field: {name}")
+    always = {"id", "vault"} if call.route.resource == "documents" else {"id"}
+    return frozenset(names | always)
+
+
+def _include(call: Call, params: dict[str, str]) -> Sequence[str]:
+    """Return the blocks to embed."""
+    if not call.route.include or "include" not in params:
+        return ()
+    switches, blocks = call.sandbox.switches, []
+    for block in dict.fromkeys(name.strip() for name in params["include"].split(",")):
+        if block not in INCLUDES:
+            raise Refusal(400, f"Unknown include: {block}")
+        if switches["refuse_include"][block]:
+            raise Refusal(switches["refuse_include"][block], f"Unknown include: {block}")
+        blocks.append(block)
+    if "fields" in params and switches["fields_drop_includes"]:
+        named = params["fields"].split(",")
+        return [block for block in blocks if block in named]
+    return blocks
+
+
+def _search(
+    call: Call, params: dict[str, str], parent: int | None
+) -> tuple[Callable[[Row], bool] | None, object]:
+    """Return the test that plain search parameters and hidden rows amount to."""
+    wanted = {name: params[name] for name in call.route.search if params.get(name)}
+    if "vault_id" in wanted:
+        number = _path_number(wanted["vault_id"], "vault_id")
+        if number not in call.sandbox.store.table("vaults").listed(parent):
+            raise Refusal(404, "Vault not found")
+    hides = (
+        call.route.resource == "placements"
+        and call.sandbox.switches["archived_placements"] == "hidden"
+    )
+    if not wanted and not hides:
+        return None, None
+    fields = call.route.search
+
+    def test(row: Row) -> bool:
+        if hides and row.get("status") == "archived":
+            return False
+        return all(_found(row.get(fields[name]), name, text) for name, text in wanted.items())
+
+    return test, (hides, tuple(sorted(wanted.items())))
+
+
+def _found(value: object, name: str, text: str) -> bool:
+    if isinstance(value, dict):
+        return str(value["id"]) == text
+    if isinstance(value, list):
+        return any(str(each["id"]) == text for each in value)
+    if name in {"extension", "category_id"}:
+        return str(value).lower() == text.lower()
+    return text.lower() in str(value or "").lower()
+
+
+def _sorted(call: Call, numbers: Sequence[int], sort: str) -> Sequence[int]:
+    """Return the numbers in the order asked for; rows without a value come last."""
+    table = call.sandbox.store.table(call.route.resource)
+    ordered = list(numbers)
+    held = {number: table.row(number) for number in ordered}
+    for name in reversed(sort.split(",")):
+        field, down = name.removeprefix("-"), name.startswith("-")
+        if field not in call.route.sort:
+            raise Refusal(400, f"Unknown sort field: {field}")
+        filled = [number for number in ordered if held[number].get(field) is not None]
+        empty = [number for number in ordered if held[number].get(field) is None]
+        filled.sort(key=lambda number: held[number][field], reverse=down)  # noqa: B023 - used at once
+        ordered = filled + empty
+    return ordered

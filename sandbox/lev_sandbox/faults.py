@@ -1,0 +1,119 @@
+"""Faults on request: what goes wrong, and at which requests."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass, field, fields
+from typing import Any
+
+KINDS = {
+    "status": "an error status with a body in some form",
+    "reset": "the connection is reset before an answer",
+    "hang": "the answer is held back until `seconds` are over or it is released",
+    "cut": "the answer promises its full length and ends after `after_bytes`",
+    "not_json": "a 200 whose body is not JSON",
+    "wrong_shape": "a 200 whose `data` is the fault's `data`",
+    "drip": "the answer comes `chunk_bytes` at a time, every `seconds`",
+    "redirect": "a redirect to `location`",
+}
+FORMS = (None, "A", "B", "C", "html", "empty")
+
+
+@dataclass(kw_only=True)
+class Fault:
+    """Something that goes wrong.
+
+    The requests that match `method` and `route` are counted from 1. The fault applies
+    to the `at`-th and every `every`-th after it, `times` times in all; with `rate`,
+    to that share of them (from the `at`-th on), drawn from `seed`.
+
+    Attributes:
+        kind: A name out of `KINDS`.
+        route: A route template such as `/deals/{deal_id}/notes`; any by default.
+        method: A method; any by default.
+        at: The first request it applies to.
+        every: The distance to the next.
+        times: How often it applies; None is without end.
+        rate: The share of requests it applies to.
+        seed: Where the share is drawn from.
+        status: The status of `status` and `redirect`.
+        form: The form of the error body; the error_form switch's by default.
+        message: The message in the error body.
+        headers: Further headers of the answer.
+        location: Where a redirect goes.
+        seconds: How long to hang, or to wait between drips.
+        after_bytes: Where to cut; half of the body by default.
+        chunk_bytes: How much to send at a time.
+        body: The body of `not_json`.
+        data: The data of `wrong_shape`.
+    """
+
+    kind: str
+    route: str | None = None
+    method: str | None = None
+    at: int = 1
+    every: int = 1
+    times: int | None = 1
+    rate: float | None = None
+    seed: int = 0
+    status: int = 500
+    form: str | None = None
+    message: str = "The sandbox was asked to fail."
+    headers: dict[str, str] = field(default_factory=dict)
+    location: str = ""
+    seconds: float = 3600.0
+    after_bytes: int | None = None
+    chunk_bytes: int = 64
+    body: str = "<html><body>It works.</body></html>"
+    data: Any = None
+    seen: int = field(default=0, init=False)
+    applied: int = field(default=0, init=False)
+    _random: random.Random = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        """Check what was asked for."""
+        checks = (
+            (self.kind in KINDS, f"There is no fault {self.kind!r}; there are: {', '.join(KINDS)}."),
+            (self.at >= 1 and self.every >= 1, "A fault's `at` and `every` are 1 or more."),
+            (self.times is None or self.times >= 1, "A fault's `times` is 1 or more, or null."),
+            (self.rate is None or 0 <= self.rate <= 1, "A fault's `rate` is between 0 and 1."),
+            (self.form in FORMS, "A fault's `form` is A, B, C, html or empty."),
+            (200 <= self.status <= 599, "A fault's `status` is between 200 and 599."),  # noqa: PLR2004
+            (self.kind != "redirect" or self.location, "A redirect needs a `location`."),
+            (self.seconds >= 0 and self.chunk_bytes >= 1, "A fault waits and sends forwards only."),
+        )
+        for good, sentence in checks:
+            if not good:
+                raise ValueError(sentence)
+        if self.kind == "redirect" and self.status == 500:  # noqa: PLR2004
+            self.status = 307
+        self._random = random.Random(self.seed)  # noqa: S311 - reproducible on purpose
+
+    def matches(self, method: str, route: str | None) -> bool:
+        """Return whether a request is one of those counted."""
+        return self.method in {None, method} and self.route in {None, route}
+
+    def strikes(self) -> bool:
+        """Count a matching request and return whether the fault applies to it."""
+        self.seen += 1
+        if self.seen < self.at or (self.times is not None and self.applied >= self.times):
+            return False
+        if self.rate is not None:
+            hit = self._random.random() < self.rate
+        else:
+            hit = (self.seen - self.at) % self.every == 0
+        self.applied += hit
+        return hit
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the fault for JSON."""
+        return {f.name: getattr(self, f.name) for f in fields(self) if not f.name.startswith("_")}
+
+
+class Faults(list[Fault]):
+    """The faults in force, in the order they were asked for."""
+
+    def strike(self, method: str, route: str | None) -> Fault | None:
+        """Return the fault for a request; every matching fault counts the request."""
+        struck = [fault for fault in self if fault.matches(method, route) and fault.strikes()]
+        return struck[0] if struck else None

@@ -1,0 +1,187 @@
+"""`filter[field][op]=value`: reading, checking and applying."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from lev_sandbox.clock import MICROSECONDS, parse_moment
+from lev_sandbox.errors import Refusal
+from lev_sandbox.table import NO_MOMENT, whole_second
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping, Sequence
+
+    from lev_sandbox.data.resource import Row
+    from lev_sandbox.switches import Switches
+    from lev_sandbox.table import Table
+
+_NAME = re.compile(r"filter\[(\w+)\](?:\[(\w+)\])?")
+_OPERATORS = ("eq", "gt", "gte", "lt", "lte")
+_FOREVER = 1 << 62
+_KEPT_SELECTIONS = 64
+
+
+@dataclass(frozen=True)
+class Condition:
+    """One filter: a field, an operator and a text."""
+
+    field: str
+    operator: str
+    value: str
+
+
+def conditions(
+    query: Iterable[tuple[str, str]], known: Mapping[str, str], switches: Switches, name: str
+) -> list[Condition]:
+    """Return the filters of a request that apply.
+
+    Args:
+        query: The query parameters.
+        known: The kind of value (text, number, flag, moment) of each field.
+        switches: How unknown filters and the one on `updated_at` are taken.
+        name: The resource.
+    """
+    found = []
+    for key, value in query:
+        if not key.startswith("filter["):
+            continue
+        match = _NAME.fullmatch(key)
+        field, operator = (match[1], match[2] or "eq") if match else (key, "eq")
+        if field == "updated_at" and name in switches["updated_at_filter"]:
+            answer = switches["updated_at_filter"][name]
+            kind = "moment" if answer == "honoured" else None
+        else:
+            answer, kind = switches["unknown_filters"], known.get(field)
+        if kind is None or operator not in _OPERATORS:
+            if answer in {"400", "422"}:
+                raise Refusal(int(answer), f"Unknown filter: {key}")
+            continue
+        _check(kind, value)
+        found.append(Condition(field, operator, value))
+    return found
+
+
+def _check(kind: str, value: str) -> None:
+    try:
+        _PARSERS[kind](value)
+    except ValueError:
+        raise Refusal(400, f"Invalid filter value: {value}") from None
+
+
+def _flag(text: str) -> bool:
+    if text not in {"true", "false"}:
+        raise ValueError(text)
+    return text == "true"
+
+
+_PARSERS: dict[str, Callable[[str], Any]] = {
+    "text": lambda text: tuple(text.split(",")),
+    "number": float,
+    "flag": _flag,
+    "moment": parse_moment,
+}
+
+
+def _test(condition: Condition, kind: str, row: Row) -> bool:
+    value = row.get(condition.field)
+    if value is None:
+        return False
+    if kind == "text":
+        return condition.operator == "eq" and str(value) in condition.value.split(",")
+    wanted = _PARSERS[kind](condition.value)
+    held = parse_moment(value) if kind == "moment" else value
+    match condition.operator:
+        case "gt":
+            return bool(held > wanted)
+        case "gte":
+            return bool(held >= wanted)
+        case "lt":
+            return bool(held < wanted)
+        case "lte":
+            return bool(held <= wanted)
+        case _:
+            return bool(held == wanted)
+
+
+def _moment_range(condition: Condition, *, fractions: bool) -> tuple[int, int]:
+    """Return the half-open range of `updated_at` that a condition admits.
+
+    The sandbox filters by what it shows: without fractions, by whole seconds.
+    """
+    bound = parse_moment(condition.value)
+    step = 1 if fractions else MICROSECONDS
+    floor = bound if fractions else whole_second(bound)
+    ceiling = floor if floor == bound else floor + step
+    return {
+        "gte": (ceiling, _FOREVER),
+        "gt": (floor + step, _FOREVER),
+        "lte": (0, floor + step),
+        "lt": (0, ceiling),
+        "eq": (floor, floor + step) if floor == bound else (0, 0),
+    }[condition.operator]
+
+
+class Selections:
+    """Finds the rows that filters admit, and remembers them until a row changes."""
+
+    def __init__(self) -> None:
+        self._found: dict[Any, tuple[int, Sequence[int]]] = {}
+
+    def select(  # noqa: PLR0913
+        self,
+        table: Table,
+        found: Sequence[Condition],
+        known: Mapping[str, str],
+        *,
+        parent: int | None = None,
+        fractions: bool = False,
+        test: Callable[[Row], bool] | None = None,
+        test_key: object = None,
+    ) -> Sequence[int]:
+        """Return the numbers of the rows that pass, ascending.
+
+        Args:
+            table: The rows.
+            found: The filters.
+            known: The kind of value of each field.
+            parent: Look at the children of this row only.
+            fractions: Whether the rows show fractions of seconds.
+            test: A further test of a row.
+            test_key: What the further test depends on.
+        """
+        listed = table.listed(parent)
+        if not found and test is None:
+            return listed
+        key = (table.resource.name, parent, fractions, tuple(found), test_key)
+        kept = self._found.get(key)
+        if kept is not None and kept[0] == table.version:
+            return kept[1]
+        numbers: Sequence[int] = listed
+        rest: list[Callable[[Row], bool]] = [test] if test else []
+        low, high = NO_MOMENT, _FOREVER
+        for condition in found:
+            if condition.field == "updated_at" and table.resource.stamped:
+                start, end = _moment_range(condition, fractions=fractions)
+                low, high = max(low, start), min(high, end)
+            else:
+                rest.append(partial(_test, condition, known[condition.field]))
+        if low != NO_MOMENT or high != _FOREVER:
+            low = max(low, 0)
+            if parent is None:
+                moments = table.moments()
+                numbers = [n for n in numbers if low <= moments[n - 1] < high]
+            else:
+                numbers = [n for n in numbers if low <= table.moment(n) < high]
+        if rest:
+            numbers = [n for n in numbers if _passes(table.row(n), rest)]
+        if len(self._found) >= _KEPT_SELECTIONS:
+            self._found.pop(next(iter(self._found)))
+        self._found[key] = (table.version, numbers)
+        return numbers
+
+
+def _passes(row: Row, tests: Sequence[Callable[[Row], bool]]) -> bool:
+    return all(test(row) for test in tests)

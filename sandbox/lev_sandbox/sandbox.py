@@ -1,0 +1,413 @@
+"""The sandbox itself: all state, and every way to look at it and change it."""
+
+from __future__ import annotations
+
+import math
+import random
+import threading
+import uuid
+from typing import TYPE_CHECKING, Any
+
+import orjson
+
+from lev_sandbox import account, router
+from lev_sandbox.clock import MICROSECONDS, Clock, http_date, moment_text
+from lev_sandbox.data.draw import salt
+from lev_sandbox.endpoints import Call
+from lev_sandbox.errors import JSON, Refusal, error_body
+from lev_sandbox.exchange import Answer, Content, Request
+from lev_sandbox.faults import Fault, Faults
+from lev_sandbox.limits import Excess, Limits
+from lev_sandbox.log import KEPT_HEADERS, Entry, Log
+from lev_sandbox.paging import Cursors
+from lev_sandbox.store import Store
+from lev_sandbox.switches import Switches
+from lev_sandbox.view import View
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping, Sequence
+
+    from lev_sandbox.data.resource import Row
+    from lev_sandbox.routes import Route
+
+PREFIX = "/api/external/v2"
+
+
+class Sandbox:
+    """A local Lev API without the network: state, and `answer`.
+
+    Args:
+        seed: Where the data comes from.
+        key: The API key; made from the seed by default.
+        tier: `none` (no limits), `free`, `standard` or `enterprise`.
+        window: The length of the rate limits' window in seconds.
+        limit_mode: `sliding` or `fixed`.
+        clock: The server's clock; the real time by default.
+        null_updated_every: Every so many rows have no `updated_at` (0: none).
+        future_updated_every: Every so many rows are dated in the future (0: none).
+        log_size: How many requests the log keeps.
+        **sizes: Rows per resource; for children, the average number per parent.
+    """
+
+    def __init__(  # noqa: PLR0913
+        self,
+        *,
+        seed: int = 1,
+        key: str | None = None,
+        tier: str = "none",
+        window: float = 60.0,
+        limit_mode: str = "sliding",
+        clock: Clock | None = None,
+        null_updated_every: int = 0,
+        future_updated_every: int = 0,
+        log_size: int = 200_000,
+        **sizes: float,
+    ) -> None:
+        self.seed = seed
+        self.key = key or f"lev_sk_sandbox_{salt(f'{seed}/key'):016x}"
+        self.lock = threading.RLock()
+        self.clock = clock or Clock()
+        self.switches = Switches()
+        self.limits = Limits(self.clock)
+        self.limits.configure(tier=tier, window=window, mode=limit_mode)
+        self.faults = Faults()
+        self.log = Log(keep=log_size)
+        self.cursors = Cursors()
+        self.sizes = dict(sizes)
+        self._dates = {"null": null_updated_every, "future": future_updated_every}
+        self._start_limits = {"tier": tier, "window": window, "mode": limit_mode}
+        self._hooks: list[Callable[[Request], object]] = []
+        self._releases: list[Callable[[], object]] = []
+        self._jitter = random.Random(seed)  # noqa: S311 - reproducible on purpose
+        self._load()
+
+    def _load(self) -> None:
+        self.store = Store(
+            self.seed, self.sizes, self.now, self.switches,
+            self._dates["null"], self._dates["future"],
+        )  # fmt: skip
+        self.view = View(self.store, self.switches)
+
+    # The server's time
+
+    def now(self) -> int:
+        """Return the server's time, skew included, in microseconds."""
+        return int((self.clock.now() + self.switches["clock_skew"]) * MICROSECONDS)
+
+    def timestamp(self) -> str:
+        """Return the server's time as the API writes it."""
+        return moment_text(
+            self.now(),
+            fractions=self.switches["timestamp_fractions"],
+            offset=self.switches["timestamp_offset"],
+        )
+
+    # Rows
+
+    def rows(
+        self, resource: str, *, parents: bool = False, parent: int | None = None, include: str = ""
+    ) -> list[Row]:
+        """Return all rows that lists show, as the API would say them one by one.
+
+        Args:
+            resource: The resource.
+            parents: Whether to add the ids of the rows above (`deal_id` and the like).
+            parent: Only the children of this row.
+            include: The blocks to embed in deals, as in the parameter.
+        """
+        with self.lock:
+            table = self.store.table(resource)
+            numbers = [n for n in table.listed(parent) if self.store.visible(resource, n)]
+            blocks = [block for block in include.split(",") if block]
+            said = self.view.rows(resource, numbers, detail=True, include=blocks)
+            found: list[Row] = [orjson.loads(each) for each in said]
+            if parents:
+                for row, number in zip(found, numbers, strict=True):
+                    row.update(self._above(resource, number))
+            return found
+
+    def _above(self, resource: str, number: int) -> Row:
+        above: Row = {}
+        table = self.store.table(resource)
+        above.update(
+            (name, value) for name, value in table.row(number).items() if name in table.resource.inner
+        )
+        while table.resource.parent is not None:
+            number = table.parent(number)
+            above[table.resource.parent_key] = number
+            table = self.store.table(table.resource.parent)
+        return above
+
+    def row(self, resource: str, key: object) -> Row:
+        """Return one row with all its fields, visible or not."""
+        with self.lock:
+            return self.store.table(resource).row(self.store.number(resource, key))
+
+    def count(self, resource: str) -> int:
+        """Return how many rows lists show."""
+        with self.lock:
+            return len(self.store.table(resource).listed())
+
+    def add(self, resource: str, /, *, parent: int | None = None, **values: Any) -> Row:  # noqa: ANN401
+        """Append a row with the next id; what is not given is made up."""
+        with self.lock:
+            return self.store.add(resource, parent, values)
+
+    def update(self, resource: str, key: object, /, **values: Any) -> Row:  # noqa: ANN401
+        """Change fields of a row; its `updated_at` becomes now unless given."""
+        with self.lock:
+            return self.store.update(resource, key, values)
+
+    def remove(self, resource: str, key: object) -> None:
+        """Delete a row."""
+        with self.lock:
+            self.store.remove(resource, key)
+
+    def archive(self, resource: str, key: object) -> Row:
+        """Archive a deal or a placement."""
+        with self.lock:
+            return self.store.archive(resource, key)
+
+    def hide(self, resource: str, key: object) -> None:
+        """Make a row invisible: left out of lists, and 404 by id."""
+        with self.lock:
+            self.store.hide(resource, key, hidden=True)
+
+    def show(self, resource: str, key: object) -> None:
+        """Make a hidden row visible again."""
+        with self.lock:
+            self.store.hide(resource, key, hidden=False)
+
+    def touch(
+        self,
+        resource: str,
+        count: int | None = None,
+        *,
+        ids: Iterable[object] | None = None,
+        seed: int = 0,
+    ) -> list[Row]:
+        """Change a text of `count` random rows (drawn from `seed`), or of those with `ids`."""
+        with self.lock:
+            return self.store.touch(resource, count, ids, seed)
+
+    # Behaviour
+
+    def switch(self, **values: Any) -> None:  # noqa: ANN401
+        """Set switches; see `SWITCHES` for names and values."""
+        with self.lock:
+            self.switches.set(values)
+
+    def fault(self, kind: str, **options: Any) -> Fault:  # noqa: ANN401
+        """Ask for a fault; see `Fault` for the options."""
+        try:
+            fault = Fault(kind=kind, **options)
+        except TypeError as error:
+            raise ValueError(f"A fault has no such option: {error}.") from None
+        with self.lock:
+            self.faults.append(fault)
+        return fault
+
+    def clear_faults(self) -> None:
+        """End all faults and let go what hangs."""
+        with self.lock:
+            self.faults.clear()
+        self.release()
+
+    def release(self) -> None:
+        """Let go the requests that a `hang` holds back."""
+        for release in list(self._releases):
+            release()
+
+    def on_release(self, callback: Callable[[], object]) -> None:
+        """Have `callback` called by `release`."""
+        self._releases.append(callback)
+
+    def on_request(self, hook: Callable[[Request], object]) -> Callable[[], None]:
+        """Have `hook` called with each request before it is answered; return how to end that.
+
+        The hook may change rows, switches and faults; it must not send requests to
+        this sandbox's server, which waits for it.
+        """
+        self._hooks.append(hook)
+        return lambda: self._hooks.remove(hook)
+
+    @property
+    def requests(self) -> list[Entry]:
+        """The log, oldest request first."""
+        with self.lock:
+            return list(self.log.entries)
+
+    def counters(self) -> dict[str, Any]:
+        """Return the counts of all requests."""
+        with self.lock:
+            return self.log.counters()
+
+    def clear_log(self) -> None:
+        """Forget the requests and their counts."""
+        with self.lock:
+            self.log.clear()
+
+    def reset(self) -> None:
+        """Go back to the start: data, switches, faults, limits, cursors and log (not the clock)."""
+        with self.lock:
+            self.switches.reset()
+            self.limits.configure(account=None, endpoint=None, **self._start_limits)
+            self.log.clear()
+            self.cursors.clear()
+            self._jitter.seed(self.seed)
+            self._load()
+        self.clear_faults()
+
+    # Requests
+
+    def receive(
+        self,
+        method: str,
+        path: str,
+        query: Sequence[tuple[str, str]] = (),
+        headers: Mapping[str, str] | None = None,
+        body: bytes = b"",
+    ) -> tuple[Request, Entry, Route | None]:
+        """Log a request and call the hooks with it."""
+        inside = path.startswith(f"{PREFIX}/")
+        below = path.removeprefix(PREFIX) if inside else path
+        match = router.find(method, below) if inside else router.Match("unknown", None, None, {})
+        request = Request(
+            method=method, path=below, route=match.template, query=list(query),
+            headers=headers or {}, body=body, numbers=match.numbers,
+        )  # fmt: skip
+        kept = {name: value for name, value in request.headers.items() if name in KEPT_HEADERS}
+        with self.lock:
+            entry = Entry(
+                number=self.log.total + 1, time=moment_text(self.now(), fractions=True),
+                method=method, path=below, route=match.template, query=list(query), headers=kept,
+                verdict=match.verdict, request_id=str(uuid.uuid4()),
+            )  # fmt: skip
+            self.log.open(entry)
+        for hook in tuple(self._hooks):
+            hook(request)
+        return request, entry, match.route
+
+    def answer(self, request: Request, entry: Entry, route: Route | None) -> Answer:
+        """Answer a received request."""
+        with self.lock:
+            try:
+                answer = self._answer(request, entry, route)
+            except Refusal as refusal:
+                answer = self._refused(entry, refusal)
+            answer.headers.setdefault("date", http_date(self.now() / MICROSECONDS))
+            entry.status, entry.rows = answer.status, answer.rows
+            entry.fault = answer.fault.kind if answer.fault else None
+            self.log.close(entry)
+            return answer
+
+    def delay(self) -> float:
+        """Return how long the next answer takes, in seconds."""
+        fixed, jitter = self.switches["latency"], self.switches["latency_jitter"]
+        return float(fixed + (self._jitter.random() * jitter if jitter else 0))
+
+    def _answer(self, request: Request, entry: Entry, route: Route | None) -> Answer:
+        if route is None:
+            if request.route is None:
+                raise Refusal(404, "Not found")
+            raise Refusal(405, "Method not allowed")
+        scoped = self._admit(request, entry, route)
+        fault = self.faults.strike(request.method, request.route)
+        struck = self._struck(entry, fault) if fault else None
+        if struck is not None:
+            return struck
+        if route.scope in self.switches["missing_scopes"]:
+            answer = self._refused(entry, Refusal(403, f"Missing required scope: {route.scope}"))
+        else:
+            try:
+                content = route.handler(Call(self, route, request, scoped=scoped))
+                if content.unsuitable:
+                    entry.verdict = "unsuitable"
+                    self.log.verdicts.update(ok=-1, unsuitable=1)
+                answer = Answer(body=self._enveloped(entry, content), rows=content.rows)
+            except Refusal as refusal:
+                answer = self._refused(entry, refusal)
+        answer.fault = fault
+        return answer
+
+    def _admit(self, request: Request, entry: Entry, route: Route) -> bool:
+        headers = request.headers
+        if route.public_limit is not None:
+            self._limited(self.limits.admit_public(route.path, route.public_limit))
+            return True
+        entry.authorized = False
+        scoped = account.authorize(
+            self, headers.get("authorization"), headers.get("x-active-account"),
+            needs=route.needs_account,
+        )  # fmt: skip
+        entry.authorized = True
+        if self.switches["origin_app_required"] and not headers.get("x-origin-app"):
+            raise Refusal(400, "X-Origin-App header is required")
+        self._limited(self.limits.admit(f"{route.method} {route.path}"))
+        return scoped
+
+    @staticmethod
+    def _limited(excess: Excess | None) -> None:
+        if excess is not None:
+            suffix = "" if excess.bucket == "account" else "_per_endpoint"
+            raise Refusal(
+                429, "Per-minute API rate limit reached.",
+                limit_type=f"requests_per_minute{suffix}",
+                retry_after_seconds=max(1, math.ceil(excess.wait)),
+            )  # fmt: skip
+
+    def _enveloped(self, entry: Entry, content: Content) -> bytes:
+        if content.bare:
+            return content.data
+        parts = [b'{"request_id":"', entry.request_id.encode(), b'"']
+        if self.switches["envelope_timestamp"]:
+            parts += (b',"timestamp":"', self.timestamp().encode(), b'"')
+        parts += (b',"data":', content.data)
+        if content.pagination is not None:
+            parts += (b',"pagination":', orjson.dumps(content.pagination))
+        return b"".join((*parts, b"}"))
+
+    def _refused(self, entry: Entry, refusal: Refusal) -> Answer:
+        form, message, extra = refusal.form or self.switches["error_form"], refusal.message, refusal.extra
+        headers: dict[str, str] = {}
+        if refusal.status == 429:  # noqa: PLR2004
+            form = self.switches["rate_limit_form"]
+            wait = extra["retry_after_seconds"]
+            if form == "bare":
+                form, extra = "A", {}
+            elif form != "A":
+                message = f"Rate limit exceeded. Retry after {wait} seconds."
+            retry = self.switches["retry_after"]
+            if retry == "seconds":
+                headers["retry-after"] = str(wait)
+            elif retry == "date":
+                headers["retry-after"] = http_date(math.ceil(self.now() / MICROSECONDS) + wait)
+        media_type, body = error_body(form, entry.request_id, refusal.status, message, extra)
+        return Answer(status=refusal.status, body=body, media_type=media_type, headers=headers)
+
+    def _struck(self, entry: Entry, fault: Fault) -> Answer | None:
+        """Return the answer that a fault puts in the place of the real one, if it does."""
+        match fault.kind:
+            case "status":
+                media_type, body = error_body(
+                    fault.form or self.switches["error_form"], entry.request_id, fault.status,
+                    fault.message,
+                )  # fmt: skip
+                status = fault.status
+            case "not_json":
+                media_type, body, status = JSON, fault.body.encode(), 200
+            case "wrong_shape":
+                content = Content(data=orjson.dumps(fault.data))
+                media_type, body, status = JSON, self._enveloped(entry, content), 200
+            case "redirect":
+                media_type, body, status = "text/plain", b"", fault.status
+            case "reset":
+                return Answer(fault=fault, status=0)
+            case _:
+                return None
+        headers = {name.lower(): value for name, value in fault.headers.items()}
+        if fault.kind == "redirect":
+            headers["location"] = fault.location
+        return Answer(status=status, body=body, media_type=media_type, headers=headers, fault=fault)
+
+
