@@ -71,7 +71,9 @@ class App:
             return
         body = await _body(receive)
         query = parse_qsl(scope["query_string"].decode("latin-1"), keep_blank_values=True)
-        headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
+        headers = {
+            name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]
+        }
         request, entry, route = self.sandbox.receive(scope["method"], path, query, headers, body)
         answer = self.sandbox.answer(request, entry, route)
         delay = self.sandbox.delay()
@@ -90,7 +92,11 @@ class App:
             return
         if fault and kind == "hang" and not await self._pause(fault.seconds, receive, hang=True):
             return
-        headers = {"content-type": answer.media_type, "content-length": str(len(body)), **answer.headers}
+        headers = {
+            "content-type": answer.media_type,
+            "content-length": str(len(body)),
+            **answer.headers,
+        }
         encoded = [(name.encode(), value.encode("latin-1")) for name, value in headers.items()]
         await send({"type": "http.response.start", "status": answer.status, "headers": encoded})
         if fault and kind == "cut" and transport:

@@ -27,11 +27,17 @@ def parser() -> argparse.ArgumentParser:
         description="A local Lev API. Prints its URL and key, and serves until it is told to end.",
     )
     found.add_argument("--host", default="127.0.0.1", help="a loopback address (%(default)s)")
-    found.add_argument("--port", type=int, default=0, help="the port; 0: any free one (%(default)s)")
+    found.add_argument(
+        "--port", type=int, default=0, help="the port; 0: any free one (%(default)s)"
+    )
     found.add_argument("--key", help="the API key; made from the seed by default")
-    found.add_argument("--seed", type=int, default=1, help="where the data comes from (%(default)s)")
+    found.add_argument(
+        "--seed", type=int, default=1, help="where the data comes from (%(default)s)"
+    )
     found.add_argument("--tier", choices=tuple(TIERS), default="standard", help="(%(default)s)")
-    found.add_argument("--window", type=float, default=60.0, help="seconds of the rate limits' window")
+    found.add_argument(
+        "--window", type=float, default=60.0, help="seconds of the rate limits' window"
+    )
     found.add_argument("--limit-mode", choices=MODES, default="sliding", help="(%(default)s)")
     found.add_argument("--null-updated-every", type=int, default=0, metavar="N",
                        help="every N-th row has no updated_at")  # fmt: skip

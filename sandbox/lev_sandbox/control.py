@@ -67,7 +67,9 @@ def _json(found: object, status: int = 200) -> Response:
 
 
 def _sentence(status: int) -> Callable[[Request, Exception], Response]:
-    return lambda _request, error: _json({"error": str(error.args[0] if error.args else error)}, status)
+    return lambda _request, error: _json(
+        {"error": str(error.args[0] if error.args else error)}, status
+    )
 
 
 def _endpoint(handler: Callable[[Request, Body], object]) -> Callable[[Request], Any]:
@@ -156,7 +158,11 @@ class _Control:
 
     def switches(self, _request: Request, _body: Body) -> object:
         said = {
-            name: {"value": self._sandbox.switches[name], "default": switch.default, "values": switch.says}
+            name: {
+                "value": self._sandbox.switches[name],
+                "default": switch.default,
+                "values": switch.says,
+            }
             for name, switch in SWITCHES.items()
         }
         return {"switches": said}
@@ -187,12 +193,16 @@ class _Control:
 
     def clock(self, _request: Request, _body: Body) -> object:
         clock = self._sandbox.clock
-        return {"timestamp": self._sandbox.timestamp(), "frozen": clock.frozen, "elapsed": clock.elapsed()}
+        return {
+            "timestamp": self._sandbox.timestamp(),
+            "frozen": clock.frozen,
+            "elapsed": clock.elapsed(),
+        }
 
     def set_clock(self, request: Request, body: Body) -> object:
         unknown = set(body) - {"advance", "set", "frozen"}
         if unknown:
-            raise ValueError(f"A clock knows advance, set and frozen, not {sorted(unknown)[0]!r}.")
+            raise ValueError(f"A clock knows advance, set and frozen, not {min(unknown)!r}.")
         with self._sandbox.lock:
             if "frozen" in body:
                 self._sandbox.clock.freeze(frozen=bool(body["frozen"]))
@@ -213,7 +223,9 @@ class _Control:
     def requests(self, request: Request, _body: Body) -> object:
         query = request.query_params
         after = int(query.get("after", "0"))
-        wanted = {name: query[name] for name in ("route", "method", "verdict", "fault") if name in query}
+        wanted = {
+            name: query[name] for name in ("route", "method", "verdict", "fault") if name in query
+        }
         found = [entry.as_dict() for entry in self._sandbox.requests if entry.number > after]
         return {
             "requests": [

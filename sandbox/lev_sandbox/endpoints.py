@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import secrets
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -24,11 +23,28 @@ if TYPE_CHECKING:
     from lev_sandbox.routes import Route
     from lev_sandbox.sandbox import Sandbox
 
-_KINDS = {"deals": "Deal", "contacts": "Contact", "companies": "Company", "lenders": "Lender",
-          "placements": "Placement", "checklist_tasks": "Task", "term_sheets": "Term sheet",
-          "documents": "Document", "memos": "Memo", "pipelines": "Pipeline"}  # fmt: skip
-_PARENTS = {"deal_id": "deals", "contact_id": "contacts", "company_id": "companies",
-            "placement_id": "placements", "task_id": "checklist_tasks", "org_id": "lenders"}  # fmt: skip
+_KINDS = {
+    "deals": "Deal",
+    "contacts": "Contact",
+    "companies": "Company",
+    "lenders": "Lender",
+    "placements": "Placement",
+    "checklist_tasks": "Task",
+    "term_sheets": "Term sheet",
+    "documents": "Document",
+    "memos": "Memo",
+    "pipelines": "Pipeline",
+}
+"""What a 404 calls a row."""
+_PARENTS = {
+    "deal_id": "deals",
+    "contact_id": "contacts",
+    "company_id": "companies",
+    "placement_id": "placements",
+    "task_id": "checklist_tasks",
+    "org_id": "lenders",
+}
+"""The resource that a path parameter names a row of."""
 
 
 @dataclass(frozen=True)
@@ -143,108 +159,6 @@ def financials(call: Call) -> Content:
     return Content(data=b"{}" if missing == "empty" else b"null")
 
 
-def download(call: Call) -> Content:
-    """Answer with a link that looks signed and is good for nothing."""
-    document = call.sandbox.store.table("documents").row(call.own())
-    link = {
-        "file_name": document["file_name"],
-        "download_url": _signed_link(f"documents/{document['id']}"),
-        "expires_in": 300,
-    }
-    return Content(data=orjson.dumps(link), rows=1)
-
-
-def memo(call: Call) -> Content:
-    """Answer with a memo and its signed links."""
-    quality = call.request.params.get("quality", "original")
-    qualities = ("original", "high", "medium", "low")
-    if quality not in qualities:
-        raise Refusal(400, f"Invalid quality: {quality}")
-    found: Row = orjson.loads(call.sandbox.view.rows("memos", (call.own(),))[0])
-    ready = found.get("pdf_ready")
-    found["pdf_url"] = _signed_link(f"memos/{found.get('uuid')}/{quality}") if ready else None
-    found["pdf_versions"] = [
-        {
-            "quality": each,
-            "status": "completed" if ready else "pending",
-            "pdf_url": _signed_link(f"memos/{found.get('uuid')}/{each}") if ready else None,
-        }
-        for each in qualities
-    ]
-    return Content(data=orjson.dumps(found), rows=1)
-
-
-def _signed_link(path: str) -> str:
-    return f"https://files.example.com/{path}?expires=300&signature={secrets.token_hex(16)}"
-
-
-def index_search(call: Call) -> Content:
-    """Answer with the facts that a made-up similarity puts nearest to a question."""
-    deal, body = call.parent(), call.request.json()
-    context = body.get("context")
-    if not isinstance(context, str) or not context.strip():
-        raise Refusal(422, "context must not be blank")
-    if len(context) > 4000:  # noqa: PLR2004
-        raise Refusal(422, "context must have at most 4000 characters")
-    least = body.get("min_score", 0.3)
-    if isinstance(least, bool) or not isinstance(least, int | float) or not 0 <= least <= 1:
-        raise Refusal(422, "min_score must be between 0 and 1")
-    table, world = call.sandbox.store.table("index_facts"), call.sandbox.store.world
-    scored = []
-    for number in table.listed(deal):
-        score = world.draw(f"search/{context}", number).ratio(50, 999)
-        if score >= least:
-            scored.append((-score, number))
-    limited = call.pager({"limit": body.get("limit", call.route.default_limit)}).limit()
-    found = []
-    for score, number in sorted(scored)[:limited]:
-        fact: Row = orjson.loads(call.sandbox.view.rows("index_facts", (number,))[0])
-        found.append({**fact, "score": -score})
-    unsuitable = _sign(body, found)
-    return Content(data=orjson.dumps(found), rows=len(found), unsuitable=unsuitable)
-
-
-def index_observations(call: Call) -> Content:
-    """Answer with a page of the values behind a fact or a metric."""
-    deal, body = call.parent(), call.request.json()
-    fact, metric = body.get("sot_id"), body.get("metric_id")
-    if fact is None and metric is None:
-        raise Refusal(422, "Provide at least one of sot_id or metric_id")
-    if metric is not None and (type(metric) is not int or metric < 1):
-        raise Refusal(422, "metric_id must be an integer of 1 or more")
-    wanted: dict[str, Any] = {}
-    store = call.sandbox.store
-    if fact is not None:
-        facts = store.table("index_facts")
-        known = [row for row in map(facts.row, facts.listed(deal)) if row["id"] == fact]
-        wanted = {key: known[0][key] for key in ("metric_id", "entity_ref")} if known else {"id": 0}
-    if metric is not None:
-        wanted["metric_id"] = metric
-    if body.get("entity_ref") is not None:
-        wanted["entity_ref"] = body["entity_ref"]
-    table = store.table("index_observations")
-    numbers = [
-        number
-        for number in table.listed(deal)
-        if wanted.items() <= {key: table.row(number)[key] for key in wanted}.items()
-    ]
-    page = call.pager(body).page(numbers)
-    said = call.sandbox.view.rows("index_observations", page.numbers)
-    found = [orjson.loads(each) for each in said]
-    unsuitable = _sign(body, found)
-    return Content(
-        data=orjson.dumps(found), pagination=page.pagination, rows=len(found), unsuitable=unsuitable
-    )
-
-
-def _sign(body: dict[str, Any], found: list[Row]) -> bool:
-    signed = body.get("include_signed_urls") is True
-    if signed:
-        for each in found:
-            each["source"]["signed_url"] = _signed_link(f"documents/{each['source']['document_id']}")
-    return signed
-
-
 def health(call: Call) -> Content:
     """Answer that all is well."""
     return Content(data=orjson.dumps(account.health(call.sandbox)))
@@ -351,6 +265,6 @@ def _sorted(call: Call, numbers: Sequence[int], sort: str) -> Sequence[int]:
             raise Refusal(400, f"Unknown sort field: {field}")
         filled = [number for number in ordered if held[number].get(field) is not None]
         empty = [number for number in ordered if held[number].get(field) is None]
-        filled.sort(key=lambda number: held[number][field], reverse=down)  # noqa: B023 - used at once
+        filled.sort(key=lambda number: held[number][field], reverse=down)
         ordered = filled + empty
     return ordered

@@ -26,7 +26,7 @@ JSON = "application/json"
 HTML = "text/html; charset=utf-8"
 
 
-class Refusal(Exception):
+class Refusal(Exception):  # noqa: N818 - an answer, not a defect
     """The API's answer when it does not do what it was asked.
 
     Attributes:
@@ -37,7 +37,11 @@ class Refusal(Exception):
     """
 
     def __init__(
-        self, status: int, message: str, form: str | None = None, **extra: Any  # noqa: ANN401
+        self,
+        status: int,
+        message: str,
+        form: str | None = None,
+        **extra: Any,  # noqa: ANN401
     ) -> None:
         super().__init__(message)
         self.status = status
@@ -65,7 +69,6 @@ def error_body(
         case "C":
             return JSON, orjson.dumps({"error": message})
         case "html":
-            page = f"<html><head><title>{status}</title></head><body><h1>{status} {kind}</h1></body></html>"
-            return HTML, page.encode()
+            return HTML, f"<html><body><h1>{status} {kind}</h1></body></html>".encode()
         case _:
             return "text/plain", b""

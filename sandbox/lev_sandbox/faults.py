@@ -73,7 +73,10 @@ class Fault:
     def __post_init__(self) -> None:
         """Check what was asked for."""
         checks = (
-            (self.kind in KINDS, f"There is no fault {self.kind!r}; there are: {', '.join(KINDS)}."),
+            (
+                self.kind in KINDS,
+                f"There is no fault {self.kind!r}; there are: {', '.join(KINDS)}.",
+            ),
             (self.at >= 1 and self.every >= 1, "A fault's `at` and `every` are 1 or more."),
             (self.times is None or self.times >= 1, "A fault's `times` is 1 or more, or null."),
             (self.rate is None or 0 <= self.rate <= 1, "A fault's `rate` is between 0 and 1."),

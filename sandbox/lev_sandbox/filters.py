@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 import re
 from dataclasses import dataclass
 from functools import partial
@@ -19,7 +20,13 @@ if TYPE_CHECKING:
     from lev_sandbox.table import Table
 
 _NAME = re.compile(r"filter\[(\w+)\](?:\[(\w+)\])?")
-_OPERATORS = ("eq", "gt", "gte", "lt", "lte")
+_OPERATORS: dict[str, Callable[[Any, Any], Any]] = {
+    "eq": operator.eq,
+    "gt": operator.gt,
+    "gte": operator.ge,
+    "lt": operator.lt,
+    "lte": operator.le,
+}
 _FOREVER = 1 << 62
 _KEPT_SELECTIONS = 64
 
@@ -49,18 +56,18 @@ def conditions(
         if not key.startswith("filter["):
             continue
         match = _NAME.fullmatch(key)
-        field, operator = (match[1], match[2] or "eq") if match else (key, "eq")
+        field, comparison = (match[1], match[2] or "eq") if match else (key, "eq")
         if field == "updated_at" and name in switches["updated_at_filter"]:
             answer = switches["updated_at_filter"][name]
             kind = "moment" if answer == "honoured" else None
         else:
             answer, kind = switches["unknown_filters"], known.get(field)
-        if kind is None or operator not in _OPERATORS:
+        if kind is None or comparison not in _OPERATORS:
             if answer in {"400", "422"}:
                 raise Refusal(int(answer), f"Unknown filter: {key}")
             continue
         _check(kind, value)
-        found.append(Condition(field, operator, value))
+        found.append(Condition(field, comparison, value))
     return found
 
 
@@ -93,17 +100,7 @@ def _test(condition: Condition, kind: str, row: Row) -> bool:
         return condition.operator == "eq" and str(value) in condition.value.split(",")
     wanted = _PARSERS[kind](condition.value)
     held = parse_moment(value) if kind == "moment" else value
-    match condition.operator:
-        case "gt":
-            return bool(held > wanted)
-        case "gte":
-            return bool(held >= wanted)
-        case "lt":
-            return bool(held < wanted)
-        case "lte":
-            return bool(held <= wanted)
-        case _:
-            return bool(held == wanted)
+    return bool(_OPERATORS[condition.operator](held, wanted))
 
 
 def _moment_range(condition: Condition, *, fractions: bool) -> tuple[int, int]:

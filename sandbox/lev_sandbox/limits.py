@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from lev_sandbox.clock import Clock
 
 TIERS: dict[str, tuple[int | None, int | None]] = {
@@ -18,6 +20,23 @@ TIERS: dict[str, tuple[int | None, int | None]] = {
 }
 """Requests per window of the account and of one endpoint."""
 MODES = ("sliding", "fixed")
+
+
+def _is_limit(value: object) -> bool:
+    return value is None or (type(value) is int and value > 0)
+
+
+def _is_window(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and value > 0
+
+
+_CHECKS: dict[str, Callable[[Any], bool]] = {
+    "tier": lambda value: value in TIERS,
+    "window": _is_window,
+    "mode": lambda value: value in MODES,
+    "account": _is_limit,
+    "endpoint": _is_limit,
+}
 
 
 @dataclass
@@ -60,17 +79,9 @@ class Limits:
             ValueError: A name or a value makes no sense; then nothing was changed.
         """
         for name, value in changes.items():
-            number = isinstance(value, int | float) and not isinstance(value, bool)
-            good = {
-                "tier": lambda v: v in TIERS,
-                "mode": lambda v: v in MODES,
-                "window": lambda v, n=number: n and v > 0,
-                "account": lambda v: v is None or (type(v) is int and v > 0),
-                "endpoint": lambda v: v is None or (type(v) is int and v > 0),
-            }
-            if name not in good:
-                raise ValueError(f"Limits have no {name!r}; they have: {', '.join(good)}.")
-            if not good[name](value):
+            if name not in _CHECKS:
+                raise ValueError(f"Limits have no {name!r}; they have: {', '.join(_CHECKS)}.")
+            if not _CHECKS[name](value):
                 raise ValueError(f"The limits' {name} cannot be {value!r}.")
         for name, value in changes.items():
             setattr(self, name, value)

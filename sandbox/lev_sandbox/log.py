@@ -70,6 +70,7 @@ class Log:
     faults: Counter[str] = field(default_factory=Counter)
 
     def __post_init__(self) -> None:
+        """Make room for the entries."""
         self.entries = deque(maxlen=self.keep)
 
     def open(self, entry: Entry) -> None:

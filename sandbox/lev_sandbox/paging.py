@@ -32,7 +32,7 @@ class Page:
 
 @dataclass
 class Cursors:
-    """What has to be remembered about cursors: when each was given out, and how many lists were read."""
+    """When each cursor was given out, and how often each list was read."""
 
     issued: dict[tuple[str, str], tuple[float, int]] = field(default_factory=dict)
     reads: dict[str, int] = field(default_factory=dict)
@@ -60,7 +60,7 @@ def decode_cursor(cursor: str, status: int) -> int:
     return number
 
 
-def whole_number(
+def whole_number(  # noqa: PLR0913, PLR0917 - one call says it all
     params: Mapping[str, Any], name: str, default: int, least: int, most: int | None, out: str
 ) -> int:
     """Return a parameter that is a whole number; `out` says what becomes of one out of range."""

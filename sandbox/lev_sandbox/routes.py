@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypeAlias
 
 from lev_sandbox import endpoints as to
+from lev_sandbox import files, index
 from lev_sandbox.resources import NOTE_PARENTS
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
     from lev_sandbox.endpoints import Call
     from lev_sandbox.exchange import Content
 
@@ -99,18 +101,18 @@ ROUTES = (
                   "folder_id": "folder_path"}),
     Route(path=f"{_DEAL}/documents/{{document_id}}", handler=to.row, resource="documents",
           scope="documents:read", fields=True),
-    Route(path=f"{_DEAL}/documents/{{document_id}}/download", handler=to.download,
+    Route(path=f"{_DEAL}/documents/{{document_id}}/download", handler=files.download,
           resource="documents", scope="documents:read", unsuitable=True),
     Route(path=f"{_DEAL}/checklists", handler=to.rows, resource="checklists",
           scope="checklists:read", search={"vault_id": "vault"}),
     Route(path=f"{_DEAL}/memos", handler=to.rows, resource="memos", scope="deals:read",
           style="offset", clamp=True, filters=_MEMO_FILTERS,
           search={"search": "title", "vault_id": "vaults"}),
-    Route(path=f"{_DEAL}/memos/{{memo_uuid}}", handler=to.memo, resource="memos",
+    Route(path=f"{_DEAL}/memos/{{memo_uuid}}", handler=files.memo, resource="memos",
           scope="deals:read", unsuitable=True),
-    Route(path=f"{_INDEX}/search", handler=to.index_search, method="POST", resource="index_facts",
+    Route(path=f"{_INDEX}/search", handler=index.search, method="POST", resource="index_facts",
           scope="deals:read", default_limit=20, clamp=True),
-    Route(path=f"{_INDEX}/observations", handler=to.index_observations, method="POST",
+    Route(path=f"{_INDEX}/observations", handler=index.observations, method="POST",
           resource="index_observations", scope="deals:read", style="page", default_limit=20,
           clamp=True),
     Route(path=f"{_INDEX}/metric-definitions", handler=to.rows,

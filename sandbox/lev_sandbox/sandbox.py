@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import random
 import threading
 import uuid
@@ -10,16 +9,15 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
-from lev_sandbox import account, router
+from lev_sandbox import router
 from lev_sandbox.clock import MICROSECONDS, Clock, http_date, moment_text
 from lev_sandbox.data.draw import salt
-from lev_sandbox.endpoints import Call
-from lev_sandbox.errors import JSON, Refusal, error_body
-from lev_sandbox.exchange import Answer, Content, Request
+from lev_sandbox.exchange import Request
 from lev_sandbox.faults import Fault, Faults
-from lev_sandbox.limits import Excess, Limits
+from lev_sandbox.limits import Limits
 from lev_sandbox.log import KEPT_HEADERS, Entry, Log
 from lev_sandbox.paging import Cursors
+from lev_sandbox.respond import respond
 from lev_sandbox.store import Store
 from lev_sandbox.switches import Switches
 from lev_sandbox.view import View
@@ -28,6 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from lev_sandbox.data.resource import Row
+    from lev_sandbox.exchange import Answer
     from lev_sandbox.routes import Route
 
 PREFIX = "/api/external/v2"
@@ -130,7 +129,9 @@ class Sandbox:
         above: Row = {}
         table = self.store.table(resource)
         above.update(
-            (name, value) for name, value in table.row(number).items() if name in table.resource.inner
+            (name, value)
+            for name, value in table.row(number).items()
+            if name in table.resource.inner
         )
         while table.resource.parent is not None:
             number = table.parent(number)
@@ -291,10 +292,7 @@ class Sandbox:
     def answer(self, request: Request, entry: Entry, route: Route | None) -> Answer:
         """Answer a received request."""
         with self.lock:
-            try:
-                answer = self._answer(request, entry, route)
-            except Refusal as refusal:
-                answer = self._refused(entry, refusal)
+            answer = respond(self, request, entry, route)
             answer.headers.setdefault("date", http_date(self.now() / MICROSECONDS))
             entry.status, entry.rows = answer.status, answer.rows
             entry.fault = answer.fault.kind if answer.fault else None
@@ -305,109 +303,3 @@ class Sandbox:
         """Return how long the next answer takes, in seconds."""
         fixed, jitter = self.switches["latency"], self.switches["latency_jitter"]
         return float(fixed + (self._jitter.random() * jitter if jitter else 0))
-
-    def _answer(self, request: Request, entry: Entry, route: Route | None) -> Answer:
-        if route is None:
-            if request.route is None:
-                raise Refusal(404, "Not found")
-            raise Refusal(405, "Method not allowed")
-        scoped = self._admit(request, entry, route)
-        fault = self.faults.strike(request.method, request.route)
-        struck = self._struck(entry, fault) if fault else None
-        if struck is not None:
-            return struck
-        if route.scope in self.switches["missing_scopes"]:
-            answer = self._refused(entry, Refusal(403, f"Missing required scope: {route.scope}"))
-        else:
-            try:
-                content = route.handler(Call(self, route, request, scoped=scoped))
-                if content.unsuitable:
-                    entry.verdict = "unsuitable"
-                    self.log.verdicts.update(ok=-1, unsuitable=1)
-                answer = Answer(body=self._enveloped(entry, content), rows=content.rows)
-            except Refusal as refusal:
-                answer = self._refused(entry, refusal)
-        answer.fault = fault
-        return answer
-
-    def _admit(self, request: Request, entry: Entry, route: Route) -> bool:
-        headers = request.headers
-        if route.public_limit is not None:
-            self._limited(self.limits.admit_public(route.path, route.public_limit))
-            return True
-        entry.authorized = False
-        scoped = account.authorize(
-            self, headers.get("authorization"), headers.get("x-active-account"),
-            needs=route.needs_account,
-        )  # fmt: skip
-        entry.authorized = True
-        if self.switches["origin_app_required"] and not headers.get("x-origin-app"):
-            raise Refusal(400, "X-Origin-App header is required")
-        self._limited(self.limits.admit(f"{route.method} {route.path}"))
-        return scoped
-
-    @staticmethod
-    def _limited(excess: Excess | None) -> None:
-        if excess is not None:
-            suffix = "" if excess.bucket == "account" else "_per_endpoint"
-            raise Refusal(
-                429, "Per-minute API rate limit reached.",
-                limit_type=f"requests_per_minute{suffix}",
-                retry_after_seconds=max(1, math.ceil(excess.wait)),
-            )  # fmt: skip
-
-    def _enveloped(self, entry: Entry, content: Content) -> bytes:
-        if content.bare:
-            return content.data
-        parts = [b'{"request_id":"', entry.request_id.encode(), b'"']
-        if self.switches["envelope_timestamp"]:
-            parts += (b',"timestamp":"', self.timestamp().encode(), b'"')
-        parts += (b',"data":', content.data)
-        if content.pagination is not None:
-            parts += (b',"pagination":', orjson.dumps(content.pagination))
-        return b"".join((*parts, b"}"))
-
-    def _refused(self, entry: Entry, refusal: Refusal) -> Answer:
-        form, message, extra = refusal.form or self.switches["error_form"], refusal.message, refusal.extra
-        headers: dict[str, str] = {}
-        if refusal.status == 429:  # noqa: PLR2004
-            form = self.switches["rate_limit_form"]
-            wait = extra["retry_after_seconds"]
-            if form == "bare":
-                form, extra = "A", {}
-            elif form != "A":
-                message = f"Rate limit exceeded. Retry after {wait} seconds."
-            retry = self.switches["retry_after"]
-            if retry == "seconds":
-                headers["retry-after"] = str(wait)
-            elif retry == "date":
-                headers["retry-after"] = http_date(math.ceil(self.now() / MICROSECONDS) + wait)
-        media_type, body = error_body(form, entry.request_id, refusal.status, message, extra)
-        return Answer(status=refusal.status, body=body, media_type=media_type, headers=headers)
-
-    def _struck(self, entry: Entry, fault: Fault) -> Answer | None:
-        """Return the answer that a fault puts in the place of the real one, if it does."""
-        match fault.kind:
-            case "status":
-                media_type, body = error_body(
-                    fault.form or self.switches["error_form"], entry.request_id, fault.status,
-                    fault.message,
-                )  # fmt: skip
-                status = fault.status
-            case "not_json":
-                media_type, body, status = JSON, fault.body.encode(), 200
-            case "wrong_shape":
-                content = Content(data=orjson.dumps(fault.data))
-                media_type, body, status = JSON, self._enveloped(entry, content), 200
-            case "redirect":
-                media_type, body, status = "text/plain", b"", fault.status
-            case "reset":
-                return Answer(fault=fault, status=0)
-            case _:
-                return None
-        headers = {name.lower(): value for name, value in fault.headers.items()}
-        if fault.kind == "redirect":
-            headers["location"] = fault.location
-        return Answer(status=status, body=body, media_type=media_type, headers=headers, fault=fault)
-
-

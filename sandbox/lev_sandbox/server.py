@@ -6,7 +6,7 @@ import asyncio
 import ipaddress
 import socket
 import threading
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
@@ -74,7 +74,7 @@ class SandboxServer:
         """The API key."""
         return self.sandbox.key
 
-    def start(self) -> SandboxServer:
+    def start(self) -> Self:
         """Bind the port and serve.
 
         Raises:
@@ -136,7 +136,7 @@ class SandboxServer:
             ready.set()
             listener.close()
 
-    def __enter__(self) -> SandboxServer:
+    def __enter__(self) -> Self:
         """Start."""
         return self.start()
 

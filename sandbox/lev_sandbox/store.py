@@ -19,6 +19,10 @@ if TYPE_CHECKING:
     from lev_sandbox.switches import Switches
 
 
+_OTHER_NUMBERS = frozenset({"account_team", "my_accounts"})
+"""Resources whose key is a number, but not the row's."""
+
+
 class Store:
     """The tables of one seed and one set of sizes.
 
@@ -31,7 +35,7 @@ class Store:
         future_updated_every: Every so many rows are dated in the future (0: none).
     """
 
-    def __init__(  # noqa: PLR0913
+    def __init__(  # noqa: PLR0913, PLR0917
         self,
         seed: int,
         sizes: Mapping[str, float],
@@ -43,7 +47,7 @@ class Store:
         for name, size in sizes.items():
             if name not in SIZES:
                 raise ValueError(f"There is no size {name!r}; there are: {', '.join(SIZES)}.")
-            if isinstance(size, bool) or not isinstance(size, int | float) or size < 0:
+            if type(size) not in {int, float} or size < 0:
                 raise ValueError(f"The number of {name} cannot be {size!r}.")
         self.world = World(
             RESOURCES, seed, {**SIZES, **sizes}, null_updated_every, future_updated_every
@@ -67,7 +71,7 @@ class Store:
             LookupError: There is no such row.
         """
         table, resource = self.table(name), resource_named(name)
-        if type(key) is int and resource.key in {"id", None} and name not in {"index_facts", "my_accounts"}:
+        if type(key) is int and name not in _OTHER_NUMBERS:
             if table.exists(key):
                 return key
         else:
@@ -124,7 +128,9 @@ class Store:
         elif name == "placements":
             row["status"] = "archived"
         else:
-            raise ValueError(f"Rows of {name} cannot be archived, only those of deals and placements.")
+            raise ValueError(
+                f"Rows of {name} cannot be archived, only those of deals and placements."
+            )
         moves = self._switches["archive_moves_updated_at"]
         table.put(number, row, now if moves else table.moment(number))
         return table.row(number)
@@ -139,7 +145,9 @@ class Store:
         """Make a row invisible to the caller, or visible again."""
         self.table(name).hide(self.number(name, key), hidden=hidden)
 
-    def touch(self, name: str, count: int | None, keys: Iterable[object] | None, seed: int) -> list[Row]:
+    def touch(
+        self, name: str, count: int | None, keys: Iterable[object] | None, seed: int
+    ) -> list[Row]:
         """Change a text of `count` random rows, or of those with `keys`."""
         table = self.table(name)
         field = table.resource.touch
@@ -196,9 +204,8 @@ class Store:
                 raise ValueError(
                     f"A row of {resource.name} has no field {field!r}; it has: {', '.join(row)}."
                 )
-        if changes.get(resource.key or "", row.get(resource.key or "")) != row.get(resource.key or ""):
-            if resource.key == "id":
-                raise ValueError(f"The id of a row of {resource.name} cannot be chosen.")
+        if changes.get("id", row.get("id")) != row.get("id"):
+            raise ValueError(f"The id of a row of {resource.name} cannot be chosen.")
         for field in (*resource.moments, "updated_at"):
             if changes.get(field) is not None:
                 changes[field] = moment_text(parse_moment(changes[field]))
@@ -232,5 +239,3 @@ def resource_named(name: str) -> Resource:
     if name not in RESOURCES:
         raise LookupError(f"There is no resource {name!r}; there are: {', '.join(RESOURCES)}.")
     return RESOURCES[name]
-
-

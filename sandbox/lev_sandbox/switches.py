@@ -47,7 +47,9 @@ def _one_of(default: object, *others: object) -> Switch:
     choices = (default, *others)
     said = ", ".join("null" if choice is None else str(choice) for choice in choices)
     return Switch(
-        default, lambda value: any(value is c or (value == c and type(value) is type(c)) for c in choices), said
+        default,
+        lambda value: any(value is c or (value == c and type(value) is type(c)) for c in choices),
+        said,
     )
 
 
@@ -57,7 +59,9 @@ def _flag(*, default: bool) -> Switch:
 
 def _number(default: float | None, least: float | None = None, *, whole: bool = False) -> Switch:
     kinds = int if whole else (int, float)
-    said = ("a whole number" if whole else "a number") + (f" from {least}" if least is not None else "")
+    said = ("a whole number" if whole else "a number") + (
+        f" from {least}" if least is not None else ""
+    )
 
     def accepts(value: object) -> bool:
         if value is None:
@@ -123,7 +127,11 @@ SWITCHES: Mapping[str, Switch] = {
     # Shapes and fields
     "extra_fields": _table(
         _RESOURCES,
-        Switch({}, lambda value: _texts(value) or isinstance(value, dict), "names, or names with values"),
+        Switch(
+            {},
+            lambda value: _texts(value) or isinstance(value, dict),
+            "names, or names with values",
+        ),
     ),
     "dropped_fields": _table(_RESOURCES, Switch((), _texts, "a list of names")),
     "legacy_values": _flag(default=False),
@@ -170,7 +178,7 @@ class Switches(dict[str, Any]):
         if switch.keys is None:
             self._check(name, switch, value)
             return value
-        if isinstance(value, dict) and (not value or set(value) & set(switch.keys)):
+        if isinstance(value, dict):
             for key, entry in value.items():
                 if key not in switch.keys:
                     raise ValueError(
@@ -178,10 +186,6 @@ class Switches(dict[str, Any]):
                     )
                 self._check(f"{name}.{key}", switch, entry)
             return {**self[name], **value}
-        if isinstance(value, dict) and not switch.accepts(value):
-            raise ValueError(
-                f"Switch {name!r} has no entry {next(iter(value))!r}; it has: {', '.join(switch.keys)}."
-            )
         self._check(name, switch, value)
         return dict.fromkeys(switch.keys, value)
 

@@ -189,7 +189,10 @@ def _vault(view: View, row: Row, number: int, _detail: bool) -> None:  # noqa: F
 
 
 def _checklist(view: View, row: Row, number: int, _detail: bool) -> None:  # noqa: FBT001
-    task_table, section_table = view.store.table("checklist_tasks"), view.store.table("checklist_sections")
+    task_table, section_table = (
+        view.store.table("checklist_tasks"),
+        view.store.table("checklist_sections"),
+    )
     tasks = [task_table.row(task) for task in task_table.listed(number)]
     below: dict[int, list[Row]] = {}
     placed: dict[int | None, list[Row]] = {}
@@ -237,4 +240,3 @@ _COMPOSERS: dict[str, Callable[[View, Row, int, bool], None]] = {
     "asset_types": _asset_type,
     "account_team": _team_member,
 }
-

@@ -11,7 +11,15 @@ from lev_sandbox.data.world import ACCOUNT_ID, MICROSECONDS, World
 if TYPE_CHECKING:
     from lev_sandbox.data.resource import Row
 
-LENDER_TYPES = ("bank", "credit union", "life company", "CMBS", "debt fund", "agency", "private lender")
+LENDER_TYPES = (
+    "bank",
+    "credit union",
+    "life company",
+    "CMBS",
+    "debt fund",
+    "agency",
+    "private lender",
+)
 LOAN_TYPES = ("construction", "heavy_bridge", "light_bridge", "permanent", "land", "predevelopment")
 CAPITAL_SOURCES = ("balance_sheet", "agency", "cmbs_clo", "warehouse", "sba")
 
@@ -34,15 +42,22 @@ def person(draw: Draw) -> tuple[str, str, str]:
     return first, last, f"{local}@example.com"
 
 
+def place(draw: Draw) -> str:
+    """Return a word that places are named after."""
+    return draw.pick(words.PLACE_WORDS)
+
+
 def firm(draw: Draw) -> str:
     """Return the name of a company."""
-    return f"{draw.pick(words.PLACE_WORDS)} {draw.pick(words.PLACE_WORDS)} {draw.pick(words.FIRM_WORDS)}"
+    return f"{place(draw)} {place(draw)} {draw.pick(words.FIRM_WORDS)}"
 
 
 def address(draw: Draw) -> tuple[str, str, str, str]:
     """Return street, city, state and zip code."""
     city, state, prefix = draw.pick(words.CITIES)
-    street = f"{draw.between(1, 9900)} {draw.pick(words.PLACE_WORDS)} {draw.pick(words.STREET_WORDS)}"
+    street = (
+        f"{draw.between(1, 9900)} {draw.pick(words.PLACE_WORDS)} {draw.pick(words.STREET_WORDS)}"
+    )
     return street, city, state, f"{prefix}{draw.below(100):02d}"
 
 
@@ -140,7 +155,7 @@ def lender_program(_world: World, draw: Draw, number: int, _parent: int) -> Row:
     source = draw.pick(CAPITAL_SOURCES)
     return {
         "id": number,
-        "title": f"{source.replace('_', ' ').capitalize()} {draw.pick(words.BUILDING_WORDS).lower()}",
+        "title": f"{source.replace('_', ' ')} {draw.pick(words.BUILDING_WORDS)}".capitalize(),
         "loan_types": sorted({draw.pick(LOAN_TYPES) for _ in range(2)}),
         "recourse_types": draw.pick((["non_recourse"], ["personal_recourse"], [])),
         "min_loan_amount": draw.maybe(90, smallest),

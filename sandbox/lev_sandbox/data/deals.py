@@ -34,7 +34,9 @@ def deal(world: World, draw: Draw, number: int, _parent: int) -> Row:
     name = f"{draw.pick(words.PLACE_WORDS)} {draw.pick(words.BUILDING_WORDS)}"
     return {
         "id": number,
-        "title": f"{name} {transaction.replace('_', ' ').title()}" if transaction != "tbd" else name,
+        "title": f"{name} {transaction.replace('_', ' ').title()}"
+        if transaction != "tbd"
+        else name,
         "loan_amount": draw.maybe(95, draw.money(750_000, 85_000_000, 50_000)),
         "loan_type": draw.maybe(95, draw.pick((*LOAN_TYPES, "permanent", "tbd"))),
         "transaction_type": draw.maybe(95, transaction),
@@ -128,9 +130,7 @@ def deal_property(_world: World, draw: Draw, number: int, _parent: int) -> Row:
     street, city, state, code = address(draw)
     return {
         "id": number,
-        "name": draw.maybe(
-            90, f"{draw.pick(words.PLACE_WORDS)} {draw.pick(words.BUILDING_WORDS)}"
-        ),
+        "name": draw.maybe(90, f"{draw.pick(words.PLACE_WORDS)} {draw.pick(words.BUILDING_WORDS)}"),
         "address": street,
         "city": city,
         "state": state,

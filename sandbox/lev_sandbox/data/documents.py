@@ -19,6 +19,12 @@ MEMO_TYPES = (
     "broker_opinion_of_value", "investment_committee", "invoice", "other",
 )  # fmt: skip
 DOCUMENT_TYPES = ("Rent roll", "Operating statement", "Appraisal", "Survey", "Lease", "Photo")
+COLLABORATORS: tuple[list[Row], ...] = (
+    [],
+    [],
+    [{"id": None, "email": "guest@example.org"}],
+    [{"id": FIRST_USER_ID + 1, "email": None}],
+)
 SECTIONS_PER_CHECKLIST = 2
 
 
@@ -86,7 +92,7 @@ def checklist_section(world: World, draw: Draw, number: int, parent: int) -> Row
 
 
 def checklist_task(world: World, draw: Draw, number: int, parent: int) -> Row:
-    """Make a task; every fifth hangs below the one before it, every seventh outside the sections."""
+    """Make a task; every fifth hangs below another, every seventh outside the sections."""
     place = number - world.span("checklist_tasks", parent).start
     sections = world.span("checklist_sections", parent)
     nested = place % 5 == 4  # noqa: PLR2004
@@ -110,10 +116,7 @@ def checklist_task(world: World, draw: Draw, number: int, parent: int) -> Row:
         "assigned_team": draw.maybe(
             50, {"id": ACCOUNT_ID, "type": "account", "name": "Sandbox Brokerage"}
         ),
-        "collaborators": draw.pick(
-            ([], [], [{"id": None, "email": "guest@example.org"}],
-             [{"id": FIRST_USER_ID + 1, "email": None}])
-        ),  # fmt: skip
+        "collaborators": draw.pick(COLLABORATORS),
         "document_types": [
             {"id": kind + 1, "name": DOCUMENT_TYPES[kind]}
             for kind in sorted({draw.below(len(DOCUMENT_TYPES)) for _ in range(draw.below(3))})
@@ -158,7 +161,9 @@ def memo(world: World, draw: Draw, number: int, parent: int) -> Row:
     unique = draw.uuid()
     return {
         "uuid": unique,
-        "title": draw.maybe(97, f"{draw.pick(words.PLACE_WORDS)} {draw.pick(words.PLACE_WORDS)} OM"),
+        "title": draw.maybe(
+            97, f"{draw.pick(words.PLACE_WORDS)} {draw.pick(words.PLACE_WORDS)} OM"
+        ),
         "memo_type": draw.maybe(95, draw.pick(MEMO_TYPES)),
         "status": "published" if published else "draft",
         "published_at": stamp_text(world.moments("memos", number)[0]) if published else None,

@@ -69,7 +69,9 @@ class Draw:
     def uuid(self) -> str:
         """Return a version 4 UUID."""
         digits = f"{self.below(1 << 122):031x}"
-        return f"{digits[:8]}-{digits[8:12]}-4{digits[12:15]}-{'89ab'[self.below(4)]}{digits[15:18]}-{digits[18:30]}"
+        variant = "89ab"[self.below(4)]
+        head = f"{digits[:8]}-{digits[8:12]}-4{digits[12:15]}"
+        return f"{head}-{variant}{digits[15:18]}-{digits[18:30]}"
 
 
 def salt(key: str) -> int:

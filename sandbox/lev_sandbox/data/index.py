@@ -5,11 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from lev_sandbox.data import words
-from lev_sandbox.data.world import World
+from lev_sandbox.data.crm import place
 
 if TYPE_CHECKING:
     from lev_sandbox.data.draw import Draw
     from lev_sandbox.data.resource import Row
+    from lev_sandbox.data.world import World
 
 CATEGORIES = ((1, "Property"), (2, "Income"), (3, "Expenses"), (4, "Loan"), (5, "Sponsor"))
 METRICS = (
@@ -59,7 +60,7 @@ def _value(draw: Draw, kind: str) -> str:
         case "number":
             return str(draw.between(1, 2400))
         case _:
-            return f"{draw.between(1, 900)} {draw.pick(words.PLACE_WORDS)} {draw.pick(words.STREET_WORDS)}"
+            return f"{draw.between(1, 900)} {place(draw)} {draw.pick(words.STREET_WORDS)}"
 
 
 def entity_count(world: World, parent: int) -> int:
@@ -90,13 +91,13 @@ def entity(world: World, draw: Draw, number: int, parent: int) -> Row:
     }
 
 
-def _claim(world: World, draw: Draw, deal: int, place: int) -> Row:
+def _claim(world: World, draw: Draw, deal: int, order: int) -> Row:
     """Return what a fact and the observations behind it have in common."""
-    metric = (place + deal) % len(METRICS)
+    metric = (order + deal) % len(METRICS)
     key, _, kind, category = METRICS[metric]
     properties = world.span("deal_properties", deal)
-    owned = bool(properties) and place % 2 == 1
-    entity_id = properties[place % len(properties)] if owned else deal
+    owned = bool(properties) and order % 2 == 1
+    entity_id = properties[order % len(properties)] if owned else deal
     entity_type = "property" if owned else "deal"
     yearly = kind == "currency"
     return {

@@ -59,9 +59,7 @@ def placement(world: World, draw: Draw, number: int, _parent: int) -> Row:
         "private_company_id": None if masked else company,
         "lender_name": _label(number) if masked else lender_name,
         "contact_id": None if masked else contact,
-        "contact_name": None
-        if masked or contact is None or draw.chance(10)
-        else f"{first} {last}",
+        "contact_name": None if masked or contact is None or draw.chance(10) else f"{first} {last}",
         "status": draw.maybe(97, draw.pick(STATUSES)),
         "lender_status": draw.maybe(85, draw.pick(LENDER_STATUSES)),
         "description": draw.maybe(

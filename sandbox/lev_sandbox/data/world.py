@@ -1,4 +1,4 @@
-"""What a seed and a set of sizes amount to: how many rows there are, and whose children they are."""
+"""What a seed and some sizes amount to: how many rows there are, and whose children."""
 
 from __future__ import annotations
 

@@ -1,0 +1,51 @@
+"""Endpoints that hand out signed links: readable, and of no use to a sync."""
+
+from __future__ import annotations
+
+import secrets
+from typing import TYPE_CHECKING
+
+import orjson
+
+from lev_sandbox.errors import Refusal
+from lev_sandbox.exchange import Content
+
+if TYPE_CHECKING:
+    from lev_sandbox.data.resource import Row
+    from lev_sandbox.endpoints import Call
+
+
+def signed_link(path: str) -> str:
+    """Return a link that looks signed."""
+    return f"https://files.example.com/{path}?expires=300&signature={secrets.token_hex(16)}"
+
+
+def download(call: Call) -> Content:
+    """Answer with a link that looks signed and is good for nothing."""
+    document = call.sandbox.store.table("documents").row(call.own())
+    link = {
+        "file_name": document["file_name"],
+        "download_url": signed_link(f"documents/{document['id']}"),
+        "expires_in": 300,
+    }
+    return Content(data=orjson.dumps(link), rows=1)
+
+
+def memo(call: Call) -> Content:
+    """Answer with a memo and its signed links."""
+    quality = call.request.params.get("quality", "original")
+    qualities = ("original", "high", "medium", "low")
+    if quality not in qualities:
+        raise Refusal(400, f"Invalid quality: {quality}")
+    found: Row = orjson.loads(call.sandbox.view.rows("memos", (call.own(),))[0])
+    ready = found.get("pdf_ready")
+    found["pdf_url"] = signed_link(f"memos/{found.get('uuid')}/{quality}") if ready else None
+    found["pdf_versions"] = [
+        {
+            "quality": each,
+            "status": "completed" if ready else "pending",
+            "pdf_url": signed_link(f"memos/{found.get('uuid')}/{each}") if ready else None,
+        }
+        for each in qualities
+    ]
+    return Content(data=orjson.dumps(found), rows=1)

@@ -1,0 +1,143 @@
+"""How a request comes to its answer: credentials, limits, faults, scope, endpoint."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+import orjson
+
+from lev_sandbox import account
+from lev_sandbox.clock import MICROSECONDS, http_date
+from lev_sandbox.endpoints import Call
+from lev_sandbox.errors import JSON, Refusal, error_body
+from lev_sandbox.exchange import Answer, Content
+
+if TYPE_CHECKING:
+    from lev_sandbox.exchange import Request
+    from lev_sandbox.faults import Fault
+    from lev_sandbox.limits import Excess
+    from lev_sandbox.log import Entry
+    from lev_sandbox.routes import Route
+    from lev_sandbox.sandbox import Sandbox
+
+
+def respond(sandbox: Sandbox, request: Request, entry: Entry, route: Route | None) -> Answer:
+    """Return the answer to a request."""
+    try:
+        return _answer(sandbox, request, entry, route)
+    except Refusal as refusal:
+        return _refused(sandbox, entry, refusal)
+
+
+def _answer(sandbox: Sandbox, request: Request, entry: Entry, route: Route | None) -> Answer:
+    if route is None:
+        if request.route is None:
+            raise Refusal(404, "Not found")
+        raise Refusal(405, "Method not allowed")
+    scoped = _admit(sandbox, request, entry, route)
+    fault = sandbox.faults.strike(request.method, request.route)
+    struck = _struck(sandbox, entry, fault) if fault else None
+    if struck is not None:
+        return struck
+    if route.scope in sandbox.switches["missing_scopes"]:
+        answer = _refused(sandbox, entry, Refusal(403, f"Missing required scope: {route.scope}"))
+    else:
+        try:
+            content = route.handler(Call(sandbox, route, request, scoped=scoped))
+            if content.unsuitable:
+                entry.verdict = "unsuitable"
+                sandbox.log.verdicts.update(ok=-1, unsuitable=1)
+            answer = Answer(body=_enveloped(sandbox, entry, content), rows=content.rows)
+        except Refusal as refusal:
+            answer = _refused(sandbox, entry, refusal)
+    answer.fault = fault
+    return answer
+
+
+def _admit(sandbox: Sandbox, request: Request, entry: Entry, route: Route) -> bool:
+    headers = request.headers
+    if route.public_limit is not None:
+        _limited(sandbox.limits.admit_public(route.path, route.public_limit))
+        return True
+    entry.authorized = False
+    scoped = account.authorize(
+        sandbox, headers.get("authorization"), headers.get("x-active-account"),
+        needs=route.needs_account,
+    )  # fmt: skip
+    entry.authorized = True
+    if sandbox.switches["origin_app_required"] and not headers.get("x-origin-app"):
+        raise Refusal(400, "X-Origin-App header is required")
+    _limited(sandbox.limits.admit(f"{route.method} {route.path}"))
+    return scoped
+
+
+def _limited(excess: Excess | None) -> None:
+    if excess is not None:
+        suffix = "" if excess.bucket == "account" else "_per_endpoint"
+        raise Refusal(
+            429, "Per-minute API rate limit reached.",
+            limit_type=f"requests_per_minute{suffix}",
+            retry_after_seconds=max(1, math.ceil(excess.wait)),
+        )  # fmt: skip
+
+
+def _enveloped(sandbox: Sandbox, entry: Entry, content: Content) -> bytes:
+    if content.bare:
+        return content.data
+    parts = [b'{"request_id":"', entry.request_id.encode(), b'"']
+    if sandbox.switches["envelope_timestamp"]:
+        parts += (b',"timestamp":"', sandbox.timestamp().encode(), b'"')
+    parts += (b',"data":', content.data)
+    if content.pagination is not None:
+        parts += (b',"pagination":', orjson.dumps(content.pagination))
+    return b"".join((*parts, b"}"))
+
+
+def _refused(sandbox: Sandbox, entry: Entry, refusal: Refusal) -> Answer:
+    form, message, extra = (
+        refusal.form or sandbox.switches["error_form"],
+        refusal.message,
+        refusal.extra,
+    )
+    headers: dict[str, str] = {}
+    if refusal.status == 429:  # noqa: PLR2004
+        form = sandbox.switches["rate_limit_form"]
+        wait = extra["retry_after_seconds"]
+        if form == "bare":
+            form, extra = "A", {}
+        elif form != "A":
+            message = f"Rate limit exceeded. Retry after {wait} seconds."
+        retry = sandbox.switches["retry_after"]
+        if retry == "seconds":
+            headers["retry-after"] = str(wait)
+        elif retry == "date":
+            headers["retry-after"] = http_date(math.ceil(sandbox.now() / MICROSECONDS) + wait)
+    media_type, body = error_body(form, entry.request_id, refusal.status, message, extra)
+    return Answer(status=refusal.status, body=body, media_type=media_type, headers=headers)
+
+
+def _struck(sandbox: Sandbox, entry: Entry, fault: Fault) -> Answer | None:
+    """Return the answer that a fault puts in the place of the real one, if it does."""
+    match fault.kind:
+        case "status":
+            media_type, body = error_body(
+                fault.form or sandbox.switches["error_form"], entry.request_id, fault.status,
+                fault.message,
+            )  # fmt: skip
+            status = fault.status
+        case "not_json":
+            media_type, body, status = JSON, fault.body.encode(), 200
+        case "wrong_shape":
+            content = Content(data=orjson.dumps(fault.data))
+            media_type, body, status = JSON, _enveloped(sandbox, entry, content), 200
+        case "redirect":
+            media_type, body, status = "text/plain", b"", fault.status
+        case "reset":
+            return Answer(fault=fault, status=0)
+        case _:
+            return None
+    headers = {name.lower(): value for name, value in fault.headers.items()}
+    if fault.kind == "redirect":
+        headers["location"] = fault.location
+    return Answer(status=status, body=body, media_type=media_type, headers=headers, fault=fault)
