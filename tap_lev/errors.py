@@ -173,7 +173,7 @@ def _retry_after(header: str | None, fields: Mapping[str, Any]) -> float | None:
 def _seconds(value: object) -> float | None:
     try:
         seconds = float(value)  # type: ignore[arg-type]
-    except (TypeError, ValueError):
+    except (OverflowError, TypeError, ValueError):
         return None
     return min(seconds, MAX_RETRY_AFTER) if seconds >= 0 else None
 
@@ -181,7 +181,7 @@ def _seconds(value: object) -> float | None:
 def _seconds_until(date: str | None) -> float | None:
     try:
         moment = parsedate_to_datetime(date or "")
-    except ValueError:
+    except (OverflowError, ValueError):
         return None
     aware = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
     return min(max(0.0, (aware - datetime.now(UTC)).total_seconds()), MAX_RETRY_AFTER)
