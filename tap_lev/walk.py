@@ -108,7 +108,7 @@ class Bookmark:
         """Read the walk that an earlier run left, if there is one.
 
         A state store that merges what it is given keeps the walk of a run that ended well. Such
-        a walk is known by its start, which the entry already names as complete.
+        a walk is known by its start: the entry already names it, or a later one, as complete.
 
         Raises:
             ValueError: The walk in the state cannot be read.
@@ -117,8 +117,8 @@ class Bookmark:
             return None
         walk = Walk.from_state(self._entry["walk"])
         completed_at = "replication_key_value" if self._replication_key else "completed_at"
-        complete = self._entry.get(completed_at)
-        return None if timestamps.parse(complete) == walk.started_at else walk
+        complete = timestamps.parse(self._entry.get(completed_at))
+        return None if complete is not None and complete >= walk.started_at else walk
 
     def checkpoint(self, walk: Walk) -> None:
         """Note that everything before the walk's cursor is written."""
