@@ -52,11 +52,7 @@ class App:
             event.set()
 
     def abort(self) -> None:
-        """End every connection at once; safe to call from any thread."""
-        if self._loop is not None and not self._loop.is_closed():
-            self._loop.call_soon_threadsafe(self._abort)
-
-    def _abort(self) -> None:
+        """End every connection at once; called in the server's thread."""
         for connection in list(self.connections.values()):
             connection.abort()
 
@@ -89,6 +85,7 @@ class App:
         transport = self.connections.get(scope["client"])
         if fault and kind == "reset" and transport:
             _reset(transport)
+            await _disconnected(receive)
             return
         if fault and kind == "hang" and not await self._pause(fault.seconds, receive, hang=True):
             return
@@ -103,8 +100,7 @@ class App:
             end = len(body) // 2 if fault.after_bytes is None else fault.after_bytes
             await send({"type": "http.response.body", "body": body[:end], "more_body": True})
             transport.close()
-            while (await receive())["type"] != "http.disconnect":
-                pass
+            await _disconnected(receive)
             return
         if fault and kind == "drip":
             for start in range(0, len(body), fault.chunk_bytes):

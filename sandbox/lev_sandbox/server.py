@@ -34,6 +34,29 @@ class _Protocol(HttpToolsProtocol):
         self.config.app.connections.pop(self._client, None)  # type: ignore[union-attr]
 
 
+class _Server(uvicorn.Server):
+    """Says when it is ready, and ends at once rather than at the next tick."""
+
+    def __init__(self, config: uvicorn.Config, app: App) -> None:
+        super().__init__(config)
+        self.ready = threading.Event()
+        self._app = app
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._ended = asyncio.Event()
+
+    async def main_loop(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        await self.on_tick(0)
+        self.ready.set()
+        await self._ended.wait()
+        self._app.abort()
+
+    def end(self) -> None:
+        """End the server; called from another thread."""
+        if self._loop is not None and not self._loop.is_closed():
+            self._loop.call_soon_threadsafe(self._ended.set)
+
+
 class SandboxServer:
     """Serves a sandbox in a thread of its own; use it in a `with` statement.
 
@@ -50,7 +73,7 @@ class SandboxServer:
         self.host = host
         self.port = port
         self._app = App(self.sandbox)
-        self._server: uvicorn.Server | None = None
+        self._server: _Server | None = None
         self._thread: threading.Thread | None = None
 
     @property
@@ -99,41 +122,28 @@ class SandboxServer:
             access_log=False, date_header=False, server_header=False, proxy_headers=False,
             timeout_keep_alive=75, timeout_graceful_shutdown=_GRACE_SECONDS,
         )  # fmt: skip
-        self._server = uvicorn.Server(config)
-        ready = threading.Event()
+        self._server = _Server(config, self._app)
         self._thread = threading.Thread(
-            target=self._serve, args=(listener, ready), name="lev-sandbox", daemon=True
+            target=self._serve, args=(self._server, listener), name="lev-sandbox", daemon=True
         )
         self._thread.start()
-        ready.wait()
+        self._server.ready.wait()
         return self
 
     def stop(self) -> None:
         """End every connection, hanging ones too, and the server."""
         if self._server is None or self._thread is None:
             return
-        self._server.should_exit = True
-        self._app.abort()
+        self._server.end()
         self._thread.join()
         self._server = self._thread = None
 
-    def _serve(self, listener: socket.socket, ready: threading.Event) -> None:
-        server: Any = self._server
-
-        async def serve() -> None:
-            startup = server.startup
-
-            async def announced(sockets: list[socket.socket] | None = None) -> None:
-                await startup(sockets=sockets)
-                ready.set()
-
-            server.startup = announced
-            await server.serve(sockets=[listener])
-
+    @staticmethod
+    def _serve(server: _Server, listener: socket.socket) -> None:
         try:
-            asyncio.run(serve())
+            asyncio.run(server.serve(sockets=[listener]))
         finally:
-            ready.set()
+            server.ready.set()
             listener.close()
 
     def __enter__(self) -> Self:
