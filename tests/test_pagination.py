@@ -1,0 +1,136 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tap_lev.errors import BrokenAnswerError
+from tap_lev.pagination import Pages, Position
+
+POSITIONS = st.none() | st.sampled_from(["", "a", "b", "c"]) | st.integers(-1, 2) | st.booleans()
+PAGINATION = st.none() | st.fixed_dictionaries(
+    {},
+    optional={
+        "has_more": st.booleans() | st.none(),
+        "next_cursor": POSITIONS,
+        "offset": POSITIONS | st.integers(0, 400),
+        "limit": POSITIONS | st.just(200),
+        "total": st.integers(),
+        "cursor": POSITIONS,
+    },
+)
+
+
+def pages(*, cursor_only: bool = True) -> Pages:
+    return Pages("GET /contacts", cursor_only=cursor_only)
+
+
+@pytest.mark.parametrize(
+    "pagination",
+    [
+        pytest.param(None, id="no pagination"),
+        pytest.param({}, id="empty pagination"),
+        pytest.param({"has_more": False, "next_cursor": None}, id="the end"),
+        pytest.param({"has_more": False, "next_cursor": "a"}, id="has_more counts, not the cursor"),
+        pytest.param({"has_more": None, "next_cursor": "a"}, id="has_more null"),
+        pytest.param({"next_cursor": None}, id="no has_more and no cursor"),
+        pytest.param({"total": 450, "limit": 200, "offset": 400}, id="no has_more, by offset"),
+    ],
+)
+@pytest.mark.parametrize("cursor_only", [True, False])
+def test_the_last_page(pagination: dict[str, Any] | None, *, cursor_only: bool) -> None:
+    assert pages(cursor_only=cursor_only).after(pagination, {}) is None
+
+
+@pytest.mark.parametrize(
+    ("pagination", "following"),
+    [
+        ({"has_more": True, "next_cursor": "a"}, {"cursor": "a"}),
+        ({"next_cursor": "a"}, {"cursor": "a"}),
+        ({"has_more": True, "next_cursor": "a", "offset": 0, "limit": 50}, {"cursor": "a"}),
+        ({"has_more": True, "next_cursor": "a", "total": 0}, {"cursor": "a"}),
+    ],
+)
+@pytest.mark.parametrize("cursor_only", [True, False])
+def test_a_cursor_is_followed(
+    pagination: dict[str, Any], following: Position, *, cursor_only: bool
+) -> None:
+    assert pages(cursor_only=cursor_only).after(pagination, {}) == following
+
+
+def test_an_offset_is_followed_in_short_lists_only() -> None:
+    pagination = {"total": 120, "limit": 50, "offset": 50, "has_more": True}
+    following = pages(cursor_only=False).after(pagination, {"limit": 50, "offset": 50})
+    assert following == {"limit": 50, "offset": 100}
+    with pytest.raises(BrokenAnswerError, match=r"GET /contacts .* does not say where"):
+        pages(cursor_only=True).after(pagination, {})
+
+
+@pytest.mark.parametrize(
+    "pagination",
+    [
+        pytest.param({"next_cursor": None}, id="null cursor"),
+        pytest.param({"next_cursor": ""}, id="empty cursor"),
+        pytest.param({"next_cursor": 200}, id="cursor a number"),
+        pytest.param({}, id="nothing"),
+        pytest.param({"offset": 0}, id="no limit"),
+        pytest.param({"offset": "0", "limit": "50"}, id="texts"),
+        pytest.param({"offset": 0, "limit": 0}, id="limit 0"),
+    ],
+)
+@pytest.mark.parametrize("cursor_only", [True, False])
+def test_more_rows_without_a_way_to_them_are_an_error(
+    pagination: dict[str, Any], *, cursor_only: bool
+) -> None:
+    with pytest.raises(BrokenAnswerError, match="does not say where"):
+        pages(cursor_only=cursor_only).after(pagination | {"has_more": True}, {})
+
+
+@pytest.mark.parametrize(
+    "cursors",
+    [
+        pytest.param(["a", "a"], id="the same again"),
+        pytest.param(["a", "b", "c", "a"], id="a longer circle"),
+    ],
+)
+def test_a_circle_is_an_error(cursors: list[str]) -> None:
+    walk, position = pages(), {}
+    for cursor in cursors[:-1]:
+        position = walk.after({"has_more": True, "next_cursor": cursor}, position) or {}
+    with pytest.raises(BrokenAnswerError, match=r"in circles: .* Stopped rather than loop"):
+        walk.after({"has_more": True, "next_cursor": cursors[-1]}, position)
+
+
+def test_a_circle_to_where_a_resumed_walk_began_is_an_error() -> None:
+    with pytest.raises(BrokenAnswerError, match="in circles"):
+        pages().after({"has_more": True, "next_cursor": "a"}, {"cursor": "a"})
+
+
+def test_an_offset_that_does_not_move_is_an_error() -> None:
+    walk, answer = pages(cursor_only=False), {"limit": 50, "offset": 0, "has_more": True}
+    position = walk.after(answer, {})
+    assert position == {"limit": 50, "offset": 50}
+    with pytest.raises(BrokenAnswerError, match="in circles"):
+        walk.after(answer, position)
+
+
+@given(st.lists(PAGINATION), st.booleans())
+def test_whatever_lev_sends_a_list_ends_or_moves_on(
+    answers: list[dict[str, Any] | None],
+    cursor_only: bool,  # noqa: FBT001
+) -> None:
+    walk, position, asked = pages(cursor_only=cursor_only), {}, [{}]
+    for answer in answers:
+        try:
+            following = walk.after(answer, position)
+        except BrokenAnswerError:
+            return
+        if following is None:
+            assert not (answer and answer.get("has_more"))
+            return
+        assert following not in asked
+        assert not cursor_only or following.keys() == {"cursor"}
+        asked.append(following)
+        position = following
