@@ -169,7 +169,7 @@ def _demo() -> None:
         before = Snapshot.of(sandbox)
         with watch.step("Run 1: meltano run tap-lev target-postgres"):
             first = _load(project)
-        with watch.step("Changing, adding and archiving rows in Lev"):
+        with watch.step("Changing, adding, archiving and removing rows in Lev"):
             loaded = Snapshot.of(sandbox)
             changed = sandbox.change()
         with watch.step("Run 2: the same command, from the state that Meltano kept"):
