@@ -1,0 +1,219 @@
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
+from typing import Any
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from tap_lev.errors import MAX_QUOTED, MAX_RETRY_AFTER, KeyRefusedError, LevAPIError, api_error
+
+REQUEST_ID = "6f0c2a58-3a1e-4f0e-9a51-0d4f2f6b7c11"
+FORMS: dict[str, dict[str, Any]] = {
+    "A": {
+        "request_id": REQUEST_ID,
+        "error": {
+            "status": 404,
+            "type": "not_found",
+            "message": "Deal not found",
+            "details": {},
+        },
+    },
+    "B": {
+        "request_id": REQUEST_ID,
+        "error": {"code": "NOT_FOUND", "message": "Deal not found"},
+    },
+    "C": {"request_id": REQUEST_ID, "error": "Deal not found"},
+}
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
+    lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
+    max_leaves=5,
+)
+ERROR_FIELDS = ("status", "type", "code", "message", "details", "retry_after_seconds")
+BODIES = st.binary() | st.fixed_dictionaries(
+    {},
+    optional={
+        "request_id": JSON,
+        "error": JSON | st.fixed_dictionaries({}, optional=dict.fromkeys(ERROR_FIELDS, JSON)),
+    },
+).map(lambda body: json.dumps(body).encode())
+NUMBERS = st.integers().map(str)
+DATES = st.builds("Mon, {} Jan {} 10:00:00 {}".format, NUMBERS, NUMBERS, NUMBERS)
+
+
+def error_of(body: object, status: int = 429, headers: dict[str, str] | None = None) -> LevAPIError:
+    encoded = body if isinstance(body, bytes) else json.dumps(body).encode()
+    return api_error(status, encoded, headers or {}, endpoint="GET /deals")
+
+
+# -- The three forms, and what is none of them
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_every_form_tells_the_same(form: str) -> None:
+    error = error_of(FORMS[form], status=404)
+    assert (error.status, error.kind, error.message) == (404, "not_found", "Deal not found")
+    assert (error.endpoint, error.request_id) == ("GET /deals", REQUEST_ID)
+    assert str(error) == (
+        f"Lev answered GET /deals with 404 not_found: Deal not found (request_id {REQUEST_ID})"
+    )
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "sentence"),
+    [
+        pytest.param(
+            400,
+            {"error": "Active account required."},
+            "400 bad_request: Active account required. (request_id not given)",
+            id="no request_id",
+        ),
+        pytest.param(
+            502,
+            b"<html><h1>Bad gateway</h1></html>",
+            "502 bad gateway: Bad Gateway (request_id not given)",
+            id="a proxy's page",
+        ),
+        pytest.param(503, b"", "503 service_unavailable: Service Unavailable", id="no body"),
+        pytest.param(599, b"", "599 unknown: unknown", id="a status without a name"),
+        pytest.param(500, b"[1, 2]", "500 internal_error: Internal Server Error", id="a list"),
+        pytest.param(500, b"\xff\xfe", "500 internal_error", id="not UTF-8"),
+        pytest.param(500, b"[" * 100_000, "500 internal_error", id="bottomless"),
+        pytest.param(422, {"error": {"message": ""}}, "422 validation_error: ", id="empty message"),
+    ],
+)
+def test_what_is_no_form_still_makes_a_sentence(status: int, body: object, sentence: str) -> None:
+    assert sentence in str(error_of(body, status))
+
+
+def test_a_foreign_message_is_repeated_on_one_line_and_not_for_long() -> None:
+    error = error_of({"error": {"message": "one\n two\r\n\tthree " + "x" * 1000}})
+    assert error.message.startswith("one two three xxx")
+    assert len(error.message) == MAX_QUOTED
+
+
+@given(st.sampled_from([400, 401, 404, 429, 500, 599, 999]), BODIES)
+@example(401, b"")
+def test_reading_an_error_never_fails(status: int, body: bytes) -> None:
+    error = api_error(status, body, {}, endpoint="GET /deals")
+    assert error.status == status
+    assert "\n" not in str(error)
+    assert error.retry_after is None or 0 <= error.retry_after <= MAX_RETRY_AFTER
+
+
+@given(st.sampled_from(sorted(FORMS)), st.uuids().map(str), st.integers(400, 599))
+def test_every_form_keeps_its_request_id(form: str, request_id: str, status: int) -> None:
+    error = error_of(FORMS[form] | {"request_id": request_id}, status)
+    assert error.request_id == request_id
+    assert request_id in str(error)
+
+
+# -- What follows from a status
+
+
+@pytest.mark.parametrize(
+    ("status", "transient", "refuses_parameters"),
+    [
+        (400, False, True),
+        (401, False, False),
+        (403, False, False),
+        (404, False, False),
+        (409, False, False),
+        (422, False, True),
+        (429, True, False),
+        (500, True, False),
+        (502, True, False),
+        (503, True, False),
+        (504, True, False),
+    ],
+)
+def test_which_errors_pass_and_which_concern_a_parameter(
+    status: int, *, transient: bool, refuses_parameters: bool
+) -> None:
+    error = error_of(b"", status)
+    assert error.is_transient is transient
+    assert error.refuses_parameters is refuses_parameters
+
+
+def test_a_refused_key_says_how_to_get_another() -> None:
+    error = error_of({"error": "Authentication required"}, status=401)
+    assert isinstance(error, KeyRefusedError)
+    assert error.exit_code == 3
+    assert "create one in Lev (the read_only preset is enough)" in str(error)
+    assert not isinstance(error_of(b"", status=403), KeyRefusedError)
+
+
+# -- How long to wait
+
+
+def in_seconds(seconds: float) -> str:
+    return format_datetime(datetime.now(UTC) + timedelta(seconds=seconds), usegmt=True)
+
+
+def limited(message: str = "", **fields: object) -> dict[str, Any]:
+    return {"error": {"message": message, **fields}}
+
+
+@pytest.mark.parametrize(
+    ("header", "body", "seconds"),
+    [
+        pytest.param("7", limited("in 30 s", retry_after_seconds=20), 7, id="header first"),
+        pytest.param("0", limited("in 30 s", retry_after_seconds=20), 0, id="header of zero"),
+        pytest.param("1.5", limited(), 1.5, id="header with a fraction"),
+        pytest.param(None, limited("in 30 s", retry_after_seconds=20), 20, id="then the field"),
+        pytest.param("soon", limited(retry_after_seconds=20), 20, id="header unreadable"),
+        pytest.param("-1", limited(retry_after_seconds=20), 20, id="header negative"),
+        pytest.param("nan", limited(retry_after_seconds=20), 20, id="header not a number"),
+        pytest.param(None, limited("Retry after 30 seconds."), 30, id="then the message"),
+        pytest.param(None, limited("try in 45s"), 45, id="seconds in short"),
+        pytest.param(None, limited("Wait 2.5 sec please"), 2.5, id="seconds with a fraction"),
+        pytest.param(None, limited("in 30 s", retry_after_seconds=None), 30, id="field null"),
+        pytest.param(None, limited("in 30 s", retry_after_seconds="?"), 30, id="field a text"),
+        pytest.param(None, {"error": "Retry after 30 seconds."}, 30, id="form C"),
+        pytest.param(None, limited("at most 30 requests, 20 signs"), None, id="other numbers"),
+        pytest.param(None, limited(), None, id="no hint"),
+        pytest.param(None, b"", None, id="no body"),
+        pytest.param("86400", b"", MAX_RETRY_AFTER, id="header capped"),
+        pytest.param(None, limited(retry_after_seconds=1e9), MAX_RETRY_AFTER, id="field capped"),
+        pytest.param(None, limited("in 9999 s"), MAX_RETRY_AFTER, id="message capped"),
+        pytest.param("inf", b"", MAX_RETRY_AFTER, id="endless"),
+        pytest.param(None, limited(retry_after_seconds=10**400), None, id="beyond any float"),
+    ],
+)
+def test_the_wait_is_the_first_hint_and_capped(
+    header: str | None, body: object, seconds: float | None
+) -> None:
+    headers = {} if header is None else {"Retry-After": header}
+    assert error_of(body, headers=headers).retry_after == seconds
+
+
+@pytest.mark.parametrize(
+    ("ahead", "least", "most"),
+    [(600, 500, 600), (-600, 0, 0), (10**6, MAX_RETRY_AFTER, MAX_RETRY_AFTER)],
+)
+def test_a_header_may_name_the_moment(ahead: float, least: float, most: float) -> None:
+    headers = {"Retry-After": in_seconds(ahead)}
+    wait = error_of(limited("in 30 s", retry_after_seconds=20), headers=headers).retry_after
+    assert wait is not None
+    assert least <= wait <= most
+
+
+def test_a_moment_without_a_zone_is_utc() -> None:
+    headers = {"Retry-After": in_seconds(600).replace("GMT", "-0000")}
+    wait = error_of(b"", headers=headers).retry_after
+    assert wait is not None
+    assert 500 <= wait <= 600
+
+
+@given(st.text() | NUMBERS | DATES | st.floats().map(str))
+@example("Mon, 01 Jan 2024 00:00:00 +99999999999999999")
+@example("Mon, 01 Jan 99999999999999999999 00:00:00 +0000")
+@example("Fri, 31 Dec 9999 23:59:59 -2359")
+def test_no_header_makes_a_wait_that_cannot_be(header: str) -> None:
+    wait = error_of(b"", headers={"Retry-After": header}).retry_after
+    assert wait is None or 0 <= wait <= MAX_RETRY_AFTER

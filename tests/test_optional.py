@@ -1,0 +1,167 @@
+from __future__ import annotations
+
+from collections import Counter
+from itertools import chain
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tap_lev.errors import LevAPIError
+from tap_lev.optional import Option, OptionalParameters
+
+FILTER = Option("filter[updated_at][gte]", "2026-11-01T00:00:00Z")
+FINANCIALS = Option("include", "financials")
+TEAM = Option("include", "team")
+OPTIONS = (FILTER, FINANCIALS, TEAM)
+
+
+def refusal(message: str = "Unknown parameter", status: int = 400) -> LevAPIError:
+    return LevAPIError(status=status, kind="bad_request", message=message, endpoint="GET /deals")
+
+
+class Lev:
+    """Refuses some options, and notes what it is asked."""
+
+    def __init__(self, *refused: Option, named: bool = True, status: int = 400) -> None:
+        self.refused = refused
+        self.named = named
+        self.status = status
+        self.asked: list[dict[str, str]] = []
+        self.told: list[Option] = []
+        self.optional = OptionalParameters(lambda option, _: self.told.append(option))
+
+    def request(self, params: dict[str, str]) -> str:
+        self.asked.append(params)
+        for option in self.refused:
+            if option.value in params.get(option.param, "").split(","):
+                message = f"Unknown {option.param}: {option.value}" if self.named else "No."
+                raise refusal(message, self.status)
+        return "answer"
+
+    def ask(self, *options: Option) -> str:
+        return self.optional.ask(options, self.request)
+
+
+def test_options_of_one_parameter_are_a_comma_list() -> None:
+    lev = Lev()
+    assert lev.ask(*OPTIONS) == "answer"
+    assert lev.asked == [
+        {"filter[updated_at][gte]": "2026-11-01T00:00:00Z", "include": "financials,team"}
+    ]
+    assert lev.told == []
+
+
+@pytest.mark.parametrize("status", [400, 422])
+@pytest.mark.parametrize("refused", OPTIONS, ids=lambda option: option.name)
+def test_a_refused_option_that_lev_names_costs_one_request(refused: Option, status: int) -> None:
+    lev = Lev(refused, status=status)
+    assert lev.ask(*OPTIONS) == "answer"
+    assert lev.ask(*OPTIONS) == "answer"
+    assert len(lev.asked) == 3
+    assert lev.asked[1] == lev.asked[2]
+    assert lev.told == [refused]
+
+
+@pytest.mark.parametrize("refused", OPTIONS, ids=lambda option: option.name)
+def test_a_refused_option_is_found_though_lev_does_not_name_it(refused: Option) -> None:
+    lev = Lev(refused, named=False)
+    assert lev.ask(*OPTIONS) == "answer"
+    assert lev.told == [refused]
+    assert lev.ask(*OPTIONS) == "answer"
+    assert lev.asked[-1] == lev.asked[-2]
+
+
+def test_when_all_are_refused_none_is_sent() -> None:
+    lev = Lev(FILTER, FINANCIALS)
+    assert lev.ask(FILTER, FINANCIALS) == "answer"
+    assert lev.asked[-1] == {}
+    assert sorted(lev.told) == sorted([FILTER, FINANCIALS])
+
+
+def test_a_value_that_differs_from_run_to_run_does_not_make_another_option() -> None:
+    lev = Lev(FILTER)
+    lev.ask(FILTER)
+    later = FILTER._replace(value="2026-11-02T00:00:00Z")
+    assert lev.optional.sent([later, TEAM]) == [TEAM]
+
+
+def test_what_was_accepted_once_is_not_suspected_later() -> None:
+    lev = Lev()
+    lev.ask(FILTER)
+    lev.refused = (FILTER,)
+    with pytest.raises(LevAPIError, match="Unknown filter"):
+        lev.ask(FILTER)
+    assert len(lev.asked) == 2
+    assert lev.told == []
+
+
+def test_a_required_option_is_never_left_out() -> None:
+    required = FILTER._replace(required=True)
+    lev = Lev(required)
+    with pytest.raises(LevAPIError, match="Unknown filter"):
+        lev.ask(required, TEAM)
+    assert all(FILTER.param in params for params in lev.asked)
+    assert lev.told == []
+
+
+def test_a_refusal_that_no_option_explains_stays_the_error() -> None:
+    def request(params: dict[str, str]) -> None:
+        raise refusal(f"Bad cursor, with {len(params)} parameters")
+
+    told: list[Option] = []
+    optional = OptionalParameters(lambda option, _: told.append(option))
+    with pytest.raises(LevAPIError, match="Bad cursor, with 2 parameters"):
+        optional.ask(OPTIONS, request)
+    assert told == []
+    assert optional.sent(OPTIONS) == list(OPTIONS)
+
+
+@pytest.mark.parametrize("status", [401, 403, 404, 429, 500])
+def test_other_errors_are_nobody_s_refusal(status: int) -> None:
+    lev = Lev(FILTER, status=status)
+    with pytest.raises(LevAPIError) as caught:
+        lev.ask(*OPTIONS)
+    assert caught.value.status == status
+    assert len(lev.asked) == 1
+
+
+def test_another_error_while_searching_ends_the_search() -> None:
+    answers = iter([refusal("No."), refusal(status=500)])
+
+    def request(_: dict[str, str]) -> None:
+        raise next(answers)
+
+    optional = OptionalParameters(lambda _, __: None)
+    with pytest.raises(LevAPIError) as caught:
+        optional.ask(OPTIONS, request)
+    assert caught.value.status == 500
+    assert optional.sent(OPTIONS) == list(OPTIONS)
+
+
+def test_what_lev_ignores_can_be_left_out_without_a_word() -> None:
+    lev = Lev()
+    lev.optional.leave_out(FILTER.name)
+    assert lev.optional.sent(OPTIONS) == [FINANCIALS, TEAM]
+    assert lev.told == []
+
+
+@given(
+    st.sets(st.sampled_from(OPTIONS)),
+    st.lists(st.sets(st.sampled_from(OPTIONS)), min_size=1, max_size=4),
+    st.booleans(),
+)
+def test_whatever_lev_refuses_every_request_is_answered_and_no_refusal_comes_twice(
+    refused: set[Option],
+    calls: list[set[Option]],
+    named: bool,  # noqa: FBT001
+) -> None:
+    lev = Lev(*sorted(refused), named=named)
+    for options in calls:
+        before = len(lev.asked)
+        known = set(lev.told)
+        assert lev.ask(*sorted(options)) == "answer"
+        assert len(lev.asked) - before <= len(options) + 2
+        sent = set(chain.from_iterable(map(str.split, lev.asked[-1].values())))
+        assert not sent & {option.value for option in known}
+    assert max(Counter(lev.told).values(), default=1) == 1
