@@ -120,12 +120,13 @@ def check(config: dict[str, Any], schema: Mapping[str, Any]) -> list[str]:
     """
     for name in [name for name, value in config.items() if value is None]:
         del config[name]
-    wrong_types = [
-        f"The setting {'.'.join(map(str, error.path))} is wrong: {error.message}."
+    wrong = {
+        ".".join(map(str, error.path)): error.message
         for error in _VALIDATOR(schema).iter_errors(config)
         if error.path and error.path[0] != "api_key"
-    ]
-    return wrong_types or list(_faults(config))
+    }
+    sentences = [f"The setting {name} is wrong: {message}." for name, message in wrong.items()]
+    return sentences or list(_faults(config))
 
 
 def _faults(config: Mapping[str, Any]) -> Iterator[str]:

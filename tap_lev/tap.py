@@ -76,11 +76,11 @@ class TapLev(Tap):
 
         In place of the SDK's check, whose messages quote the faulty value.
         """
+        Redaction.install(self._config.get("api_key"))
         self.append_builtin_config(self.config_jsonschema)
         faults = settings.check(self._config, self.config_jsonschema)
         if faults and raise_errors:
             raise ConfigError(" ".join(faults))
-        Redaction.install(self._config.get("api_key"))
         for hint in settings.unknown(self._config, self.config_jsonschema["properties"]):
             self.logger.warning(hint)
         return faults
