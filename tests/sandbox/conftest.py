@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import ExitStack
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -12,13 +12,15 @@ from tests.sandbox.lab import Lab
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from tests.sandbox.lab import Json
+
 
 @pytest.fixture
 def serve() -> Iterator[Callable[..., Lab]]:
     """Serve sandboxes until the test is over."""
     with ExitStack() as stack:
 
-        def start(**options: Any) -> Lab:
+        def start(**options: Json) -> Lab:
             return stack.enter_context(Lab(**options))
 
         yield start

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Self, TypeAlias
 
 import requests
 
@@ -10,6 +10,9 @@ from lev_sandbox import Sandbox, SandboxServer
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+Json: TypeAlias = Any
+"""What JSON decodes to."""
 
 SMALL = {
     "deals": 12, "contacts": 25, "companies": 15, "placements": 30, "lenders": 12, "documents": 4,
@@ -19,7 +22,7 @@ SMALL = {
 class Lab:
     """Serves a small sandbox and talks to it."""
 
-    def __init__(self, **options: Any) -> None:
+    def __init__(self, **options: Json) -> None:
         self.sandbox = Sandbox(**{**SMALL, **options})
         self.server = SandboxServer(self.sandbox)
         self.session = requests.Session()
@@ -34,24 +37,24 @@ class Lab:
         self.session.close()
         self.server.stop()
 
-    def ask(self, method: str, path: str, **options: Any) -> requests.Response:
+    def ask(self, method: str, path: str, **options: Json) -> requests.Response:
         """Send a request below the API's prefix."""
         options.setdefault("timeout", 10)
         options.setdefault("allow_redirects", False)
         return self.session.request(method, f"{self.server.url}{path}", **options)
 
-    def get(self, path: str, **params: Any) -> requests.Response:
+    def get(self, path: str, **params: Json) -> requests.Response:
         """Read a path; double underscores do for the brackets of filters."""
         named = {_bracketed(name): value for name, value in params.items()}
         return self.ask("GET", path, params=named)
 
-    def data(self, path: str, **params: Any) -> Any:
+    def data(self, path: str, **params: Json) -> Json:
         """Read a path that must be readable, and return its data."""
         response = self.get(path, **params)
         assert response.status_code == 200, response.text
         return response.json()["data"]
 
-    def walk(self, path: str, **params: Any) -> Iterator[dict[str, Any]]:
+    def walk(self, path: str, **params: Json) -> Iterator[dict[str, Any]]:
         """Follow the cursors of a list to its end, page by page."""
         while True:
             response = self.get(path, **params)
@@ -62,7 +65,7 @@ class Lab:
                 return
             params["cursor"] = body["pagination"]["next_cursor"]
 
-    def control(self, method: str, path: str, **body: Any) -> requests.Response:
+    def control(self, method: str, path: str, **body: Json) -> requests.Response:
         """Use the control API, without a key."""
         url = f"{self.server.control_url}{path}"
         return requests.request(method, url, json=body or None, timeout=10)

@@ -14,7 +14,7 @@ from lev_sandbox.routes import ROUTES, VIOLATIONS
 
 if TYPE_CHECKING:
     from lev_sandbox.routes import Route
-    from tests.sandbox.lab import Lab
+    from tests.sandbox.lab import Json, Lab
 
 PREFIX = "/api/external/v2"
 DESCRIPTION = Path(__file__).parents[3] / "shared" / "lev-openapi.json"
@@ -51,7 +51,7 @@ def _load() -> dict[str, Any]:
 DOCUMENT = _load()
 
 
-def _schema(node: Any) -> Any:
+def _schema(node: Json) -> Json:
     """Return a schema as its texts mean it: nullable, and closed against made-up fields."""
     if isinstance(node, list):
         return [_schema(each) for each in node]

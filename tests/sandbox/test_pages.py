@@ -13,7 +13,7 @@ from lev_sandbox import Clock
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from tests.sandbox.lab import Lab
+    from tests.sandbox.lab import Json, Lab
 
 CURSOR_LISTS = ("/deals", "/contacts", "/companies", "/placements", "/lenders/directory")
 
@@ -179,7 +179,7 @@ def test_switch_broken_cursor(lab: Lab) -> None:
     first = lab.get("/contacts", limit=5).json()["pagination"]["next_cursor"]
     second = lab.get("/contacts", limit=5, cursor=first).json()["pagination"]["next_cursor"]
 
-    def following(cursor: str) -> Any:
+    def following(cursor: str) -> Json:
         said = lab.get("/contacts", limit=5, cursor=cursor).json()["pagination"]
         assert said["has_more"] is True
         return said["next_cursor"]

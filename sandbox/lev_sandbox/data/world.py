@@ -68,7 +68,10 @@ class World:
         if self.null_updated_every and number % self.null_updated_every == 0:
             return -1
         moment = self.moments(name, number)[1]
-        if self.future_updated_every and number % self.future_updated_every == 1:
+        if (
+            self.future_updated_every
+            and number % self.future_updated_every == 1 % self.future_updated_every
+        ):
             # Far enough ahead for whatever clock the server is given.
             return moment + (2**31 - LAST_SECOND + _FUTURE_SECONDS) * MICROSECONDS
         return moment

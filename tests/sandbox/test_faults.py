@@ -1,0 +1,191 @@
+"""Faults: what goes wrong, and at which requests."""
+
+from __future__ import annotations
+
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import requests
+
+from lev_sandbox import Fault, Sandbox, SandboxServer
+
+if TYPE_CHECKING:
+    from tests.sandbox.lab import Json, Lab
+
+CONTACTS = "/contacts"
+
+
+def test_a_status(lab: Lab) -> None:
+    lab.sandbox.fault("status", status=503, message="Try again.", headers={"Retry-After": "3"})
+    response = lab.get(CONTACTS)
+    assert response.status_code == 503
+    assert response.headers["Retry-After"] == "3"
+    error = response.json()["error"]
+    assert (error["type"], error["message"]) == ("service_unavailable", "Try again.")
+    assert lab.get(CONTACTS).status_code == 200
+    entries = lab.sandbox.requests[-2:]
+    assert [(entry.fault, entry.status) for entry in entries] == [("status", 503), (None, 200)]
+    assert lab.sandbox.counters()["faults"] == {"status": 1}
+
+
+@pytest.mark.parametrize(
+    ("form", "start"),
+    [("A", b'{"request_id"'), ("B", b'{"request_id"'), ("C", b'{"error":"'), ("html", b"<html>"),
+     ("empty", b"")],
+)  # fmt: skip
+def test_the_form_of_a_status(lab: Lab, form: str, start: bytes) -> None:
+    lab.sandbox.fault("status", status=502, form=form)
+    assert lab.get(CONTACTS).content.startswith(start)
+
+
+def test_a_reset(lab: Lab) -> None:
+    lab.sandbox.fault("reset")
+    with pytest.raises(requests.ConnectionError) as caught:
+        lab.get(CONTACTS)
+    assert "reset by peer" in str(caught.value)
+    assert lab.get(CONTACTS).status_code == 200
+
+
+def test_a_cut_body(lab: Lab) -> None:
+    whole = len(lab.ask("GET", CONTACTS, headers={"Accept-Encoding": "identity"}).content)
+    lab.sandbox.fault("cut", after_bytes=100)
+    headers = {"Accept-Encoding": "identity"}
+    response = lab.ask("GET", CONTACTS, headers=headers, stream=True)
+    assert int(response.headers["Content-Length"]) >= whole - 10
+    with pytest.raises(requests.exceptions.ChunkedEncodingError):
+        _ = response.content
+    lab.sandbox.fault("cut")
+    with pytest.raises(requests.RequestException):
+        lab.get(CONTACTS)
+    assert lab.get(CONTACTS).status_code == 200
+
+
+def test_a_hang_until_release(lab: Lab) -> None:
+    lab.sandbox.fault("hang")
+    arrived = threading.Event()
+    unhook = lab.sandbox.on_request(lambda _: arrived.set())
+    with ThreadPoolExecutor() as pool:
+        answer = pool.submit(lab.get, CONTACTS)
+        arrived.wait(5)
+        while not answer.done():
+            lab.sandbox.release()
+        assert answer.result().status_code == 200
+    unhook()
+
+
+def test_a_hang_until_the_client_gives_up(lab: Lab) -> None:
+    lab.sandbox.fault("hang")
+    with pytest.raises(requests.Timeout):
+        lab.ask("GET", CONTACTS, timeout=0.1)
+    assert lab.get(CONTACTS).status_code == 200
+
+
+def test_a_hang_until_its_time_is_over(lab: Lab) -> None:
+    lab.sandbox.fault("hang", seconds=0.05)
+    assert lab.get(CONTACTS).elapsed.total_seconds() >= 0.05
+
+
+def test_a_server_stops_while_requests_hang() -> None:
+    sandbox = Sandbox(contacts=3)
+    sandbox.fault("hang", times=None)
+    arrived = threading.Semaphore(0)
+    sandbox.on_request(lambda _: arrived.release())
+    headers = {"Authorization": f"Bearer {sandbox.key}", "X-Origin-App": "lab"}
+
+    def ask(url: str) -> None:
+        with pytest.raises(requests.ConnectionError):
+            requests.get(url, headers=headers, timeout=30)
+
+    with ThreadPoolExecutor() as pool:
+        with SandboxServer(sandbox) as server:
+            asked = [pool.submit(ask, f"{server.url}/contacts") for _ in range(3)]
+            for _ in asked:
+                assert arrived.acquire(timeout=5)
+        for each in asked:
+            each.result(timeout=5)
+
+
+def test_a_body_that_is_not_json(lab: Lab) -> None:
+    lab.sandbox.fault("not_json", body="<p>hello</p>")
+    response = lab.get(CONTACTS)
+    assert response.status_code == 200
+    assert response.text == "<p>hello</p>"
+
+
+@pytest.mark.parametrize("data", [None, {"id": 1}, "text", 3])
+def test_data_of_the_wrong_shape(lab: Lab, data: Json) -> None:
+    lab.sandbox.fault("wrong_shape", data=data)
+    response = lab.get(CONTACTS)
+    assert response.status_code == 200
+    assert response.json()["data"] == data
+
+
+def test_a_drip(lab: Lab) -> None:
+    lab.sandbox.fault("drip", chunk_bytes=2000, seconds=0.001)
+    assert len(lab.data(CONTACTS)) == 25
+    assert lab.sandbox.requests[-1].fault == "drip"
+
+
+@pytest.mark.parametrize("status", [301, 302, 307, 308])
+def test_a_redirect(lab: Lab, status: int) -> None:
+    lab.sandbox.fault(
+        "redirect", status=status, location="https://other.example.com/x", route=CONTACTS
+    )
+    response = lab.get(CONTACTS)
+    assert response.status_code == status
+    assert response.headers["Location"] == "https://other.example.com/x"
+
+
+def test_faults_choose_routes_and_methods(lab: Lab) -> None:
+    lab.sandbox.fault("status", route="/deals/{deal_id}/notes", method="GET", times=2)
+    assert lab.get(CONTACTS).status_code == 200
+    assert [lab.get(f"/deals/{n}/notes").status_code for n in (1, 2, 3)] == [500, 500, 200]
+
+
+@pytest.mark.parametrize(
+    ("options", "struck"),
+    [
+        ({}, [1]),
+        ({"at": 3}, [3]),
+        ({"at": 2, "times": 3}, [2, 3, 4]),
+        ({"at": 2, "every": 3, "times": None}, [2, 5, 8]),
+        ({"every": 4, "times": 2}, [1, 5]),
+        ({"rate": 0.0, "times": None}, []),
+        ({"rate": 1.0, "times": None, "at": 7}, [7, 8, 9]),
+    ],
+)
+def test_when_faults_strike(options: dict[str, Any], struck: list[int]) -> None:
+    fault = Fault(kind="reset", **options)
+    assert [number for number in range(1, 10) if fault.strikes()] == struck
+
+
+def test_a_rate_is_drawn_from_a_seed() -> None:
+    def drawn(seed: int) -> list[bool]:
+        fault = Fault(kind="reset", rate=0.3, times=None, seed=seed)
+        return [fault.strikes() for _ in range(200)]
+
+    assert drawn(1) == drawn(1) != drawn(2)
+    assert 30 < sum(drawn(1)) < 90
+
+
+@pytest.mark.parametrize(
+    ("kind", "options", "sentence"),
+    [
+        ("explode", {}, "There is no fault 'explode'; there are: status, reset"),
+        ("status", {"colour": 1}, "A fault has no such option"),
+        ("status", {"at": 0}, "`at` and `every` are 1 or more"),
+        ("status", {"rate": 2}, "`rate` is between 0 and 1"),
+        ("status", {"status": 99}, "`status` is between 200 and 599"),
+        ("status", {"form": "D"}, "`form` is A, B, C, html or empty"),
+        ("redirect", {}, "A redirect needs a `location`."),
+    ],
+)
+def test_a_wrong_fault_is_one_clear_error(
+    kind: str, options: dict[str, Any], sentence: str
+) -> None:
+    sandbox = Sandbox()
+    with pytest.raises(ValueError, match=sentence):
+        sandbox.fault(kind, **options)
+    assert not sandbox.faults

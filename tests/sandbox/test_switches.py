@@ -1,0 +1,383 @@
+"""The other switches, both sides of each."""
+
+from __future__ import annotations
+
+import re
+from email.utils import parsedate_to_datetime
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from lev_sandbox import SWITCHES, Clock, Sandbox
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tests.sandbox.lab import Json, Lab
+
+UUID4 = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}")
+SECOND = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d"
+
+
+def test_the_envelope(lab: Lab) -> None:
+    first, second = lab.get("/contacts").json(), lab.get("/contacts").json()
+    assert UUID4.fullmatch(first["request_id"])
+    assert first["request_id"] != second["request_id"]
+    assert re.fullmatch(f"{SECOND}Z", first["timestamp"])
+    lab.sandbox.switch(envelope_timestamp=False)
+    assert "timestamp" not in lab.get("/contacts").json()
+
+
+def test_switch_error_form(lab: Lab) -> None:
+    body = lab.get("/deals/999").json()
+    assert body["error"] == {
+        "status": 404, "type": "not_found", "message": "Deal not found", "details": {},
+    }  # fmt: skip
+    assert UUID4.fullmatch(body["request_id"])
+    lab.sandbox.switch(error_form="B")
+    body = lab.get("/deals/999").json()
+    assert body["error"] == {"code": "NOT_FOUND", "message": "Deal not found"}
+    assert lab.get("/contacts", limit=0).json()["error"]["code"] == "VALIDATION_ERROR"
+    lab.sandbox.switch(error_form="C")
+    assert lab.get("/deals/999").json() == {"error": "Deal not found"}
+
+
+def test_switch_origin_app(lab: Lab) -> None:
+    headers = {"X-Origin-App": None}
+    assert lab.ask("GET", "/contacts", headers=headers).status_code == 400
+    assert lab.ask("GET", "/health", headers=headers).status_code == 200
+    lab.sandbox.switch(origin_app_required=False)
+    assert lab.ask("GET", "/contacts", headers=headers).status_code == 200
+
+
+@pytest.mark.parametrize("header", [None, "Bearer wrong", "Basic eHg6eHg=", "Bearer "])
+def test_a_wrong_key(lab: Lab, header: str | None) -> None:
+    response = lab.ask("GET", "/contacts", headers={"Authorization": header})
+    assert response.status_code == 401
+    assert response.json()["error"]["message"] == "Authentication required"
+    assert lab.sandbox.requests[-1].authorized is False
+    assert lab.ask("GET", "/health", headers={"Authorization": header}).status_code == 200
+
+
+def test_switch_accept_jwt(serve: Callable[..., Lab]) -> None:
+    lab = serve(my_accounts=2)
+    headers = {"Authorization": "Bearer eyJhbGciOiJSUzI1NiJ9.e30.x"}
+    assert lab.ask("GET", "/me", headers=headers).status_code == 401
+    lab.sandbox.switch(accept_jwt=True)
+    response = lab.ask("GET", "/contacts", headers=headers)
+    assert response.status_code == 400
+    assert response.json() == {
+        "error": "Active account required. Provide X-Active-Account header or use an API key."
+    }
+    unscoped = lab.ask("GET", "/me", headers=headers).json()["data"]
+    assert [each["id"] for each in unscoped["available_accounts"]] == [56, 57]
+    slug = {"X-Active-Account": unscoped["available_accounts"][0]["slug"]}
+    assert lab.ask("GET", "/contacts", headers=headers | slug).status_code == 200
+    assert "available_accounts" not in lab.ask("GET", "/me", headers=headers | slug).json()["data"]
+    other = {"X-Active-Account": "nobody"}
+    assert lab.ask("GET", "/contacts", headers=headers | other).status_code == 403
+    assert lab.ask("GET", "/contacts", headers=other).status_code == 200
+
+
+def test_switch_missing_scopes(lab: Lab) -> None:
+    lab.sandbox.switch(missing_scopes=["documents:read", "contacts:read"])
+    for path in ("/deals/1/vaults", "/deals/1/documents"):
+        response = lab.get(path)
+        assert response.status_code == 403
+        said = response.json()["error"]["message"]
+        assert said == "Missing required scope: documents:read"
+    assert lab.get("/contacts").status_code == 403
+    assert lab.get("/deals").status_code == 200
+    granted = lab.data("/me")["platform"]["granted_scopes"]
+    assert "deals:read" in granted
+    assert "documents:read" not in granted
+
+
+def test_switch_timestamps(lab: Lab) -> None:
+    def moments() -> list[str]:
+        page = lab.get("/deals", limit=3, filter__archived="true", include="pipelines").json()
+        row = page["data"][0]
+        stage = [each["updated_at"] for each in row["pipelines"]]
+        return [page["timestamp"], row["created_at"], row["updated_at"], row["archived_at"], *stage]
+
+    lab.sandbox.archive("deals", 2)
+    for fractions in (False, True):
+        for offset in ("Z", "+00:00"):
+            lab.sandbox.switch(timestamp_fractions=fractions, timestamp_offset=offset)
+            pattern = SECOND + (r"\.\d{6}" if fractions else "") + re.escape(offset)
+            for moment in moments():
+                assert re.fullmatch(pattern, moment), moment
+    assert len({moment[-12:] for moment in moments()}) > 1
+
+
+def test_switch_clock_skew(serve: Callable[..., Lab]) -> None:
+    lab = serve(clock=Clock("2026-03-01T12:00:00Z", frozen=True))
+    response = lab.get("/health")
+    assert response.json()["timestamp"] == "2026-03-01T12:00:00Z"
+    assert response.headers["Date"] == "Sun, 01 Mar 2026 12:00:00 GMT"
+    lab.sandbox.switch(clock_skew=-900)
+    response = lab.get("/health")
+    assert response.json()["timestamp"] == "2026-03-01T11:45:00Z"
+    assert response.headers["Date"] == "Sun, 01 Mar 2026 11:45:00 GMT"
+    assert lab.sandbox.update("deals", 1, title="x")["updated_at"] == "2026-03-01T11:45:00Z"
+
+
+def test_switch_gzip(lab: Lab) -> None:
+    response = lab.get("/contacts")
+    assert response.headers["Content-Encoding"] == "gzip"
+    assert len(response.json()["data"]) == 25
+    plain = lab.ask("GET", "/contacts", headers={"Accept-Encoding": "identity"})
+    assert "Content-Encoding" not in plain.headers
+    lab.sandbox.switch(gzip=False)
+    assert "Content-Encoding" not in lab.get("/contacts").headers
+
+
+def test_switch_latency(lab: Lab) -> None:
+    assert lab.sandbox.delay() == 0
+    lab.sandbox.switch(latency=0.02)
+    assert lab.sandbox.delay() == 0.02
+    assert lab.get("/health").elapsed.total_seconds() >= 0.02
+    lab.sandbox.switch(latency_jitter=0.5)
+    drawn = [lab.sandbox.delay() for _ in range(5)]
+    assert len(set(drawn)) == 5
+    assert all(0.02 <= each <= 0.52 for each in drawn)
+    other = Sandbox(seed=lab.sandbox.seed)
+    other.switch(latency=0.02, latency_jitter=0.5)
+    assert [other.delay() for _ in range(5)] == drawn
+
+
+def test_switch_archive_moves_updated_at(lab: Lab) -> None:
+    before = lab.sandbox.row("deals", 3)["updated_at"]
+    lab.sandbox.switch(archive_moves_updated_at=False)
+    archived = lab.sandbox.archive("deals", 3)
+    assert archived["archived"] is True
+    assert archived["archived_at"] > before
+    assert archived["updated_at"] == before
+    lab.sandbox.switch(archive_moves_updated_at=True)
+    assert lab.sandbox.archive("deals", 4)["updated_at"] > "2026"
+    assert lab.data("/deals/4")["archived"] is True
+
+
+def test_switch_child_moves_parent(lab: Lab) -> None:
+    note = lab.sandbox.rows("deal_notes", parents=True)[0]
+    before = lab.sandbox.row("deals", note["deal_id"])["updated_at"]
+    lab.sandbox.update("deal_notes", note["id"], text="x")
+    assert lab.sandbox.row("deals", note["deal_id"])["updated_at"] == before
+    lab.sandbox.switch(child_moves_parent=True)
+    lab.sandbox.update("deal_notes", note["id"], text="y")
+    assert lab.sandbox.row("deals", note["deal_id"])["updated_at"] > before
+
+
+def test_switch_extra_and_dropped_fields(lab: Lab) -> None:
+    lab.sandbox.switch(
+        extra_fields={"contacts": ["company_id"], "deals": {"sponsor": {"id": 1}}},
+        dropped_fields={"contacts": ["updated_at", "phones"]},
+    )
+    row = lab.data("/contacts")[0]
+    assert row["company_id"] == "new"
+    assert "updated_at" not in row
+    assert "phones" not in row
+    assert lab.data("/deals/1")["sponsor"] == {"id": 1}
+    assert "company_id" not in lab.data("/companies")[0]
+    assert set(lab.data("/contacts", fields="company_id")[0]) == {"id", "company_id"}
+
+
+def test_switch_legacy_values(lab: Lab) -> None:
+    assert "acquisition" not in {row["loan_type"] for row in lab.data("/deals")}
+    lab.sandbox.switch(legacy_values=True)
+    assert "acquisition" in {row["loan_type"] for row in lab.data("/deals")}
+    placements = lab.data("/placements")
+    assert "reviewing" in {row["status"] for row in placements}
+    assert "visible" in {row["visibility"] for row in placements}
+    assert "under_review" in {row["lender_status"] for row in placements}
+
+
+def test_switch_embedded_financials(lab: Lab) -> None:
+    deal = lab.sandbox.rows("deal_financials")[0]["deal_id"]
+    reduced = lab.data(f"/deals/{deal}", include="financials")["financials"]
+    assert set(reduced) == {"id", "noi", "purchase_price", "appraised_value", "ltv", "dscr"}
+    lab.sandbox.switch(embedded_financials="whole")
+    whole = lab.data(f"/deals/{deal}", include="financials")["financials"]
+    assert whole == lab.data(f"/deals/{deal}/financials")
+    assert whole["in_place_noi"] == reduced["noi"]
+    lab.sandbox.switch(embedded_financials="reduced")
+    lab.sandbox.update("deal_financials", reduced["id"], in_place_noi=1.0)
+    assert lab.data(f"/deals/{deal}", include="financials")["financials"]["noi"] == 1.0
+
+
+def test_switch_missing_financials(serve: Callable[..., Lab]) -> None:
+    lab = serve(deal_financials=0)
+    assert lab.data("/deals/1/financials") is None
+    assert lab.data("/deals/1", include="financials")["financials"] is None
+    lab.sandbox.switch(missing_financials="empty")
+    assert lab.data("/deals/1/financials") == {}
+    assert lab.data("/deals/1", include="financials")["financials"] == {}
+    lab.sandbox.switch(missing_financials="404")
+    assert lab.get("/deals/1/financials").status_code == 404
+
+
+def test_switch_term_sheet_list(lab: Lab) -> None:
+    row = lab.sandbox.rows("term_sheets")[0]
+    path = f"/deals/{row['deal_id']}/term-sheets"
+    assert "min_dscr" not in lab.data(path)[0]
+    assert lab.data(f"{path}/{row['id']}") == row
+    lab.sandbox.switch(term_sheet_list="whole")
+    assert lab.data(path)[0] == row
+    assert "min_dscr" in row
+
+
+def test_switch_archived_placements(lab: Lab) -> None:
+    lab.sandbox.archive("placements", 5)
+    assert 5 in [row["id"] for row in lab.data("/placements")]
+    lab.sandbox.switch(archived_placements="hidden")
+    assert "archived" not in {row["status"] for row in lab.data("/placements")}
+    assert lab.data("/placements/5")["status"] == "archived"
+
+
+def test_switch_account_team_key(lab: Lab) -> None:
+    ids = [row["user_id"] for row in lab.data("/account/team")]
+    lab.sandbox.switch(account_team_key="id")
+    rows = lab.data("/account/team")
+    assert [row["id"] for row in rows] == ids
+    assert all("user_id" not in row and "title" in row for row in rows)
+
+
+@pytest.mark.parametrize(
+    ("name", "path", "key"),
+    [
+        ("base_rates", "/market/base-rates", "code"),
+        ("asset_types", "/market/asset-types", "id"),
+        ("pipelines", "/pipelines", "id"),
+        ("my_accounts", "/me/accounts", "id"),
+    ],
+)
+def test_switch_data_shape(lab: Lab, name: str, path: str, key: str) -> None:
+    rows = lab.data(path)
+    assert isinstance(rows, list)
+    lab.sandbox.switch(data_shape={name: "object"})
+    assert lab.data(path) == {str(row[key]): row for row in rows}
+
+
+def test_switch_sub_types_shape(lab: Lab) -> None:
+    def first() -> Json:
+        return lab.data("/market/asset-types")[6]["property_sub_types"]
+
+    assert first() == ["Entitled", "Raw"]
+    lab.sandbox.switch(sub_types_shape="string")
+    assert first() == "Entitled, Raw"
+    lab.sandbox.switch(sub_types_shape="object")
+    assert first() == {"1": "Entitled", "2": "Raw"}
+
+
+def test_switch_validate_key(lab: Lab) -> None:
+    path, headers = "/auth/validate-api-key", {"Authorization": None, "X-Origin-App": None}
+
+    def validate(key: object) -> Json:
+        return lab.ask("POST", path, json={"api_key": key}, headers=headers)
+
+    body = validate(lab.sandbox.key).json()
+    assert body["data"]["valid"] is True
+    assert body["data"]["tier"] == "standard"
+    assert validate("lev_sk_other").json()["data"] == {"valid": False}
+    lab.sandbox.switch(validate_key_shape="bare")
+    assert validate(lab.sandbox.key).json() == body["data"]
+    lab.sandbox.switch(invalid_key_status=401)
+    assert validate("lev_sk_other").status_code == 401
+    assert validate(None).status_code == 422
+
+
+def test_switch_me_rate_limits(serve: Callable[..., Lab]) -> None:
+    lab = serve(tier="free")
+    assert lab.data("/me")["platform"]["api_tier"] == "free"
+    assert lab.data("/me")["platform"]["rate_limits"] == {}
+    lab.sandbox.switch(me_rate_limits="flat")
+    assert lab.data("/me")["platform"]["rate_limits"] == {
+        "requests_per_minute": 30, "requests_per_minute_per_endpoint": 10,
+    }  # fmt: skip
+    lab.sandbox.switch(me_rate_limits="nested")
+    assert lab.data("/me")["platform"]["rate_limits"]["account"]["limit"] == 30
+    lab.sandbox.switch(me_rate_limits="absent")
+    assert "rate_limits" not in lab.data("/me")["platform"]
+
+
+@pytest.mark.parametrize(
+    ("values", "sentence"),
+    [
+        ({"colour": 1}, "There is no switch 'colour'; there are: updated_at_filter,"),
+        ({"gzip": "yes"}, "Switch 'gzip' cannot be 'yes'; it can be: true or false."),
+        ({"error_form": "D"}, "Switch 'error_form' cannot be 'D'; it can be: A, B, C."),
+        ({"latency": -1}, "Switch 'latency' cannot be -1; it can be: a number from 0."),
+        (
+            {"updated_at_filter": {"notes": "400"}},
+            "Switch 'updated_at_filter' has no entry 'notes'",
+        ),
+        ({"updated_at_filter": 400}, "Switch 'updated_at_filter' cannot be 400; it can be: honour"),
+        ({"extra_fields": {"contact": ["x"]}}, "Switch 'extra_fields' has no entry 'contact'"),
+        ({"missing_scopes": ["deal:read"]}, "Switch 'missing_scopes' cannot be ['deal:read']"),
+        (
+            {"refuse_fields": True},
+            "Switch 'refuse_fields' cannot be True; it can be: null, 400, 422",
+        ),
+    ],
+)
+def test_a_wrong_switch_is_one_clear_error(values: dict[str, Any], sentence: str) -> None:
+    sandbox = Sandbox()
+    before = dict(sandbox.switches)
+    with pytest.raises(ValueError, match=re.escape(sentence)) as caught:
+        sandbox.switch(cursor_echo=False, **values)
+    assert "\n" not in str(caught.value)
+    assert sandbox.switches == before
+
+
+def test_switches_take_one_value_for_all_entries() -> None:
+    sandbox = Sandbox()
+    sandbox.switch(updated_at_filter="422")
+    assert set(sandbox.switches["updated_at_filter"].values()) == {"422"}
+    sandbox.switch(updated_at_filter={"deals": "ignored"})
+    assert sandbox.switches["updated_at_filter"]["deals"] == "ignored"
+    assert sandbox.switches["updated_at_filter"]["contacts"] == "422"
+    sandbox.reset()
+    assert sandbox.switches == Sandbox().switches
+
+
+def test_defaults_are_accepted_values() -> None:
+    for switch in SWITCHES.values():
+        values = switch.default.values() if switch.keys else [switch.default]
+        assert all(switch.accepts(value) for value in values)
+
+
+def test_rate_limit_forms(serve: Callable[..., Lab]) -> None:
+    clock = Clock("2026-03-01T12:00:00Z", frozen=True)
+    lab = serve(tier="free", clock=clock)
+    for _ in range(10):
+        assert lab.get("/contacts").status_code == 200
+    clock.advance(29.5)
+    body = lab.get("/contacts").json()
+    assert body["error"] == {
+        "status": 429, "type": "rate_limit_exceeded", "details": {},
+        "message": "Per-minute API rate limit reached.",
+        "limit_type": "requests_per_minute_per_endpoint", "retry_after_seconds": 31,
+    }  # fmt: skip
+    lab.sandbox.switch(rate_limit_form="B")
+    assert lab.get("/contacts").json()["error"] == {
+        "code": "RATE_LIMITED", "message": "Rate limit exceeded. Retry after 31 seconds.",
+    }  # fmt: skip
+    lab.sandbox.switch(rate_limit_form="C")
+    assert lab.get("/contacts").json() == {"error": "Rate limit exceeded. Retry after 31 seconds."}
+    lab.sandbox.switch(rate_limit_form="bare")
+    assert "retry_after_seconds" not in lab.get("/contacts").json()["error"]
+    lab.sandbox.switch(rate_limit_form="html")
+    assert lab.get("/contacts").headers["Content-Type"].startswith("text/html")
+    lab.sandbox.switch(rate_limit_form="empty")
+    response = lab.get("/contacts")
+    assert response.status_code == 429
+    assert response.content == b""
+    assert "Retry-After" not in response.headers
+    lab.sandbox.switch(retry_after="seconds")
+    assert lab.get("/contacts").headers["Retry-After"] == "31"
+    lab.sandbox.switch(retry_after="date")
+    response = lab.get("/contacts")
+    wait = parsedate_to_datetime(response.headers["Retry-After"]) - parsedate_to_datetime(
+        response.headers["Date"]
+    )
+    assert 31 <= wait.total_seconds() <= 32
