@@ -59,7 +59,11 @@ class Run:
 
     def tail(self, lines: int = 15) -> str:
         """Return the end of the log, to be read by people."""
-        said = [f"  {e.get('string_id', 'meltano')}: {e.get('event')}" for e in self.entries()]
+        said = [
+            f"  {entry.get('string_id', 'meltano')}: {str(entry.get('event')).strip()}"
+            for entry in self.entries()
+            if "metric_info" not in entry and str(entry.get("event") or "").strip()
+        ]
         return "\n".join(said[-lines:])
 
 
