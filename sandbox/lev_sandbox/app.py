@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 CONTROL = "/_sandbox"
 _SMALL = 1000
+_HANG_SECONDS = 3600.0
+_DRIP_SECONDS = 0.1
 
 
 class App:
@@ -87,7 +89,11 @@ class App:
             _reset(transport)
             await _disconnected(receive)
             return
-        if fault and kind == "hang" and not await self._pause(fault.seconds, receive, hang=True):
+        if (
+            fault
+            and kind == "hang"
+            and not await self._pause(fault.wait(_HANG_SECONDS), receive, hang=True)
+        ):
             return
         headers = {
             "content-type": answer.media_type,
@@ -106,7 +112,7 @@ class App:
             for start in range(0, len(body), fault.chunk_bytes):
                 chunk = body[start : start + fault.chunk_bytes]
                 await send({"type": "http.response.body", "body": chunk, "more_body": True})
-                if not await self._pause(fault.seconds, receive):
+                if not await self._pause(fault.wait(_DRIP_SECONDS), receive):
                     return
             body = b""
         await send({"type": "http.response.body", "body": body})

@@ -41,7 +41,8 @@ class Fault:
         message: The message in the error body.
         headers: Further headers of the answer.
         location: Where a redirect goes.
-        seconds: How long to hang, or to wait between drips.
+        seconds: How long to hang (an hour), to wait between drips (0.1), or to tell a client to
+            wait after a 429 (60).
         after_bytes: Where to cut; half of the body by default.
         chunk_bytes: How much to send at a time.
         body: The body of `not_json`.
@@ -61,7 +62,7 @@ class Fault:
     message: str = "The sandbox was asked to fail."
     headers: dict[str, str] = field(default_factory=dict)
     location: str = ""
-    seconds: float = 3600.0
+    seconds: float | None = None
     after_bytes: int | None = None
     chunk_bytes: int = 64
     body: str = "<html><body>It works.</body></html>"
@@ -83,7 +84,10 @@ class Fault:
             (self.form in FORMS, "A fault's `form` is A, B, C, html or empty."),
             (200 <= self.status <= 599, "A fault's `status` is between 200 and 599."),  # noqa: PLR2004
             (self.kind != "redirect" or self.location, "A redirect needs a `location`."),
-            (self.seconds >= 0 and self.chunk_bytes >= 1, "A fault waits and sends forwards only."),
+            (
+                (self.seconds or 0) >= 0 and self.chunk_bytes >= 1,
+                "A fault waits and sends forwards only.",
+            ),
         )
         for good, sentence in checks:
             if not good:
@@ -91,6 +95,10 @@ class Fault:
         if self.kind == "redirect" and self.status == 500:  # noqa: PLR2004
             self.status = 307
         self._random = random.Random(self.seed)  # noqa: S311 - reproducible on purpose
+
+    def wait(self, default: float) -> float:
+        """Return `seconds`, or what they are by default."""
+        return default if self.seconds is None else self.seconds
 
     def matches(self, method: str, route: str | None) -> bool:
         """Return whether a request is one of those counted."""

@@ -61,7 +61,7 @@ class Entry:
 class Log:
     """The latest requests, and counts of all of them."""
 
-    keep: int = 200_000
+    keep: int = 50_000
     entries: deque[Entry] = field(init=False)
     total: int = 0
     routes: Counter[str] = field(default_factory=Counter)
@@ -82,7 +82,7 @@ class Log:
 
     def close(self, entry: Entry) -> None:
         """Note how it was answered."""
-        self.statuses[str(entry.status)] += 1
+        self.statuses[str(entry.status or "none")] += 1
         if entry.fault:
             self.faults[entry.fault] += 1
 

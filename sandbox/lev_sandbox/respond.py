@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from lev_sandbox.log import Entry
     from lev_sandbox.routes import Route
     from lev_sandbox.sandbox import Sandbox
+_TOO_MANY = 429
+_WINDOW = 60.0
 
 
 def respond(sandbox: Sandbox, request: Request, entry: Entry, route: Route | None) -> Answer:
@@ -74,12 +76,17 @@ def _admit(sandbox: Sandbox, request: Request, entry: Entry, route: Route) -> bo
 
 def _limited(excess: Excess | None) -> None:
     if excess is not None:
-        suffix = "" if excess.bucket == "account" else "_per_endpoint"
-        raise Refusal(
-            429, "Per-minute API rate limit reached.",
-            limit_type=f"requests_per_minute{suffix}",
-            retry_after_seconds=max(1, math.ceil(excess.wait)),
-        )  # fmt: skip
+        raise _too_many(excess.bucket, excess.wait)
+
+
+def _too_many(bucket: str, wait: float) -> Refusal:
+    suffix = "" if bucket == "account" else "_per_endpoint"
+    return Refusal(
+        _TOO_MANY,
+        "Per-minute API rate limit reached.",
+        limit_type=f"requests_per_minute{suffix}",
+        retry_after_seconds=max(1, math.ceil(wait)),
+    )
 
 
 def _enveloped(sandbox: Sandbox, entry: Entry, content: Content) -> bytes:
@@ -101,7 +108,7 @@ def _refused(sandbox: Sandbox, entry: Entry, refusal: Refusal) -> Answer:
         refusal.extra,
     )
     headers: dict[str, str] = {}
-    if refusal.status == 429:  # noqa: PLR2004
+    if refusal.status == _TOO_MANY:
         form = sandbox.switches["rate_limit_form"]
         wait = extra["retry_after_seconds"]
         if form == "bare":
@@ -120,6 +127,11 @@ def _refused(sandbox: Sandbox, entry: Entry, refusal: Refusal) -> Answer:
 def _struck(sandbox: Sandbox, entry: Entry, fault: Fault) -> Answer | None:
     """Return the answer that a fault puts in the place of the real one, if it does."""
     match fault.kind:
+        case "status" if fault.status == _TOO_MANY and fault.form is None:
+            answer = _refused(sandbox, entry, _too_many("account", fault.wait(_WINDOW)))
+            answer.headers.update((name.lower(), text) for name, text in fault.headers.items())
+            answer.fault = fault
+            return answer
         case "status":
             media_type, body = error_body(
                 fault.form or sandbox.switches["error_form"], entry.request_id, fault.status,

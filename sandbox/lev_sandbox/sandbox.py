@@ -59,7 +59,7 @@ class Sandbox:
         clock: Clock | None = None,
         null_updated_every: int = 0,
         future_updated_every: int = 0,
-        log_size: int = 200_000,
+        log_size: int = 50_000,
         **sizes: float,
     ) -> None:
         self.seed = seed
@@ -294,7 +294,7 @@ class Sandbox:
         with self.lock:
             answer = respond(self, request, entry, route)
             answer.headers.setdefault("date", http_date(self.now() / MICROSECONDS))
-            entry.status, entry.rows = answer.status, answer.rows
+            entry.status, entry.rows = answer.status or None, answer.rows
             entry.fault = answer.fault.kind if answer.fault else None
             self.log.close(entry)
             return answer

@@ -52,6 +52,7 @@ class Table:
         self._parents: dict[int, int] = {}
         self._added: dict[int, list[int]] = {}
         self._listed: tuple[int, Sequence[int]] = (-1, ())
+        self._away: tuple[int, set[int]] = (0, set())
         self._membership = 0
 
     def exists(self, number: int) -> bool:
@@ -79,7 +80,7 @@ class Table:
 
     def listed(self, parent: int | None = None) -> Sequence[int]:
         """Return the numbers of the rows that lists show, ascending."""
-        away = self.gone | self.hidden | self.unlisted
+        away = self._absent()
         if parent is not None:
             span = self._world.span(self.resource.name, parent)
             added = self._added.get(parent, ())
@@ -92,6 +93,11 @@ class Table:
             live = array("q", (n for n in range(1, self.last + 1) if n not in away))
             self._listed = (self._membership, live)
         return self._listed[1]
+
+    def _absent(self) -> set[int]:
+        if self._away[0] != self._membership:
+            self._away = (self._membership, self.gone | self.hidden | self.unlisted)
+        return self._away[1]
 
     def moment(self, number: int) -> int:
         """Return a row's `updated_at` in microseconds, or NO_MOMENT."""

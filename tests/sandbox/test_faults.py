@@ -189,3 +189,23 @@ def test_a_wrong_fault_is_one_clear_error(
     with pytest.raises(ValueError, match=sentence):
         sandbox.fault(kind, **options)
     assert not sandbox.faults
+
+
+def test_a_429_follows_the_rate_limit_switches(lab: Lab) -> None:
+    lab.sandbox.switch(retry_after="seconds")
+    lab.sandbox.fault("status", status=429, seconds=3, times=2)
+    response = lab.get(CONTACTS)
+    assert response.status_code == 429
+    assert response.headers["Retry-After"] == "3"
+    assert response.json()["error"]["retry_after_seconds"] == 3
+    lab.sandbox.switch(rate_limit_form="B")
+    assert lab.get(CONTACTS).json()["error"]["code"] == "RATE_LIMITED"
+    assert lab.sandbox.requests[-1].fault == "status"
+
+
+def test_an_answer_that_was_never_sent_has_no_status(lab: Lab) -> None:
+    lab.sandbox.fault("reset")
+    with pytest.raises(requests.ConnectionError):
+        lab.get(CONTACTS)
+    assert lab.sandbox.requests[-1].status is None
+    assert lab.sandbox.counters()["statuses"] == {"none": 1}
