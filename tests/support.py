@@ -6,9 +6,11 @@ import contextlib
 import functools
 import json
 import os
+import re
 import subprocess
 import sys
 import tempfile
+import threading
 from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,6 +21,8 @@ if TYPE_CHECKING:
 
 KEPT_VARIABLES = ("PATH", "SYSTEMROOT", "TMPDIR")
 """What a tap process is given of this process's environment, beside what coverage needs."""
+
+LOG_LINE = re.compile(r"[-\d]+ [:,\d]+ \| (?P<level>[A-Z]+) +\| \S+ +\| (?P<message>.*)")
 
 Message = dict[str, Any]
 
@@ -50,6 +54,12 @@ class Run:
         """The rows of one stream."""
         return [message["record"] for message in self.of("RECORD", stream)]
 
+    def log(self, level: str) -> list[str]:
+        """The log's messages of one level. A line that is no log line is an error."""
+        lines = [LOG_LINE.fullmatch(line) for line in self.stderr.splitlines()]
+        assert None not in lines, self.stderr
+        return [line["message"] for line in lines if line and line["level"] == level]
+
     @property
     def state(self) -> dict[str, Any] | None:
         """The last state, None where none was written."""
@@ -74,10 +84,17 @@ class TapProcess:
 
         Args:
             lines: What was read of stdout before.
-            timeout: Seconds after which waiting is an error.
+            timeout: Seconds after which it is killed.
         """
-        rest = self.popen.communicate(timeout=timeout)[0] or ""
-        return Run(self.popen.returncode, [*lines, *rest.splitlines(keepends=True)], self.stderr)
+        # Not communicate(): that reads past what a reader of lines has in its buffer.
+        watchdog = threading.Timer(timeout, self.popen.kill)
+        watchdog.start()
+        try:
+            rest = list(self.popen.stdout) if self.popen.stdout else []
+            exit_code = self.popen.wait()
+        finally:
+            watchdog.cancel()
+        return Run(exit_code, [*lines, *rest], self.stderr)
 
 
 @contextlib.contextmanager
@@ -144,7 +161,8 @@ def run_tap(
 
     Args:
         config: As for ``start_tap``.
-        kill_after: Kill it (SIGKILL) when so many lines were read; nothing after them counts.
+        kill_after: Kill it (SIGKILL) when so many lines were read. What it had written by then
+            comes through, as from a pipe to a target.
         timeout: Seconds after which the test fails.
         **given: As for ``start_tap``.
     """
@@ -154,7 +172,7 @@ def run_tap(
         assert tap.popen.stdout is not None
         lines = [line for _, line in zip(range(kill_after), tap.popen.stdout, strict=False)]
         tap.popen.kill()
-        return Run(tap.popen.wait(timeout), lines, tap.stderr)
+        return tap.finish(lines, timeout=timeout)
 
 
 def _file(path: Path, given: object) -> Path:
