@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def read_json(file: IO[str] | None, what: str) -> Any:  # noqa: ANN401 - JSON is anything
-    """Read a JSON file, such as the state.
+    """Read a JSON file, such as the state. An empty one counts as not given.
 
     Raises:
         ConfigError: It is not JSON.
@@ -25,7 +25,8 @@ def read_json(file: IO[str] | None, what: str) -> Any:  # noqa: ANN401 - JSON is
     if file is None:
         return None
     try:
-        return json.load(file)
+        text = file.read()
+        return json.loads(text) if text.strip() else None
     except (OSError, ValueError, RecursionError) as error:
         raise ConfigError(f"The {what} file {file.name!r} is not JSON: {error}.") from None
 

@@ -160,8 +160,10 @@ class LevStream(Stream):
             )
             since = self._start_date
             answer = self._ask(since, {})
-        version = self._initialized_at // 1000 if self._replaces_table else None
-        return Walk(self._request, answer.server_time, since=since, version=version), answer
+        walk = Walk(self._request, answer.server_time, since=since)
+        if self._replaces_table:
+            walk.version = int(walk.started_at.timestamp())
+        return walk, answer
 
     @property
     def _start_date(self) -> datetime | None:
@@ -224,10 +226,14 @@ class LevStream(Stream):
     # -- Rows
 
     @functools.cached_property
-    def _columns(self) -> set[str]:
-        """The selected columns, of a catalog's schema if one is given."""
-        known = self.schema["properties"].keys() & self.effective_schema["properties"].keys()
-        return {name for name in known if self.mask["properties", name]}
+    def _columns(self) -> list[str]:
+        """The selected columns, of those that a given catalog knows."""
+        known = self.effective_schema["properties"]
+        return [
+            name
+            for name in self.schema["properties"]
+            if name in known and self.mask["properties", name]
+        ]
 
     @functools.cached_property
     def _instants(self) -> list[str]:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from typing_extensions import override
 
 from tap_lev import timestamps
-from tap_lev.schema import DATE_TIME, INTEGER, NUMBER, STRING, described, table
+from tap_lev.schema import DATE_TIME, INTEGER, NUMBER, STRING, array, described, table
 from tap_lev.stream import FullTableStream
 
 if TYPE_CHECKING:
@@ -23,11 +23,16 @@ class AssetTypes(FullTableStream):
         FullTableStream.primary_keys,
         id=INTEGER,
         description=described(STRING, "The label."),
-        property_sub_types=described(
-            {"type": ["array", "object", "string", "null"]},
-            "Lev's pages disagree on the type: kept as it comes.",
-        ),
+        property_sub_types=described(array({}), "Such as Garden or Mid-rise."),
     )
+
+    @override
+    def adapt(self, row: dict[str, Any], answer: Answer) -> dict[str, Any]:
+        """Make a list of the sub types, of which Lev's pages say that they may be anything."""
+        sub_types = row.get("property_sub_types")
+        if sub_types is None or isinstance(sub_types, list):
+            return row
+        return row | {"property_sub_types": [sub_types]}
 
 
 class BaseRates(FullTableStream):

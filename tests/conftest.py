@@ -1,0 +1,41 @@
+"""What many tests share."""
+
+from __future__ import annotations
+
+import contextlib
+from typing import TYPE_CHECKING, Any, Protocol
+
+import pytest
+
+from lev_sandbox import Sandbox, SandboxServer
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+SMALL = {
+    "deals": 45, "placements": 60, "contacts": 70, "companies": 25, "lenders": 5,
+}  # fmt: skip
+
+
+class StartLev(Protocol):
+    """Starts a Lev."""
+
+    def __call__(self, **options: Any) -> SandboxServer:  # noqa: ANN401
+        """Start a sandbox with these options; sizes are small unless given."""
+
+
+@pytest.fixture
+def start_lev() -> Iterator[StartLev]:
+    """Start as many sandboxes as the test wants."""
+    with contextlib.ExitStack() as servers:
+
+        def start(**options: Any) -> SandboxServer:  # noqa: ANN401
+            return servers.enter_context(SandboxServer(Sandbox(**{**SMALL, **options})))
+
+        yield start
+
+
+@pytest.fixture
+def lev(start_lev: StartLev) -> SandboxServer:
+    """A small Lev account."""
+    return start_lev()

@@ -1,0 +1,104 @@
+"""A tap in this process: for tests that need hundreds of runs, or a cut at an exact line."""
+
+from __future__ import annotations
+
+import copy
+import json
+import signal
+from typing import TYPE_CHECKING, Any
+
+from singer_sdk.contrib.msgspec import MsgSpecWriter
+from typing_extensions import override
+
+from tap_lev.errors import LevError
+from tap_lev.tap import TapLev
+from tests.support import Run
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from singer_sdk.singerlib.encoding.simple import Message
+
+    from lev_sandbox import SandboxServer
+
+
+class Killed(BaseException):
+    """The process is gone: nothing after this line was written."""
+
+
+class Lines(MsgSpecWriter):
+    """Collects what would go to stdout, up to where the process is killed."""
+
+    def __init__(self, kill_after: int | None) -> None:
+        super().__init__()
+        self.lines: list[str] = []
+        self._kill_after = kill_after
+
+    @override
+    def write_message(self, message: Message) -> None:
+        if len(self.lines) == self._kill_after:
+            raise Killed
+        self.lines.append(bytes(self.format_message(message)).decode())
+
+
+def config_of(server: SandboxServer, **settings: Any) -> dict[str, Any]:  # noqa: ANN401
+    """Settings for a sandbox."""
+    return {"api_url": server.url, "api_key": server.key, "max_retries": 2, **settings}
+
+
+def sync(
+    config: Mapping[str, Any],
+    *,
+    state: Mapping[str, Any] | None = None,
+    catalog: Mapping[str, Any] | None = None,
+    streams: tuple[str, ...] = (),
+    kill_after: int | None = None,
+) -> Run:
+    """Run a tap in this process.
+
+    Args:
+        config: The settings.
+        state: The state to go on from.
+        catalog: The catalog.
+        streams: The streams to select, where there is no catalog; all by default.
+        kill_after: Kill it when so many lines are written.
+    """
+    handlers = {signum: signal.getsignal(signum) for signum in (signal.SIGINT, signal.SIGTERM)}
+    writer = Lines(kill_after)
+    try:
+        tap = TapLev(
+            config=dict(config),
+            state=copy.deepcopy(dict(state or {})),
+            catalog=copy.deepcopy(catalog or catalog_of(*streams)),
+            message_writer=writer,
+        )
+        tap.run()
+        exit_code = 0
+    except LevError as error:
+        exit_code = error.exit_code
+    except Killed:
+        exit_code = -signal.SIGKILL
+    finally:
+        for signum, handler in handlers.items():
+            signal.signal(signum, handler)
+    return Run(exit_code, writer.lines, "")
+
+
+def catalog_of(*streams: str, **columns: set[str]) -> dict[str, Any]:
+    """A catalog with some streams selected (all by default), or some of their columns.
+
+    Args:
+        streams: The selected streams.
+        columns: For a stream, the selected columns; the keys come in any case.
+    """
+    tap = TapLev(config={}, validate_config=False, setup_mapper=False)
+    catalog: dict[str, Any] = json.loads(tap.catalog_json_text)
+    for entry in catalog["streams"]:
+        name = entry["tap_stream_id"]
+        for metadata in entry["metadata"]:
+            if not metadata["breadcrumb"]:
+                metadata["metadata"]["selected"] = not streams or name in streams
+            elif name in columns:
+                chosen = metadata["breadcrumb"][1] in columns[name]
+                metadata["metadata"]["selected"] = chosen
+    return catalog

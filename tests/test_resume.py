@@ -1,0 +1,299 @@
+"""Nothing is lost when a run is cut: at any line, with rows changing all the while."""
+
+from __future__ import annotations
+
+import base64
+import json
+import random
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from lev_sandbox import Clock, Sandbox, SandboxServer
+from tests.inprocess import config_of, sync
+from tests.support import Target, run_tap
+
+if TYPE_CHECKING:
+    from lev_sandbox import Request
+    from tests.conftest import StartLev
+    from tests.support import Run
+
+CORE = ("deals", "placements", "contacts", "companies")
+PAGE = 10
+MAX_RUNS = 40
+
+
+class Unrest:
+    """Changes rows while they are read: before, on and after the page that is asked for."""
+
+    def __init__(self, sandbox: Sandbox, seed: int, rate: float) -> None:
+        self._sandbox = sandbox
+        self._random = random.Random(seed)
+        self._rate = rate
+        self.removed: dict[str, set[int]] = {stream: set() for stream in CORE}
+        self._stop = sandbox.on_request(self._disturb)
+
+    def stop(self) -> None:
+        """Leave the account alone."""
+        self._stop()
+
+    def _disturb(self, request: Request) -> None:
+        stream = request.path.strip("/")
+        if stream not in CORE or self._random.random() > self._rate:
+            return
+        self._sandbox.clock.advance(self._random.choice((0, 1, 30)))
+        ids = [row["id"] for row in self._sandbox.rows(stream)]
+        chosen = self._random.choice(ids or [0])
+        kinds = ("update", "update", "add", "remove", "archive") if ids else ("add",)
+        match self._random.choice(kinds):
+            case "add" if stream == "placements":
+                self._sandbox.add(stream, deal_id=1)
+            case "add":
+                self._sandbox.add(stream)
+            case "remove" if len(ids) > PAGE:
+                self._sandbox.remove(stream, chosen)
+                self.removed[stream].add(chosen)
+            case "archive" if stream in {"deals", "placements"}:
+                self._sandbox.archive(stream, chosen)
+            case _:
+                self._sandbox.touch(stream, ids=[chosen], seed=self._random.randrange(1 << 30))
+
+
+def truth(sandbox: Sandbox, stream: str) -> dict[int, dict[str, Any]]:
+    """The rows of a stream as Lev says them, by id."""
+    rows = sandbox.rows(stream, include="financials" if stream == "deals" else "")
+    return {row["id"]: row for row in rows}
+
+
+def landed(target: Target, stream: str) -> dict[int, dict[str, Any]]:
+    """The rows of a stream in the target, by id."""
+    return {row["id"]: row for row in target.rows(stream)}
+
+
+def check_states(run: Run, before: Target, streams: tuple[str, ...]) -> None:
+    """Hold every STATE of a run against the rows that were written before it."""
+    written = {stream: set(landed(before, stream)) for stream in streams}
+    for message in run.messages:
+        if message["type"] == "RECORD":
+            written[message["stream"]].add(message["record"]["id"])
+        elif message["type"] == "STATE":
+            for stream in streams:
+                walk = message["value"]["bookmarks"].get(stream, {}).get("walk")
+                if walk is not None and walk["since"] is None:
+                    last = json.loads(base64.b64decode(walk["cursor"]))["id"]
+                    assert last in written[stream], f"{stream}: {walk} covers an unwritten row"
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    seed=st.integers(0, 10_000),
+    contacts=st.integers(0, 65),
+    rate=st.sampled_from((0.0, 0.3, 0.9)),
+    answer=st.sampled_from(("honoured", "ignored", "400", "422")),
+    cuts=st.lists(st.integers(0, 130), max_size=5),
+    before=st.booleans(),
+)
+def test_whatever_is_cut_the_next_runs_make_it_whole(  # noqa: PLR0913
+    seed: int, contacts: int, rate: float, answer: str, cuts: list[int], *, before: bool
+) -> None:
+    sandbox = Sandbox(
+        seed=seed, contacts=contacts, companies=15, deals=5, placements=3,
+        clock=Clock("2026-11-02T08:00:00Z", frozen=True),
+    )  # fmt: skip
+    sandbox.switch(updated_at_filter=dict.fromkeys(CORE, answer))
+    streams = ("contacts", "companies")
+    target = Target()
+    with SandboxServer(sandbox) as lev:
+        config = config_of(lev, page_size=PAGE)
+        if before:  # an account that was synced in peace, an hour ago
+            target.load(sync(config, streams=streams).messages)
+            sandbox.clock.advance(3600)
+        unrest = Unrest(sandbox, seed, rate)
+        for cut in [*cuts, None]:
+            sandbox.clear_log()
+            state = target.state
+            run = sync(config, state=state, streams=streams, kill_after=cut)
+            check_states(run, target, streams)
+            target.load(run.messages, crash=run.exit_code != 0)
+            check_repeats(sandbox)
+        assert run.exit_code == 0
+        unrest.stop()
+        sandbox.clock.advance(1)
+        target.load(sync(config, state=target.state, streams=streams).messages)
+        for stream in streams:
+            rows = landed(target, stream)
+            for gone in unrest.removed[stream]:
+                rows.pop(gone, None)
+            assert rows == truth(sandbox, stream)
+
+
+def check_repeats(sandbox: Sandbox) -> None:
+    """No page is asked for twice within a run, but for one probe of the filter."""
+    asked = [
+        (entry.path, tuple(pair for pair in entry.query if not pair[0].startswith("filter")))
+        for entry in sandbox.requests
+    ]
+    refused = sum(entry.status in {400, 422} for entry in sandbox.requests)
+    assert len(asked) - len(set(asked)) <= refused <= 2
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_a_process_that_is_killed_is_made_whole_by_the_next(start_lev: StartLev, seed: int) -> None:
+    lev = start_lev(seed=seed)
+    config = config_of(lev, page_size=PAGE)
+    chance = random.Random(seed)
+    target = Target()
+    asked: set[tuple[str, tuple[tuple[str, str], ...]]] = set()
+    crashes = 0
+    unrest = Unrest(lev.sandbox, seed, 0.5)
+    for _ in range(MAX_RUNS):
+        lev.sandbox.clear_log()
+        run = run_tap(config, state=target.state, kill_after=chance.randrange(1, 120))
+        target.load(run.messages, crash=run.exit_code != 0)
+        pages = [(entry.path, tuple(entry.query)) for entry in lev.sandbox.requests]
+        for stream in CORE:
+            again = [page for page in pages if page in asked and page[0] == f"/{stream}"]
+            assert len(again) <= 1, "a crash repeats at most one page of a stream"
+        asked.update(pages)
+        if run.exit_code == 0:
+            break
+        crashes += 1
+    assert run.exit_code == 0
+    assert crashes > 1
+    unrest.stop()
+    lev.sandbox.clock.advance(1)
+    target.load(run_tap(config, state=target.state).messages)
+    for stream in CORE:
+        rows = landed(target, stream)
+        for gone in unrest.removed[stream]:
+            rows.pop(gone, None)
+        assert rows == truth(lev.sandbox, stream)
+
+
+def test_a_row_changed_behind_the_walk_comes_with_the_run_after(start_lev: StartLev) -> None:
+    lev = start_lev()
+    config = config_of(lev, page_size=PAGE)
+    first = sync(config, streams=("contacts",), kill_after=25)
+    lev.sandbox.clock.advance(60)
+    lev.sandbox.update("contacts", 3, title="Changed behind the walk")
+    resumed = sync(config, state=first.state, streams=("contacts",))
+    assert 3 not in {row["id"] for row in resumed.records("contacts")}
+    after = sync(config, state=resumed.state, streams=("contacts",))
+    changed = {row["id"]: row["title"] for row in after.records("contacts")}
+    assert changed[3] == "Changed behind the walk"
+
+
+def test_a_resumed_walk_keeps_its_since_and_its_start(start_lev: StartLev) -> None:
+    lev = start_lev()
+    config = config_of(lev, page_size=PAGE)
+    whole = sync(config, streams=("contacts",))
+    lev.sandbox.clock.advance(3600)
+    lev.sandbox.touch("contacts", 30)
+    cut = sync(config, state=whole.state, streams=("contacts",), kill_after=15)
+    assert cut.state is not None
+    walk = cut.state["bookmarks"]["contacts"]["walk"]
+    lev.sandbox.clock.advance(3600)
+    lev.sandbox.clear_log()
+    resumed = sync(config, state=cut.state, streams=("contacts",))
+    assert resumed.state is not None
+    bookmark = resumed.state["bookmarks"]["contacts"]
+    assert bookmark == {
+        "replication_key": "updated_at", "replication_key_value": walk["started_at"],
+    }  # fmt: skip
+    bounds = {dict(entry.query)["filter[updated_at][gte]"] for entry in lev.sandbox.requests}
+    assert bounds == {walk["since"]}
+
+
+@pytest.mark.parametrize("status", [400, 422])
+@pytest.mark.parametrize("answer", ["honoured", "422"])
+def test_a_cursor_that_lev_refuses_begins_the_walk_again(
+    start_lev: StartLev, status: int, answer: str
+) -> None:
+    lev = start_lev()
+    config = config_of(lev, page_size=PAGE)
+    whole = sync(config)
+    lev.sandbox.clock.advance(3600)
+    lev.sandbox.touch("contacts", 30)
+    lev.sandbox.switch(updated_at_filter={"contacts": answer})
+    cut = sync(config, state=whole.state, streams=("contacts",), kill_after=25)
+    assert cut.state is not None
+    cut.state["bookmarks"]["contacts"]["walk"]["cursor"] = "bm90IGEgY3Vyc29y"
+    lev.sandbox.switch(refused_cursor_status=status)
+    resumed = run_tap(config, state=cut.state)
+    assert resumed.exit_code == 0
+    assert "Reading contacts again from the beginning: Lev refuses the stored" in resumed.stderr
+    assert len(resumed.records("contacts")) == 30
+
+
+def test_a_cursor_that_expires_on_the_way_begins_the_walk_again(start_lev: StartLev) -> None:
+    lev = start_lev()
+    lev.sandbox.switch(cursor_lifetime_seconds=100)
+    pages = 0
+
+    def dawdle(request: Request) -> None:
+        nonlocal pages
+        pages += request.path == "/contacts"
+        if pages == 4:
+            lev.sandbox.clock.advance(200)
+
+    lev.sandbox.on_request(dawdle)
+    run = run_tap(config_of(lev, page_size=PAGE))
+    assert run.exit_code == 0
+    target = Target()
+    target.load(run.messages)
+    assert landed(target, "contacts") == truth(lev.sandbox, "contacts")
+
+
+def test_a_cursor_that_never_lasts_ends_in_an_error(start_lev: StartLev) -> None:
+    lev = start_lev()
+    lev.sandbox.switch(cursor_lifetime_requests=0)
+    run = run_tap(config_of(lev, page_size=PAGE))
+    assert run.exit_code == 1
+    assert "Traceback" not in run.stderr
+    requests = [entry for entry in lev.sandbox.requests if entry.path == "/contacts"]
+    assert len(requests) < 20
+
+
+@pytest.mark.parametrize(
+    ("settings_", "streams"),
+    [
+        ({"start_date": "2020-01-01"}, ("contacts",)),
+        ({"active_account": "another"}, ("contacts",)),
+    ],
+)
+def test_what_is_asked_for_has_changed_so_the_walk_begins_again(
+    start_lev: StartLev, settings_: dict[str, str], streams: tuple[str, ...]
+) -> None:
+    lev = start_lev()
+    config = config_of(lev, page_size=PAGE)
+    cut = sync(config, streams=streams, kill_after=35)
+    resumed = sync(config | settings_, state=cut.state, streams=streams)
+    assert len(resumed.records("contacts")) == 70
+
+
+def test_another_page_size_is_no_change(start_lev: StartLev) -> None:
+    lev = start_lev()
+    cut = sync(config_of(lev, page_size=PAGE), streams=("contacts",), kill_after=35)
+    resumed = sync(config_of(lev, page_size=7), state=cut.state, streams=("contacts",))
+    assert len(resumed.records("contacts")) == 40
+
+
+def test_a_store_that_merges_states_does_not_bring_a_walk_back(start_lev: StartLev) -> None:
+    lev = start_lev()
+    config = config_of(lev, page_size=PAGE)
+    cut = sync(config, kill_after=60)
+    finished = sync(config, state=cut.state)
+    assert cut.state is not None
+    assert finished.state is not None
+    merged = {
+        name: {**cut.state["bookmarks"].get(name, {}), **entry}
+        for name, entry in finished.state["bookmarks"].items()
+    }
+    assert any("walk" in entry for entry in merged.values())
+    lev.sandbox.clock.advance(3600)
+    changed = {stream: lev.sandbox.touch(stream, 3)[0]["id"] for stream in CORE}
+    after = sync(config, state={"bookmarks": merged})
+    for stream, row in changed.items():
+        assert row in {record["id"] for record in after.records(stream)}

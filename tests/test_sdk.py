@@ -1,0 +1,31 @@
+"""The tests that the SDK brings for every tap."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+from singer_sdk.testing import SuiteConfig, get_tap_test_class
+
+from lev_sandbox import Sandbox, SandboxServer
+from tap_lev.tap import TapLev
+from tests.conftest import SMALL
+from tests.inprocess import config_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+# The test class is made with the settings, so the server has to be there before it.
+SERVER = SandboxServer(Sandbox(**SMALL)).start()
+SERVER.sandbox.switch(account_team_key="id")  # the form that has a title
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _server() -> Iterator[None]:
+    yield
+    SERVER.stop()
+
+
+TestTapLev = get_tap_test_class(
+    TapLev, config=config_of(SERVER), suite_config=SuiteConfig(max_records_limit=100)
+)

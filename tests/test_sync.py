@@ -1,0 +1,518 @@
+"""What a sync guarantees, one promise at a time, against a local Lev over HTTP."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+import jsonschema
+import pytest
+
+from tap_lev.streams import STREAMS
+from tap_lev.tap import TapLev
+from tests.inprocess import catalog_of, config_of, sync
+from tests.support import Run, Target, run_tap
+
+if TYPE_CHECKING:
+    from lev_sandbox import Entry, SandboxServer
+    from tests.conftest import StartLev
+
+CORE = ("deals", "placements", "contacts", "companies")
+FILTER = "filter[updated_at][gte]"
+RESOURCES = {"account_team_members": "account_team"}
+HOUR = 3600
+
+
+def said(lev: SandboxServer, stream: str) -> dict[Any, dict[str, Any]]:
+    """The rows of a stream as Lev says them, by key."""
+    rows = lev.sandbox.rows(
+        RESOURCES.get(stream, stream), include="financials" if stream == "deals" else ""
+    )
+    key = {"base_rates": "code", "account_team_members": "user_id"}.get(stream, "id")
+    return {row[key]: row for row in rows}
+
+
+def sent(run: Run, stream: str) -> dict[Any, dict[str, Any]]:
+    """The rows of a stream as the tap sent them, by key."""
+    (schema,) = run.of("SCHEMA", stream)
+    (key,) = schema["key_properties"]
+    return {record[key]: record for record in run.records(stream)}
+
+
+def asked(lev: SandboxServer, path: str) -> list[Entry]:
+    """The requests for a list."""
+    return [entry for entry in lev.sandbox.requests if entry.path == path]
+
+
+def params(entry: Entry) -> dict[str, str]:
+    """The query parameters of a request."""
+    return dict(entry.query)
+
+
+def later(lev: SandboxServer, seconds: float = HOUR) -> None:
+    """Let time pass in Lev."""
+    lev.sandbox.clock.advance(seconds)
+
+
+def change(lev: SandboxServer) -> dict[str, set[int]]:
+    """Change, add and archive rows of the core streams.
+
+    Returns:
+        The ids of the rows that are not what they were.
+    """
+    box = lev.sandbox
+    changed = {s: {row["id"] for row in box.touch(s, 4, seed=3)} for s in CORE}
+    for stream in ("deals", "contacts", "companies"):
+        changed[stream].add(box.add(stream)["id"])
+    changed["placements"].add(box.add("placements", deal_id=2)["id"])
+    box.archive("deals", 3)
+    box.archive("placements", 5)
+    changed["deals"].add(3)
+    changed["placements"].add(5)
+    return changed
+
+
+# -- Whole and equal
+
+
+def test_a_first_run_sends_every_row_as_lev_says_it(lev: SandboxServer) -> None:
+    run = run_tap(config_of(lev))
+    assert run.exit_code == 0
+    for stream in TapLev(config=config_of(lev)).streams:
+        rows = sent(run, stream)
+        for row in rows.values():
+            row.pop("as_of", None)
+        assert rows == said(lev, stream)
+
+
+def test_every_record_validates_against_its_schema(start_lev: StartLev) -> None:
+    lev = start_lev(null_updated_every=7, future_updated_every=9)
+    lev.sandbox.switch(timestamp_fractions=True, timestamp_offset="+00:00", legacy_values=True)
+    run = run_tap(config_of(lev))
+    for schema in run.of("SCHEMA"):
+        records = run.records(schema["stream"])
+        assert records
+        validator = jsonschema.Draft202012Validator(
+            schema["schema"] | {"additionalProperties": False},
+            format_checker=jsonschema.Draft202012Validator.FORMAT_CHECKER,
+        )
+        for record in records:
+            validator.validate(record)
+
+
+@pytest.mark.parametrize("stream", STREAMS, ids=lambda stream: stream.name)
+def test_keys_are_unique(lev: SandboxServer, stream: Any) -> None:  # noqa: ANN401
+    run = sync(config_of(lev, page_size=10), streams=(stream.name,))
+    keys = Counter(
+        tuple(record[key] for key in stream.primary_keys) for record in run.records(stream.name)
+    )
+    assert keys
+    assert set(keys.values()) == {1}
+
+
+def test_instants_are_sent_as_utc(lev: SandboxServer) -> None:
+    lev.sandbox.switch(timestamp_offset="+00:00", timestamp_fractions=True)
+    rows = sent(sync(config_of(lev), streams=("contacts",)), "contacts")
+    for key, row in said(lev, "contacts").items():
+        assert row["updated_at"].endswith("+00:00")
+        assert rows[key]["updated_at"] == row["updated_at"].replace("+00:00", "Z")
+
+
+# -- Requests
+
+
+def test_450_contacts_cost_3_requests(start_lev: StartLev) -> None:
+    lev = start_lev(contacts=450)
+    run = run_tap(config_of(lev))
+    assert len(run.records("contacts")) == 450
+    assert len(asked(lev, "/contacts")) == 3
+    assert all(params(entry)["limit"] == "200" for entry in asked(lev, "/contacts"))
+
+
+def test_the_core_is_read_by_cursor_and_nothing_is_written(lev: SandboxServer) -> None:
+    config = config_of(lev, page_size=10, origin_app="warehouse")
+    run_tap(config, state=run_tap(config).state)
+    assert lev.sandbox.counters()["violations"] == 0
+    for entry in lev.sandbox.requests:
+        assert entry.method == "GET"
+        assert entry.verdict == "ok"
+        assert entry.origin_app == "warehouse"
+        assert "sort" not in params(entry)
+    for path in ("/deals", "/placements", "/contacts", "/companies"):
+        assert not any("offset" in params(entry) for entry in asked(lev, path))
+
+
+@pytest.mark.parametrize("shape", ["cursor", "offset", "none", "absent"])
+def test_pipelines_are_followed_by_the_shape_of_the_answer(start_lev: StartLev, shape: str) -> None:
+    lev = start_lev()
+    for _ in range(120):
+        lev.sandbox.add("pipelines")
+    lev.sandbox.switch(pagination_shape={"pipelines": shape})
+    run = sync(config_of(lev), streams=("pipelines",))
+    expected = said(lev, "pipelines")
+    if shape in {"none", "absent"}:  # one page is all there is to see
+        expected = dict(list(expected.items())[: len(run.records("pipelines"))])
+    assert sent(run, "pipelines") == expected
+    assert run.exit_code == 0
+
+
+@pytest.mark.parametrize("status", [400, 422])
+def test_an_include_that_lev_refuses_is_left_out(lev: SandboxServer, status: int) -> None:
+    lev.sandbox.switch(refuse_include={"financials": status})
+    run = run_tap(config_of(lev, page_size=10))
+    assert run.exit_code == 0
+    assert len(run.records("deals")) == 45
+    assert not any("financials" in row for row in run.records("deals"))
+    with_it = [entry for entry in asked(lev, "/deals") if "include" in params(entry)]
+    assert len(with_it) == 1
+    assert run.stderr.count("does not accept include=financials") == 2, "once, and in the summary"
+
+
+def test_a_deselected_include_is_not_asked_for(lev: SandboxServer) -> None:
+    run = sync(config_of(lev), catalog=catalog_of("deals", deals={"title"}))
+    assert all("include" not in params(entry) for entry in asked(lev, "/deals"))
+    assert {tuple(record) for record in run.records("deals")} == {("id", "title", "updated_at")}
+
+
+# -- The incremental run
+
+
+@pytest.mark.parametrize("answer", ["honoured", "400", "422", "ignored"])
+@pytest.mark.parametrize("mode", ["auto", "client"])
+def test_a_second_run_sends_what_changed(lev: SandboxServer, answer: str, mode: str) -> None:
+    lev.sandbox.switch(updated_at_filter=dict.fromkeys(CORE, answer))
+    config = config_of(lev, page_size=10, updated_at_filter=mode)
+    first = run_tap(config)
+    later(lev)
+    changed = change(lev)
+    lev.sandbox.clear_log()
+
+    second = run_tap(config, state=first.state)
+
+    target = Target()
+    target.load(first.messages)
+    target.load(second.messages)
+    for stream in CORE:
+        assert sent(second, stream).keys() == changed[stream]
+        assert {row["id"]: row for row in target.rows(stream)} == said(lev, stream)
+        requests = asked(lev, f"/{stream}")
+        filtered = [entry for entry in requests if FILTER in params(entry)]
+        pages = -(-len(said(lev, stream)) // 10)
+        if mode == "client":
+            assert (len(filtered), len(requests)) == (0, pages)
+        elif answer == "honoured":
+            assert filtered == requests
+        elif answer == "ignored":
+            assert (len(filtered), len(requests)) == (1, pages)
+        else:
+            assert (len(filtered), len(requests)) == (1, pages + 1)
+    refused = second.stderr.count(f"does not accept {FILTER}")
+    ignored = second.stderr.count(f"ignores {FILTER}")
+    told = 2 * len(CORE)  # when it is found, and in the summary
+    assert refused == (told if mode == "auto" and answer in {"400", "422"} else 0)
+    assert ignored == (told if mode == "auto" and answer == "ignored" else 0)
+
+
+def test_the_server_must_filter_where_the_settings_say_so(lev: SandboxServer) -> None:
+    config = config_of(lev, updated_at_filter="server")
+    first = run_tap(config)
+    later(lev)
+    lev.sandbox.switch(updated_at_filter={"contacts": "422"})
+    second = run_tap(config, state=first.state)
+    assert second.exit_code == 1
+    assert "The stream contacts is not complete" in second.stderr
+    assert "request_id" in second.stderr
+    assert first.state is not None
+    assert second.state is not None
+    bookmarks = second.state["bookmarks"]
+    assert bookmarks["contacts"] == first.state["bookmarks"]["contacts"]
+    assert bookmarks["deals"] != first.state["bookmarks"]["deals"]
+
+
+def test_the_overlap_is_read_again_and_no_more(lev: SandboxServer) -> None:
+    first = sync(config_of(lev), streams=("contacts",))
+    assert first.state is not None
+    begun = first.state["bookmarks"]["contacts"]["replication_key_value"]
+    moment = datetime.fromisoformat(begun)
+    just_before, just_inside = (
+        (moment - timedelta(seconds=seconds)).isoformat() for seconds in (301, 300)
+    )
+    lev.sandbox.update("contacts", 1, updated_at=just_before)
+    lev.sandbox.update("contacts", 2, updated_at=just_inside)
+    second = sync(config_of(lev), state=first.state, streams=("contacts",))
+    assert sent(second, "contacts").keys() == {2}
+    wide = sync(config_of(lev, overlap_seconds=301), state=first.state, streams=("contacts",))
+    assert sent(wide, "contacts").keys() == {1, 2}
+
+
+def test_rows_before_the_start_date_are_left_out(lev: SandboxServer) -> None:
+    updates = sorted(row["updated_at"] for row in said(lev, "contacts").values())
+    start = updates[len(updates) // 2]
+    run = sync(config_of(lev, start_date=start), streams=("contacts",))
+    assert sorted(r["updated_at"] for r in run.records("contacts")) == [
+        u for u in updates if u >= start
+    ]
+
+
+def test_a_start_date_after_the_bookmark_wins(lev: SandboxServer) -> None:
+    first = sync(config_of(lev), streams=("contacts",))
+    later(lev, 10 * HOUR)
+    lev.sandbox.update("contacts", 1)
+    later(lev, HOUR)
+    start = lev.sandbox.timestamp()
+    lev.sandbox.update("contacts", 2)
+    run = sync(config_of(lev, start_date=start), state=first.state, streams=("contacts",))
+    assert sent(run, "contacts").keys() == {2}
+
+
+def test_a_row_without_a_date_always_comes_and_moves_nothing(start_lev: StartLev) -> None:
+    lev = start_lev(null_updated_every=10)
+    lev.sandbox.switch(updated_at_filter={"contacts": "ignored"})
+    dateless = {row["id"] for row in said(lev, "contacts").values() if row["updated_at"] is None}
+    assert dateless
+    first = sync(config_of(lev), streams=("contacts",))
+    later(lev)
+    second = sync(config_of(lev), state=first.state, streams=("contacts",))
+    assert sent(second, "contacts").keys() == dateless
+
+
+def test_a_row_of_the_future_comes_and_moves_nothing(lev: SandboxServer) -> None:
+    lev.sandbox.update("contacts", 7, updated_at="2999-01-01T00:00:00Z")
+    first = sync(config_of(lev), streams=("contacts",))
+    later(lev)
+    lev.sandbox.update("contacts", 8)
+    second = sync(config_of(lev), state=first.state, streams=("contacts",))
+    assert sent(second, "contacts").keys() == {7, 8}
+
+
+@pytest.mark.parametrize("skew", [-900, 900])
+@pytest.mark.parametrize("overlap", [0, 300])
+def test_a_clock_that_is_wrong_misses_nothing(lev: SandboxServer, skew: int, overlap: int) -> None:
+    lev.sandbox.switch(clock_skew=skew)
+    config = config_of(lev, overlap_seconds=overlap)
+    target = Target()
+    state = None
+    for round_ in range(4):
+        run = sync(config, state=state, streams=("contacts",))
+        target.load(run.messages)
+        state = run.state
+        assert {row["id"]: row for row in target.rows("contacts")} == said(lev, "contacts")
+        lev.sandbox.touch("contacts", 3, seed=round_)
+        later(lev, 60 * (round_ + 1))
+
+
+def test_a_clock_that_is_set_back_misses_nothing(lev: SandboxServer) -> None:
+    lev.sandbox.switch(clock_skew=900)
+    first = sync(config_of(lev), streams=("contacts",))
+    lev.sandbox.switch(clock_skew=0)
+    lev.sandbox.update("contacts", 5)
+    second = run_tap(config_of(lev), state=first.state)
+    assert 5 in sent(second, "contacts")
+    assert "later than Lev's clock" in second.stderr
+    assert second.state is not None
+    third = sync(config_of(lev), state=second.state, streams=("contacts",))
+    assert sent(third, "contacts").keys() == {5}, "the bookmark is by the right clock again"
+
+
+def test_without_a_timestamp_the_date_header_is_the_clock(lev: SandboxServer) -> None:
+    lev.sandbox.switch(envelope_timestamp=False, clock_skew=-7200)
+    run = sync(config_of(lev), streams=("contacts",))
+    assert run.state is not None
+    begun = run.state["bookmarks"]["contacts"]["replication_key_value"]
+    assert begun[:16] == lev.sandbox.timestamp()[:16]
+
+
+# -- Answers that are not as expected
+
+
+def test_empty_pages_in_the_middle_end_nothing(lev: SandboxServer) -> None:
+    lev.sandbox.switch(empty_page_every=2)
+    run = sync(config_of(lev, page_size=10), streams=("contacts",))
+    assert sent(run, "contacts") == said(lev, "contacts")
+
+
+@pytest.mark.parametrize("broken", ["repeat", "cycle", "null"])
+def test_a_cursor_that_leads_nowhere_is_an_error(lev: SandboxServer, broken: str) -> None:
+    lev.sandbox.switch(broken_cursor={"contacts": broken})
+    run = run_tap(config_of(lev, page_size=10))
+    assert run.exit_code == 1
+    assert "The stream contacts is not complete" in run.stderr
+    assert "in circles" in run.stderr or "does not say where" in run.stderr
+    assert "Traceback" not in run.stderr
+    assert sent(run, "deals") == said(lev, "deals"), "the other streams are finished"
+
+
+@pytest.mark.parametrize(
+    ("stream", "switches"),
+    [
+        ("account_team_members", {"account_team_key": "id"}),
+        ("base_rates", {"data_shape": {"base_rates": "object"}}),
+        ("asset_types", {"data_shape": {"asset_types": "object"}}),
+        ("pipelines", {"data_shape": {"pipelines": "object"}}),
+        ("asset_types", {"sub_types_shape": "string"}),
+        ("asset_types", {"sub_types_shape": "object"}),
+        ("contacts", {"pagination_total": False, "cursor_echo": False}),
+    ],
+)
+def test_each_documented_shape_gives_the_same_rows(
+    start_lev: StartLev, stream: str, switches: dict[str, Any]
+) -> None:
+    plain, other = start_lev(), start_lev()
+    other.sandbox.switch(**switches)
+    rows = [sync(config_of(lev), streams=(stream,)).records(stream) for lev in (plain, other)]
+    for row in [*rows[0], *rows[1]]:
+        for column in ("as_of", "title", "property_sub_types"):  # the forms differ in these
+            row.pop(column, None)
+    assert rows[0] == rows[1]
+    assert rows[0]
+
+
+@pytest.mark.parametrize("data", [None, 5, "text", {"id": 1}, [None], [{"name": "no key"}]])
+def test_data_of_a_wrong_shape_fails_the_stream(lev: SandboxServer, data: object) -> None:
+    lev.sandbox.fault("wrong_shape", route="/contacts", data=data, times=None)
+    run = sync(config_of(lev))
+    assert run.exit_code == 1
+    assert not run.records("contacts")
+    assert sent(run, "deals") == said(lev, "deals")
+    assert run.state is not None
+    assert not run.state["bookmarks"].get("contacts")
+
+
+@pytest.mark.parametrize("shape", ["array", "string", "object"])
+def test_sub_types_are_a_list_in_every_shape(lev: SandboxServer, shape: str) -> None:
+    lev.sandbox.switch(sub_types_shape=shape)
+    rows = sent(sync(config_of(lev), streams=("asset_types",)), "asset_types")
+    for key, row in said(lev, "asset_types").items():
+        said_types = row["property_sub_types"]
+        whole = shape == "array" or said_types is None
+        expected = said_types if whole else [said_types]
+        assert rows[key]["property_sub_types"] == expected
+
+
+def test_columns_of_a_newer_lev_are_told_once_and_left_out(lev: SandboxServer) -> None:
+    lev.sandbox.switch(extra_fields={"contacts": ["mood", "shoe_size"]})
+    run = run_tap(config_of(lev, page_size=10))
+    assert run.exit_code == 0
+    assert sent(run, "contacts").keys() == said(lev, "contacts").keys()
+    assert not any({"mood", "shoe_size"} & row.keys() for row in run.records("contacts"))
+    assert run.stderr.count("mood, shoe_size") == 2, "once, and in the summary"
+
+
+# -- Failures
+
+
+@pytest.mark.parametrize("form", ["A", "B", "C"])
+def test_one_failing_stream_stops_no_other(lev: SandboxServer, form: str) -> None:
+    lev.sandbox.switch(error_form=form)
+    lev.sandbox.fault("status", route="/contacts", status=403, message="No.", at=3, times=None)
+    run = run_tap(config_of(lev, page_size=10))
+    assert run.exit_code == 1
+    assert len(run.records("contacts")) == 20
+    for stream in ("deals", "placements", "companies", "pipelines"):
+        assert sent(run, stream) == said(lev, stream)
+    (refused,) = [entry for entry in asked(lev, "/contacts") if entry.status == 403]
+    assert run.stderr.count("403 forbidden" if form != "B" else "403 ") >= 1
+    assert (refused.request_id in run.stderr) == (form != "C")
+    assert run.state is not None
+    walk = run.state["bookmarks"]["contacts"]["walk"]
+    lev.sandbox.clear_faults()
+    again = sync(config_of(lev, page_size=10), state=run.state, streams=("contacts",))
+    assert len(again.records("contacts")) == 50
+    assert params(asked(lev, "/contacts")[-5])["cursor"] == walk["cursor"]
+
+
+def test_the_summary_tells_what_the_run_did(lev: SandboxServer) -> None:
+    lev.sandbox.fault("status", route="/contacts", status=500)
+    run = run_tap(config_of(lev))
+    rows = sum(len(run.records(stream.name)) for stream in STREAMS)
+    summary = f"Sync complete: 8 streams, {rows} rows, 9 requests, 1 retries, 0 times 429"
+    assert summary in run.stderr
+
+
+# -- Full tables
+
+
+def full_table(*streams: str) -> dict[str, Any]:
+    """A catalog in which the streams are read as full tables."""
+    catalog = catalog_of(*streams)
+    for entry in catalog["streams"]:
+        entry["replication_method"] = "FULL_TABLE"
+    return catalog
+
+
+def test_a_full_table_ends_with_the_version_of_its_rows(lev: SandboxServer) -> None:
+    config = config_of(lev, emit_activate_version_messages=True)
+    run = sync(config, catalog=full_table("contacts", "asset_types"))
+    for stream in ("contacts", "asset_types"):
+        (activation,) = run.of("ACTIVATE_VERSION", stream)
+        records = run.of("RECORD", stream)
+        assert {record["version"] for record in records} == {activation["version"]}
+        assert run.messages.index(activation) > run.messages.index(records[-1])
+
+
+def test_without_the_setting_a_full_table_has_no_version(lev: SandboxServer) -> None:
+    run = sync(config_of(lev), catalog=full_table("contacts"))
+    assert not run.of("ACTIVATE_VERSION")
+    assert all("version" not in record for record in run.of("RECORD"))
+
+
+def test_a_resumed_full_table_keeps_its_version_and_deletes_what_is_gone(
+    lev: SandboxServer,
+) -> None:
+    config = config_of(lev, page_size=10, emit_activate_version_messages=True)
+    catalog = full_table("contacts")
+    target = Target()
+    target.load(sync(config, catalog=catalog).messages)
+    gone = 33
+    lev.sandbox.remove("contacts", gone)
+    later(lev)
+    cut = sync(config, catalog=catalog, state=target.state, kill_after=30)
+    target.load(cut.messages, crash=True)
+    assert gone in {row["id"] for row in target.rows("contacts")}
+    resumed = sync(config, catalog=catalog, state=target.state)
+    target.load(resumed.messages)
+    versions = {r["version"] for r in [*cut.of("RECORD"), *resumed.of("RECORD")]}
+    assert len(versions) == 1
+    assert {row["id"]: row for row in target.rows("contacts")} == said(lev, "contacts")
+
+
+def test_after_a_full_table_the_incremental_run_goes_on_from_it(lev: SandboxServer) -> None:
+    first = sync(config_of(lev), catalog=full_table("contacts"))
+    later(lev)
+    lev.sandbox.update("contacts", 4)
+    second = sync(config_of(lev), state=first.state, streams=("contacts",))
+    assert sent(second, "contacts").keys() == {4}
+
+
+# -- The SDK's own expectations
+
+
+def test_stream_maps_and_flattening_work(lev: SandboxServer) -> None:
+    config = config_of(
+        lev,
+        stream_maps={
+            "contacts": {"email": "md5(email) if email else None", "__alias__": "people"},
+            "companies": None,
+        },
+        flattening_enabled=True,
+        flattening_max_depth=1,
+    )
+    run = sync(config)
+    assert run.exit_code == 0
+    assert not run.of("RECORD", "companies")
+    people = run.records("people")
+    assert len(people) == 70
+    assert not any("@" in (person["email"] or "") for person in people)
+
+
+def test_the_state_is_small_and_json(lev: SandboxServer) -> None:
+    run = sync(config_of(lev, page_size=10))
+    assert max(len(json.dumps(m)) for m in run.of("STATE")) < 2000
+
+
+def test_a_state_comes_with_each_page(lev: SandboxServer) -> None:
+    run = sync(config_of(lev, page_size=10), streams=("contacts",))
+    kinds = [m["type"] for m in run.messages]
+    assert kinds == ["SCHEMA"] + ([*["RECORD"] * 10, "STATE"] * 7)
