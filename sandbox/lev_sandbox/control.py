@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
 from starlette.responses import Response
 from starlette.routing import Route
 
@@ -58,6 +59,7 @@ def control_app(sandbox: Sandbox) -> Starlette:
         ValueError: _sentence(400),
         TypeError: _sentence(400),
         LookupError: _sentence(404),
+        HTTPException: _no_such_call,
     }
     return Starlette(routes=routes, exception_handlers=handlers)
 
@@ -70,6 +72,11 @@ def _sentence(status: int) -> Callable[[Request, Exception], Response]:
     return lambda _request, error: _json(
         {"error": str(error.args[0] if error.args else error)}, status
     )
+
+
+def _no_such_call(request: Request, error: HTTPException) -> Response:
+    said = f"The control API has no {request.method} {request.url.path}."
+    return _json({"error": said}, error.status_code)
 
 
 def _endpoint(handler: Callable[[Request, Body], object]) -> Callable[[Request], Any]:

@@ -56,6 +56,7 @@ class Lab:
 
     def walk(self, path: str, **params: Json) -> Iterator[dict[str, Any]]:
         """Follow the cursors of a list to its end, page by page."""
+        seen = set()
         while True:
             response = self.get(path, **params)
             assert response.status_code == 200, response.text
@@ -64,6 +65,8 @@ class Lab:
             if not body["pagination"]["has_more"]:
                 return
             params["cursor"] = body["pagination"]["next_cursor"]
+            assert params["cursor"] not in seen, "the walk goes in a circle"
+            seen.add(params["cursor"])
 
     def control(self, method: str, path: str, **body: Json) -> requests.Response:
         """Use the control API, without a key."""

@@ -203,6 +203,8 @@ def test_reset(lab: Lab) -> None:
         ("POST", "/faults", {"kind": "explode"}, 400, "There is no fault 'explode'"),
         ("PATCH", "/limits", {"tier": "gold"}, 400, "tier cannot be 'gold'"),
         ("POST", "/touch", {"resource": "checklists"}, 400, "have no text to touch"),
+        ("GET", "/nothing", {}, 404, "The control API has no GET /_sandbox/nothing."),
+        ("PUT", "/clock", {}, 405, "The control API has no PUT /_sandbox/clock."),
         ("POST", "/touch", {"count": 1}, 404, "There is no resource None"),
     ],
 )
