@@ -8,13 +8,14 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import msgspec
+from singer_sdk.exceptions import SingerSDKError
 from singer_sdk.helpers.conform import TypeConformanceLevel
 from singer_sdk.singerlib.catalog import REPLICATION_FULL_TABLE
 from singer_sdk.streams import Stream
 from typing_extensions import override
 
 from tap_lev import timestamps
-from tap_lev.errors import BrokenAnswerError, LevAPIError
+from tap_lev.errors import BrokenAnswerError, LevAPIError, LevError
 from tap_lev.optional import Option, OptionalParameters
 from tap_lev.pagination import Pages
 from tap_lev.walk import Bookmark, Walk
@@ -339,10 +340,23 @@ class LevStream(Stream):
                 for record in page:
                     self._check_max_record_limit(self.report.rows)
                     if write_messages:
-                        self._write_record_message(record)
+                        self._write_record(record)
                     self.report.rows += 1
                     counter.increment()
                     yield record
+
+    def _write_record(self, record: Record) -> None:
+        try:
+            self._write_record_message(record)
+        except (OSError, SingerSDKError):
+            raise
+        except Exception as error:
+            # An expression of the user's may fail in any way, by what stands in the row.
+            if not self.config.get("stream_maps"):
+                raise
+            raise LevError(
+                f"An expression of the setting stream_maps fails on a row of {self.name}: {error!r}"
+            ) from None
 
 
 class IncrementalStream(LevStream):

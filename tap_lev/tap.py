@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import functools
+import json
+import sys
 from typing import IO, TYPE_CHECKING, Any, ClassVar
 
 from singer_sdk import Tap
 from singer_sdk.contrib.msgspec import MsgSpecWriter
-from singer_sdk.exceptions import SingerSDKError
+from singer_sdk.exceptions import MappingError, SingerSDKError
 from singer_sdk.helpers.capabilities import PluginCapabilities, TapCapabilities
 from typing_extensions import override
 
@@ -56,6 +58,8 @@ class TapLev(Tap):
             catalog = inputs.check_catalog(catalog, STREAMS_BY_NAME)
         try:
             super().__init__(catalog=catalog, **kwargs)
+        except MappingError as error:
+            raise ConfigError(f"The setting stream_maps cannot be used: {error}") from None
         except ValueError as error:
             raise ConfigError(settings.environment_fault(self._env_var_prefix, error)) from None
 
@@ -145,8 +149,10 @@ class TapLev(Tap):
         """Read the config files; without any, the environment."""
         try:
             return super().cb_config(ctx, param, value or ("ENV",))
-        except (OSError, TypeError, ValueError) as error:
+        except (json.JSONDecodeError, OSError, RecursionError, UnicodeDecodeError) as error:
             raise ConfigError(f"The config file cannot be read: {error}") from None
+        except (TypeError, ValueError):
+            raise ConfigError("The config file must hold a JSON object.") from None
 
     @classmethod
     @override
@@ -162,6 +168,7 @@ class TapLev(Tap):
         """Run the tap as the command line asks."""
         if about:
             cls.print_about(about_format)
+            sys.stdout.flush()  # An output that cannot be written is told here, not at exit.
             return
         cls.print_version(print_fn=cls.logger.info)
         cls(
