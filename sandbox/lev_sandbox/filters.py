@@ -166,7 +166,6 @@ class Selections:
             else:
                 rest.append(partial(_test, condition, known[condition.field]))
         if low != NO_MOMENT or high != _FOREVER:
-            low = max(low, 0)
             if parent is None:
                 moments = table.moments()
                 numbers = [n for n in numbers if low <= moments[n - 1] < high]

@@ -160,6 +160,7 @@ def test_tables(lab: Lab) -> None:
     url = f"{lab.server.control_url}/rows/checklist_tasks?parents=1"
     tasks = requests.get(url, timeout=5).json()["rows"]
     assert {"deal_id", "checklist_id", "section_id", "parent_task_id"} <= tasks[0].keys()
+    assert not {"section_id", "parent_task_id"} & lab.sandbox.rows("checklist_tasks")[0].keys()
     tree = lab.data(f"/deals/{tasks[0]['deal_id']}/checklists")
     flat: dict[int, tuple[Any, ...]] = {}
     for checklist in tree:

@@ -65,6 +65,7 @@ def test_a_changed_row_passes_the_filter(lab: Lab) -> None:
     lab.sandbox.update("contacts", 7, updated_at=None)
     assert lab.data("/contacts", filter__updated_at__gte=now) == []
     assert len(lab.data("/contacts", filter__updated_at__gte="2000-01-01")) == 24
+    assert len(lab.data("/contacts", filter__updated_at__lte="2100-01-01")) == 24
 
 
 def test_filters_agree_with_what_is_shown(lab: Lab) -> None:
@@ -73,6 +74,7 @@ def test_filters_agree_with_what_is_shown(lab: Lab) -> None:
     gte = "filter__updated_at__gte"
     assert lab.data("/contacts", **{gte: "2026-01-01T10:00:00.5Z"}) == []
     lab.sandbox.switch(timestamp_fractions=True)
+    assert lab.data("/contacts/7")["updated_at"] == "2026-01-01T10:00:00.700000Z"
     assert _ids(lab.data("/contacts", **{gte: "2026-01-01T10:00:00.5Z"})) == [7]
     assert _ids(lab.data("/contacts", **{gte: "2026-01-01T11:00:00.5+01:00"})) == [7]
 
