@@ -22,7 +22,7 @@ pip_install = $(1)/bin/python -m pip install -qq --disable-pip-version-check --n
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help install test lint typecheck format demo lock clean python
+.PHONY: help install test coverage lint typecheck format demo lock clean python
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' Makefile
@@ -31,6 +31,12 @@ install: $(PACKAGES) $(PLUGINS) ## Make the environments: tap, sandbox, tools, M
 
 test: lint typecheck $(PLUGINS) ## Check style and types, run every test
 	@.venv/bin/python -m pytest $(PYTEST_ARGS)
+
+coverage: $(PACKAGES) $(PLUGINS) ## Run every test and show the lines that none reaches
+	@.venv/bin/coverage erase
+	@.venv/bin/coverage run -m pytest $(PYTEST_ARGS)
+	@.venv/bin/coverage combine --quiet
+	@.venv/bin/coverage report
 
 lint: $(PACKAGES) ## Check style
 	@.venv/bin/ruff check --quiet
