@@ -1,0 +1,95 @@
+"""What is written about the tap is what the tap is."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from tap_lev.settings import SETTINGS
+from tap_lev.streams import STREAMS
+from tap_lev.tap import TapLev
+from tests.support import run_tap
+
+ROOT = Path(__file__).parents[1]
+KINDS = {"integer": "integer", "boolean": "boolean", "string": "string"}
+
+
+def tables() -> Any:  # noqa: ANN401
+    """The script that makes the tables."""
+    spec = importlib.util.spec_from_file_location("tables", ROOT / "docs" / "tables.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture(scope="module")
+def plugin() -> dict[str, Any]:
+    """The tap in meltano.yml."""
+    project = yaml.safe_load((ROOT / "meltano.yml").read_text(encoding="utf-8"))
+    (tap,) = project["plugins"]["extractors"]
+    return dict(tap)
+
+
+def test_the_readme_has_the_tables_of_the_code() -> None:
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    filled = tables().filled(readme)
+    assert filled == readme, "run: python docs/tables.py"
+    assert all(f"| `{name}` |" in filled for name in SETTINGS["properties"])
+    assert all(f"| `{stream.name}` |" in filled for stream in STREAMS)
+
+
+def kind_of(setting: dict[str, Any]) -> str:
+    """Meltano's kind of a setting."""
+    if setting.get("format") == "date-time":
+        return "date_iso8601"
+    if "enum" in setting:
+        return "options"
+    return KINDS[next(kind for kind in setting["type"] if kind != "null")]
+
+
+def test_meltano_has_the_settings_of_the_code(plugin: dict[str, Any]) -> None:
+    found = {
+        setting["name"]: (
+            setting["label"],
+            setting["kind"],
+            setting["description"],
+            setting.get("sensitive", False),
+            [option["value"] for option in setting.get("options", [])],
+        )
+        for setting in plugin["settings"]
+    }
+    expected = {
+        name: (
+            setting["title"],
+            kind_of(setting),
+            setting["description"],
+            bool(setting.get("secret")),
+            setting.get("enum", []),
+        )
+        for name, setting in SETTINGS["properties"].items()
+    }
+    assert found == expected
+    assert list(found) == list(expected)
+
+
+def test_meltano_requires_what_the_code_requires(plugin: dict[str, Any]) -> None:
+    assert plugin["settings_group_validation"] == [SETTINGS["required"]]
+
+
+def test_meltano_has_the_capabilities_of_the_code(plugin: dict[str, Any]) -> None:
+    assert sorted(plugin["capabilities"]) == sorted(c.value for c in TapLev.capabilities)
+
+
+def test_about_knows_every_setting_and_the_key_is_a_secret() -> None:
+    run = run_tap(args=["--about", "--format=json"])
+    about = json.loads("".join(run.lines))
+    properties = about["settings"]["properties"]
+    assert SETTINGS["properties"].keys() <= properties.keys()
+    assert properties["api_key"]["secret"] is True
