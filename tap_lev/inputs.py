@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
 from singer_sdk.singerlib import Catalog
@@ -14,6 +15,23 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from tap_lev.stream import LevStream
+
+
+def read_config(name: str) -> dict[str, Any]:
+    """Read a config file.
+
+    Raises:
+        ConfigError: It is not there, or holds no JSON object.
+    """
+    try:
+        config = json.loads(Path(name).read_bytes())
+    except OSError as error:
+        raise ConfigError(f"The config file {name!r} cannot be read: {error.strerror}.") from None
+    except (ValueError, RecursionError) as error:
+        raise ConfigError(f"The config file {name!r} is not JSON: {error}.") from None
+    if not isinstance(config, dict):
+        raise ConfigError(f"The config file {name!r} does not hold a JSON object.")
+    return config
 
 
 def read_json(file: IO[str] | None, what: str) -> Any:  # noqa: ANN401 - JSON is anything

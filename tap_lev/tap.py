@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import functools
-import json
 import sys
 from typing import IO, TYPE_CHECKING, Any, ClassVar
 
+from dotenv import find_dotenv, load_dotenv
 from singer_sdk import Tap
 from singer_sdk.contrib.msgspec import MsgSpecWriter
 from singer_sdk.exceptions import MappingError, SingerSDKError
@@ -147,12 +147,15 @@ class TapLev(Tap):
         cls, ctx: click.Context, param: click.Option, value: tuple[str, ...]
     ) -> _ConfigInput:
         """Read the config files; without any, the environment."""
-        try:
-            return super().cb_config(ctx, param, value or ("ENV",))
-        except (json.JSONDecodeError, OSError, RecursionError, UnicodeDecodeError) as error:
-            raise ConfigError(f"The config file cannot be read: {error}") from None
-        except (TypeError, ValueError):
-            raise ConfigError("The config file must hold a JSON object.") from None
+        files = [name for name in value if name != "ENV"]
+        environment = () if files and "ENV" not in value else ("ENV",)
+        if environment:
+            # The SDK looks for the file from where it is installed, not from where it is run.
+            load_dotenv(find_dotenv(usecwd=True))
+        given = super().cb_config(ctx, param, environment)
+        for name in files:
+            given.config.update(inputs.read_config(name))
+        return given
 
     @classmethod
     @override
