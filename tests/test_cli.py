@@ -1,0 +1,523 @@
+"""The command as its users meet it: a process, its exit code and what it says."""
+
+from __future__ import annotations
+
+import contextlib
+import http.server
+import json
+import os
+import signal
+import threading
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from lev_sandbox import Sandbox, SandboxServer
+from tests.support import Run, TapProcess, run_tap, start_tap
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+KEY = "lev_sk_test_0123456789"
+NOWHERE = "http://127.0.0.1:1"
+DEBUG = {"TAP_LEV_LOGLEVEL": "DEBUG"}
+STREAMS = {
+    "account_team_members",
+    "asset_types",
+    "base_rates",
+    "companies",
+    "contacts",
+    "deals",
+    "pipelines",
+    "placements",
+}
+
+
+@pytest.fixture(scope="module")
+def running() -> Iterator[SandboxServer]:
+    sandbox = Sandbox(key=KEY, deals=3, placements=4, contacts=450, companies=5)
+    with SandboxServer(sandbox) as server:
+        yield server
+
+
+@pytest.fixture
+def server(running: SandboxServer) -> SandboxServer:
+    """A Lev as if just started."""
+    running.sandbox.reset()
+    return running
+
+
+@pytest.fixture
+def config(server: SandboxServer) -> dict[str, Any]:
+    """All that a tap needs."""
+    return {"api_url": server.url, "api_key": KEY, "max_retries": 0}
+
+
+def assert_clean(run: Run) -> None:
+    """Make sure that nothing came out which must not: no traceback, no key, no other output."""
+    assert "Traceback" not in run.stderr
+    assert "Exception ignored" not in run.stderr
+    assert KEY not in run.stderr
+    assert KEY not in "".join(run.lines)
+    assert {message["type"] for message in run.messages} <= {"SCHEMA", "RECORD", "STATE"}
+
+
+def refused(run: Run, exit_code: int = 2) -> str:
+    """Make sure that a run ended with one sentence; return it."""
+    assert_clean(run)
+    assert run.exit_code == exit_code, run.stderr
+    (sentence,) = run.log("ERROR")
+    return sentence
+
+
+# -- A run that goes well
+
+
+@pytest.mark.parametrize("level", ["INFO", "DEBUG"])
+def test_a_good_run_writes_messages_to_stdout_and_a_summary_to_stderr(
+    server: SandboxServer, config: dict[str, Any], level: str
+) -> None:
+    run = run_tap(config, env={"TAP_LEV_LOGLEVEL": level})
+    assert_clean(run)
+    assert run.exit_code == 0
+    assert {message["stream"] for message in run.of("SCHEMA")} == STREAMS
+    assert len(run.records("contacts")) == 450
+    assert run.messages[-1]["type"] == "STATE"
+    rows, requests = len(run.of("RECORD")), len(server.sandbox.requests)
+    assert run.log("INFO")[-1] == (
+        f"Sync complete: 8 streams, {rows} rows, {requests} requests, 0 retries, 0 times 429, "
+        "0.0 s waited."
+    )
+    assert run.log("ERROR") == run.log("WARNING") == []
+
+
+def test_a_stream_that_fails_leaves_the_others_complete_and_ends_with_1(
+    server: SandboxServer, config: dict[str, Any]
+) -> None:
+    server.sandbox.switch(missing_scopes=["contacts:read"])
+    run = run_tap(config)
+    assert_clean(run)
+    assert run.exit_code == 1
+    (request_id,) = (e.request_id for e in server.sandbox.requests if e.status == 403)
+    failure, summary, advice = run.log("ERROR")
+    assert failure == (
+        "The stream contacts is not complete: Lev answered GET /contacts with 403 forbidden: "
+        f"Missing required scope: contacts:read (request_id {request_id})"
+    )
+    assert summary.startswith(
+        f"Sync failed: 1 of 8 streams are not complete: contacts (request_id {request_id}); "
+    )
+    assert advice.startswith("Run the tap again with the last state")
+    assert run.state is not None
+    assert set(run.state["bookmarks"]) >= STREAMS - {"contacts"}
+    assert len(run.records("placements")) == 4
+
+
+# -- The settings
+
+
+@pytest.mark.parametrize(
+    ("settings", "sentence"),
+    [
+        pytest.param({"api_key": None}, "The setting api_key is missing: create", id="no key"),
+        pytest.param({"api_key": ""}, "The setting api_key is missing: create", id="empty key"),
+        pytest.param({"api_key": 5}, "The setting api_key is missing: create", id="key a number"),
+        pytest.param({"api_key": f"{KEY}\n"}, "The setting api_key holds a", id="key with newline"),
+        pytest.param({"api_key": f"{KEY} 1"}, "The setting api_key holds a", id="key with space"),
+        pytest.param({"api_key": f"{KEY}é"}, "The setting api_key holds a", id="key not ASCII"),
+        pytest.param({"page_size": 0}, "The setting page_size is wrong: 0 ", id="page_size 0"),
+        pytest.param({"page_size": 201}, "The setting page_size is wrong", id="page_size 201"),
+        pytest.param({"page_size": "abc"}, "The setting page_size is wrong", id="page_size text"),
+        pytest.param({"page_size": KEY}, "The setting page_size is wrong", id="key in its place"),
+        pytest.param({"api_url": [KEY]}, "The setting api_url is wrong", id="key in a list"),
+        pytest.param({"origin_app": f"{KEY} x"}, "The setting origin_app must", id="origin_app"),
+        pytest.param({"start_date": "never"}, "The setting start_date must", id="start_date"),
+        pytest.param(
+            {"api_url": "http://api.lev.com"},
+            "The setting api_url must be https: over http the key could be read on its way to "
+            "api.lev.com.",
+            id="http",
+        ),
+        pytest.param(
+            {"api_url": f"https://{KEY}@api.lev.com"},
+            "The setting api_url must not hold a user or a password",
+            id="url with user",
+        ),
+        pytest.param(
+            {"api_url": f"https://api.lev.com?key={KEY}"},
+            "The setting api_url must end with the path, without ? or #.",
+            id="url with query",
+        ),
+        pytest.param({"api_url": "api.lev.com"}, "The setting api_url must be a URL", id="no url"),
+        pytest.param(
+            {"stream_maps": {"contacts": {"email": f"'{KEY}' +"}}},
+            "The setting stream_maps cannot be used: Failed to parse expression",
+            id="stream_maps",
+        ),
+        pytest.param(
+            {"stream_maps": {"contacts": {"email": 5}}},
+            "The setting stream_maps.contacts is wrong",
+            id="stream_maps type",
+        ),
+    ],
+)
+def test_a_wrong_setting_is_a_sentence_and_no_request(
+    server: SandboxServer, config: dict[str, Any], settings: dict[str, Any], sentence: str
+) -> None:
+    assert refused(run_tap(config | settings, env=DEBUG)).startswith(sentence)
+    assert server.sandbox.requests == []
+
+
+@pytest.mark.parametrize(
+    ("file", "sentence"),
+    [
+        pytest.param(Path("missing.json"), "cannot be read: No such file or directory.", id="none"),
+        pytest.param(Path("/"), "cannot be read: Is a directory.", id="directory"),
+        pytest.param(b"", "is not JSON: Expecting value: line 1", id="empty"),
+        pytest.param(b"{", "is not JSON: Expecting property name", id="no JSON"),
+        pytest.param(b"\xff", "is not JSON: 'utf-8' codec can't decode", id="no UTF-8"),
+        pytest.param(b"[" * 100_000, "is not JSON: maximum recursion depth", id="bottomless"),
+        pytest.param(b"[]", "does not hold a JSON object.", id="list"),
+        pytest.param(b'"x"', "does not hold a JSON object.", id="text"),
+        pytest.param(b"null", "does not hold a JSON object.", id="null"),
+    ],
+)
+def test_a_config_file_that_is_none_is_a_sentence(file: Path | bytes, sentence: str) -> None:
+    told = refused(run_tap(file))
+    assert told.startswith("The config file '")
+    assert f"' {sentence}" in told
+
+
+def test_an_unknown_setting_is_a_hint_only(config: dict[str, Any]) -> None:
+    run = run_tap(config | {"pagesize": 5, "key": KEY})
+    assert_clean(run)
+    assert run.exit_code == 0
+    assert run.log("WARNING")[-1] == "There is no setting 'pagesize': is it 'page_size'?"
+
+
+def test_nulls_count_as_not_given(server: SandboxServer, config: dict[str, Any]) -> None:
+    nothing = dict.fromkeys(["page_size", "start_date", "origin_app", "stream_maps"])
+    run = run_tap(config | nothing)
+    assert_clean(run)
+    assert run.exit_code == 0
+    assert ("limit", "200") in server.sandbox.requests[-1].query
+    assert {entry.origin_app for entry in server.sandbox.requests} == {"tap-lev"}
+
+
+def test_an_expression_that_fails_on_a_row_is_a_sentence(config: dict[str, Any]) -> None:
+    run = run_tap(config | {"stream_maps": {"deals": {"title": "1 / 0"}}})
+    assert_clean(run)
+    assert run.exit_code == 1
+    assert run.log("ERROR")[0] == (
+        "The stream deals is not complete: An expression of the setting stream_maps fails on a "
+        "row of deals: ZeroDivisionError('division by zero')"
+    )
+    assert len(run.records("contacts")) == 450
+
+
+# -- The environment
+
+
+def environment(config: dict[str, Any], **more: str) -> dict[str, str]:
+    return {f"TAP_LEV_{name.upper()}": str(value) for name, value in config.items()} | more
+
+
+def test_without_a_config_file_the_environment_counts(config: dict[str, Any]) -> None:
+    run = run_tap(env=environment(config, TAP_LEV_EMIT_ACTIVATE_VERSION_MESSAGES="true"))
+    assert run.exit_code == 0
+    assert len(run.of("ACTIVATE_VERSION")) == 4
+
+
+def test_a_dotenv_file_counts_as_environment(server: SandboxServer, config: dict[str, Any]) -> None:
+    lines = [f"{name}={value}" for name, value in environment(config).items()]
+    run = run_tap(dotenv="\n".join([*lines, "TAP_LEV_ORIGIN_APP=warehouse-sync"]))
+    assert_clean(run)
+    assert run.exit_code == 0
+    assert {entry.origin_app for entry in server.sandbox.requests} == {"warehouse-sync"}
+
+
+def test_the_environment_completes_a_config_file_when_asked_to(config: dict[str, Any]) -> None:
+    key = {"TAP_LEV_API_KEY": config.pop("api_key")}
+    assert "api_key is missing" in refused(run_tap(config, env=key))
+    assert run_tap(config, env=key, args=["--config=ENV"]).exit_code == 0
+
+
+@pytest.mark.parametrize(
+    ("variables", "sentence"),
+    [
+        ({"TAP_LEV_API_KEY": ""}, "The setting api_key is missing"),
+        ({"TAP_LEV_API_KEY": KEY, "TAP_LEV_PAGE_SIZE": "0"}, "The setting page_size is wrong: 0 "),
+        (
+            {"TAP_LEV_API_KEY": KEY, "TAP_LEV_PAGE_SIZE": "abc"},
+            "The environment variable TAP_LEV_PAGE_SIZE must be a whole number, not 'abc'.",
+        ),
+        (
+            {"TAP_LEV_API_KEY": KEY, "TAP_LEV_STREAM_MAPS": "{"},
+            "A setting in the environment cannot be read: ",
+        ),
+    ],
+    ids=["empty key", "page_size 0", "page_size text", "stream_maps"],
+)
+def test_a_wrong_variable_is_a_sentence(variables: dict[str, str], sentence: str) -> None:
+    run = run_tap(env={"TAP_LEV_API_URL": NOWHERE} | variables | DEBUG)
+    assert refused(run).startswith(sentence)
+
+
+# -- The key
+
+
+def test_a_refused_key_ends_the_run_and_says_how_to_get_another(
+    server: SandboxServer, config: dict[str, Any]
+) -> None:
+    run = run_tap(config | {"api_key": "lev_sk_another"}, env=DEBUG)
+    sentence = refused(run, exit_code=3)
+    assert "401 unauthorized: Authentication required (request_id " in sentence
+    assert "create one in Lev (the read_only preset is enough)" in sentence
+    assert "lev_sk_another" not in run.stderr
+    assert len(server.sandbox.requests) == 1
+    assert run.state is None
+
+
+@pytest.mark.parametrize("status", [400, 401, 403, 429, 500])
+@pytest.mark.parametrize("form", ["A", "B", "C"])
+def test_a_key_that_lev_repeats_stays_out_of_the_log(
+    server: SandboxServer, config: dict[str, Any], status: int, form: str
+) -> None:
+    server.sandbox.fault(
+        "status", status=status, form=form, message=f"{KEY} may not", times=None, route="/contacts"
+    )
+    run = run_tap(config, env=DEBUG)
+    assert_clean(run)
+    assert run.exit_code == (3 if status == 401 else 1)
+    assert ": [api_key] may not (request_id" in run.stderr
+
+
+def test_a_redirect_to_another_host_is_a_sentence_and_the_key_stays(
+    server: SandboxServer, config: dict[str, Any]
+) -> None:
+    came = []
+
+    class Other(http.server.BaseHTTPRequestHandler):
+        def handle(self) -> None:
+            came.append(self.rfile.readline())
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Other) as other:
+        threading.Thread(target=other.serve_forever, args=(0.01,)).start()
+        url = f"http://127.0.0.1:{other.server_port}/{KEY}"
+        server.sandbox.fault("redirect", location=url, times=None)
+        run = run_tap(config, env=DEBUG)
+        other.shutdown()
+    assert_clean(run)
+    assert run.exit_code == 1
+    assert came == []
+    assert (
+        f"Lev redirects GET /contacts to '{url.replace(KEY, '[api_key]')}'. The key is not sent "
+        "to another address: set api_url to the one that answers."
+    ) in run.stderr
+
+
+def test_nobody_there_is_one_sentence(config: dict[str, Any]) -> None:
+    sentence = refused(run_tap(config | {"api_url": NOWHERE}, env=DEBUG), exit_code=1)
+    assert sentence.startswith("The connection to Lev failed during GET /")
+
+
+# -- Commands that need no key
+
+
+@pytest.mark.parametrize("settings", [None, {}, {"page_size": 0}], ids=["none", "empty", "wrong"])
+def test_discovery_needs_no_key_and_no_lev(settings: dict[str, Any] | None) -> None:
+    run = run_tap(settings, args=["--discover"])
+    assert run.exit_code == 0
+    catalog = json.loads("".join(run.lines))
+    assert {entry["tap_stream_id"] for entry in catalog["streams"]} == STREAMS
+    assert run.log("ERROR") == run.log("WARNING") == []
+
+
+def test_version_needs_no_key() -> None:
+    run = run_tap(args=["--version"])
+    assert run.exit_code == 0
+    assert run.lines[0].startswith("tap-lev v")
+
+
+def test_about_needs_no_key() -> None:
+    text = run_tap(args=["--about"])
+    markdown = run_tap(args=["--about", "--format=markdown"])
+    about = json.loads("".join(run_tap(args=["--about", "--format=json"]).lines))
+    assert (text.exit_code, markdown.exit_code) == (0, 0)
+    settings = about["settings"]["properties"]
+    assert settings["api_key"]["secret"]
+    for name in settings:
+        assert name in "".join(text.lines)
+        assert name in "".join(markdown.lines)
+    assert "batch" not in about["capabilities"]
+    assert "batch_config" not in settings
+
+
+def test_help_is_help_and_a_wrong_option_is_2() -> None:
+    assert run_tap(args=["--help"]).exit_code == 0
+    run = run_tap(args=["--no-such-option"])
+    assert run.exit_code == 2
+    assert "No such option '--no-such-option'" in run.stderr
+    assert run.lines == []
+
+
+# -- Trying it
+
+
+def test_a_test_run_reads_a_row_of_each_stream(
+    server: SandboxServer, config: dict[str, Any]
+) -> None:
+    run = run_tap(config, args=["--test"])
+    assert run.exit_code == 0
+    assert_clean(run)
+    assert {message["stream"] for message in run.of("RECORD")} == STREAMS
+    assert len(run.of("RECORD")) == len(STREAMS) == len(server.sandbox.requests)
+
+
+def test_a_test_of_the_schemas_makes_no_request(
+    server: SandboxServer, config: dict[str, Any]
+) -> None:
+    run = run_tap(config, args=["--test=schema"])
+    assert run.exit_code == 0
+    assert {message["stream"] for message in run.messages} == STREAMS
+    assert server.sandbox.requests == []
+
+
+def test_a_test_run_tells_a_refused_key(config: dict[str, Any]) -> None:
+    run = run_tap(config | {"api_key": "lev_sk_another"}, args=["--test"])
+    assert run.exit_code == 3
+    assert_clean(run)
+
+
+# -- Signals
+
+
+def wait_for(condition: Callable[[], object]) -> None:
+    deadline = time.monotonic() + 20
+    while not condition():
+        assert time.monotonic() < deadline, "it did not come"
+        time.sleep(0.01)
+
+
+def wait_for_request(server: SandboxServer, number: int, route: str = "/contacts") -> None:
+    wait_for(lambda: [e.route for e in server.sandbox.requests].count(route) >= number)
+
+
+@contextlib.contextmanager
+def draining(tap: TapProcess) -> Iterator[list[str]]:
+    """Read what a tap writes while the test does something else."""
+    lines: list[str] = []
+    assert tap.popen.stdout is not None
+    reader = threading.Thread(target=lines.extend, args=(tap.popen.stdout,))
+    reader.start()
+    yield lines
+    tap.popen.wait(10)
+    reader.join()
+
+
+def assert_ended_by(signum: int, run: Run) -> None:
+    assert run.exit_code == 128 + signum
+    assert_clean(run)
+    assert all(line.endswith("\n") for line in run.lines)
+    assert run.log("ERROR") == ["Ended by a signal; the state written last is consistent."]
+
+
+SIGNALS = pytest.mark.parametrize("signum", [signal.SIGTERM, signal.SIGINT])
+
+
+@SIGNALS
+def test_a_signal_ends_a_request_that_hangs(
+    server: SandboxServer, config: dict[str, Any], signum: int
+) -> None:
+    server.sandbox.fault("hang", route="/contacts", at=2)
+    with start_tap(config) as tap:
+        with draining(tap) as lines:
+            wait_for_request(server, 2)
+            tap.popen.send_signal(signum)
+        run = tap.finish(lines)
+    assert_ended_by(signum, run)
+    assert len(run.records("contacts")) == 200
+    assert run.messages[-1]["type"] == "STATE"
+    assert run.messages[-1]["value"]["bookmarks"]["contacts"]["walk"]["cursor"]
+
+
+@SIGNALS
+def test_a_signal_ends_a_wait(server: SandboxServer, config: dict[str, Any], signum: int) -> None:
+    server.sandbox.fault(
+        "status", status=429, headers={"Retry-After": "600"}, route="/contacts", at=3
+    )
+    with start_tap(config | {"max_retries": 1}) as tap:
+        with draining(tap) as lines:
+            wait_for(lambda: "Trying again in 600.0 s (1 of 1)." in tap.stderr)
+            tap.popen.send_signal(signum)
+        run = tap.finish(lines)
+    assert_ended_by(signum, run)
+    assert len(run.records("contacts")) == 400
+    assert run.messages[-1]["type"] == "STATE"
+
+
+def test_a_signal_before_the_first_row_leaves_nothing_half_done(
+    server: SandboxServer, config: dict[str, Any]
+) -> None:
+    server.sandbox.fault("hang")
+    with start_tap(config) as tap:
+        with draining(tap) as lines:
+            wait_for(lambda: server.sandbox.requests)
+            tap.popen.send_signal(signal.SIGTERM)
+        run = tap.finish(lines)
+    assert_ended_by(signal.SIGTERM, run)
+    assert run.of("RECORD") == []
+
+
+@SIGNALS
+def test_a_signal_while_the_target_is_slow_lets_the_page_be_written(
+    server: SandboxServer, config: dict[str, Any], signum: int
+) -> None:
+    # Nobody reads: a page of 200 rows is more than a pipe holds, so the tap stands in a write.
+    with start_tap(config) as tap:
+        wait_for_request(server, 1)
+        wait_for(lambda: is_blocked(tap))
+        tap.popen.send_signal(signum)
+        run = tap.finish(timeout=10)
+    assert_ended_by(signum, run)
+    assert len(run.records("contacts")) == 200
+    assert run.messages[-1]["type"] == "STATE"
+
+
+def is_blocked(tap: TapProcess) -> bool:
+    """Say whether a process sleeps in a write to a pipe."""
+    return "pipe_write" in Path(f"/proc/{tap.popen.pid}/wchan").read_text()
+
+
+# -- A target that is gone, a disk that is full
+
+
+@pytest.mark.parametrize(
+    "args", [[], ["--discover"], ["--about"]], ids=["sync", "catalog", "about"]
+)
+def test_a_target_that_is_gone_ends_the_run_without_a_word(
+    config: dict[str, Any], args: list[str]
+) -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    run = run_tap(config, args=args, stdout=writer)
+    os.close(writer)
+    assert run.exit_code == 1
+    assert_clean(run)
+    assert run.log("ERROR") == []
+
+
+@pytest.mark.parametrize(
+    "args",
+    [[], ["--discover"], ["--about"], ["--version"]],
+    ids=["sync", "catalog", "about", "version"],
+)
+def test_a_full_disk_is_a_sentence(config: dict[str, Any], args: list[str]) -> None:
+    full = os.open("/dev/full", os.O_WRONLY)
+    run = run_tap(config, args=args, stdout=full)
+    os.close(full)
+    assert refused(run, exit_code=1) == (
+        "The output could not be written: No space left on device."
+    )
