@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import datetime
+import datetime as dt
 import decimal
 import os
 import subprocess
@@ -62,8 +62,8 @@ def in_postgres(database: Database, stream: type[LevStream]) -> Table:
 def _plain(row: dict[str, Any]) -> dict[str, Any]:
     def plain(value: object) -> object:
         match value:
-            case datetime.datetime():
-                return timestamps.render(value.replace(tzinfo=value.tzinfo or datetime.UTC))
+            case dt.datetime():
+                return timestamps.render(value.replace(tzinfo=value.tzinfo or dt.UTC))
             case decimal.Decimal():
                 return float(value)
         return value
@@ -134,7 +134,7 @@ def test_meltano_into_postgres_twice(start_lev: StartLev, postgres: Server, tmp_
     bookmark = timestamps.parse(bookmarks["contacts"]["replication_key_value"])
     assert bound is not None
     assert bookmark is not None
-    assert bookmark - bound == datetime.timedelta(seconds=300)
+    assert bookmark - bound == dt.timedelta(seconds=300)
 
     assert lev.key not in second.log.read_text(encoding="utf-8")
     counters = lev.sandbox.counters()
