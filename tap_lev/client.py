@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
 import msgspec
 import requests
@@ -130,6 +131,7 @@ class LevClient:
         self._logger = logger
         self._waiting = waiting
         self._sleep = sleep
+        self._account_id: int | None = None
         self.reached = False
         """Whether Lev has answered at all."""
         self._session = requests.Session()
@@ -144,6 +146,8 @@ class LevClient:
         endpoint: str,
         report: StreamReport,
         params: Mapping[str, str | int] | None = None,
+        ids: Mapping[str, Any] | None = None,
+        body: Mapping[str, Any] | None = None,
     ) -> Answer:
         """Make one request, as often as it takes.
 
@@ -151,6 +155,8 @@ class LevClient:
             endpoint: Method and route template, one of ``READS``.
             report: Counts what the request costs.
             params: The query parameters.
+            ids: What stands in the route template's placeholders.
+            body: The JSON body of a read by POST.
 
         Returns:
             The answer.
@@ -163,10 +169,14 @@ class LevClient:
         """
         if endpoint not in READS:
             raise LevError(f"{endpoint} is not a request that tap-lev makes.")
+        method, path = endpoint.split(" ")
+        for name, value in (ids or {}).items():
+            path = path.replace(f"{{{name}}}", quote(str(value), safe=""))
+        request = requests.Request(method, self._url + path, params=params, json=body)
         tries = 0
         while True:
             try:
-                return self._try(endpoint, report, params)
+                return self._try(endpoint, report, request)
             except (LevAPIError, LevConnectionError, BrokenAnswerError) as error:
                 transient = not isinstance(error, LevAPIError) or error.is_transient
                 if not transient or tries == self._max_retries:
@@ -181,11 +191,22 @@ class LevClient:
                 with self._waiting():
                     self._sleep(wait)
 
-    def _try(
-        self, endpoint: str, report: StreamReport, params: Mapping[str, str | int] | None
-    ) -> Answer:
-        method, path = endpoint.split(" ")
-        request = requests.Request(method, self._url + path, params=params)
+    def account_id(self, report: StreamReport) -> int:
+        """Find the id of the account that the key reads (lev-api.md §2.24).
+
+        Raises:
+            BrokenAnswerError: Lev does not tell it.
+        """
+        if self._account_id is None:
+            data = self.read("GET /me", report).data
+            account = data.get("account") if isinstance(data, dict) else None
+            found = account.get("id") if isinstance(account, dict) else None
+            if not isinstance(found, int):
+                raise BrokenAnswerError("Lev does not tell the account's id in GET /me.")
+            self._account_id = found
+        return self._account_id
+
+    def _try(self, endpoint: str, report: StreamReport, request: requests.Request) -> Answer:
         report.requests += 1
         try:
             # A redirect is never followed: the key belongs to one host (lev-api.md §1.1).

@@ -28,7 +28,7 @@ class Option(NamedTuple):
     @property
     def name(self) -> str:
         """The option as messages call it, without a value that differs from run to run."""
-        return self.param if self.param.startswith("filter") else f"{self.param}={self.value}"
+        return f"{self.param}={self.value}" if self.param == "include" else self.param
 
 
 class OptionalParameters:
@@ -46,6 +46,10 @@ class OptionalParameters:
         self._on_refusal = on_refusal
         self._accepted: set[str] = set()
         self._refused: set[str] = set()
+
+    def is_refused(self, name: str) -> bool:
+        """Say whether an option is left out."""
+        return name in self._refused
 
     def leave_out(self, name: str) -> None:
         """Send an option no more: Lev accepts it without effect."""

@@ -27,12 +27,16 @@ class Pages:
         self._cursor_only = cursor_only
         self._seen: set[tuple[tuple[str, str | int], ...]] = set()
 
-    def after(self, pagination: Mapping[str, Any] | None, position: Position) -> Position | None:
+    def after(
+        self, pagination: Mapping[str, Any] | None, position: Position, rows: int = 0
+    ) -> Position | None:
         """Find the position of the next page.
 
         Args:
             pagination: The answer's ``pagination``, None where there is none.
-            position: The position that was asked for.
+            position: The position that was asked for. One that names a page goes on to the next
+                number, until a page is empty, or short where nothing says that more follows.
+            rows: How many rows came.
 
         Returns:
             The next position, or None after the last page.
@@ -40,6 +44,8 @@ class Pages:
         Raises:
             BrokenAnswerError: More rows are announced without a usable way to them.
         """
+        if "page" in position:
+            return self._numbered(pagination or {}, position, rows)
         if not pagination:
             return None
         cursor = pagination.get("next_cursor")
@@ -58,6 +64,15 @@ class Pages:
                 f"{following!r}, which was already read. Stopped rather than loop."
             )
         return following
+
+    @staticmethod
+    def _numbered(pagination: Mapping[str, Any], position: Position, rows: int) -> Position | None:
+        has_more = pagination.get("has_more")
+        limit = pagination.get("limit")
+        full = limit if isinstance(limit, int) else int(position["limit"])
+        if not rows or has_more is False or (has_more is None and rows < full):
+            return None
+        return position | {"page": int(position["page"]) + 1}
 
     def _following(self, pagination: Mapping[str, Any], cursor: object) -> Position | None:
         if isinstance(cursor, str) and cursor:

@@ -17,6 +17,7 @@ class StreamReport:
         requests: Requests sent, retries included.
         retries: Requests that had to be repeated.
         throttled: Answers with status 429.
+        parents_gone: Parents that were gone when their children were asked for.
         waited: Seconds waited between tries.
         notes: What the reader of the summary should know, a sentence each.
         failure: Why the stream is not complete, or None.
@@ -26,6 +27,7 @@ class StreamReport:
     requests: int = 0
     retries: int = 0
     throttled: int = 0
+    parents_gone: int = 0
     waited: float = 0.0
     notes: list[str] = dataclasses.field(default_factory=list)
     failure: Exception | None = None
@@ -55,6 +57,7 @@ class RunReport:
             "requests": sum(s.requests for s in streams),
             "retries": sum(s.retries for s in streams),
             "throttled": sum(s.throttled for s in streams),
+            "parents_gone": sum(s.parents_gone for s in streams),
             "seconds_waited": round(sum(s.waited for s in streams), 1),
             "notes": [note for s in streams for note in s.notes],
             "failed": {
@@ -70,6 +73,8 @@ class RunReport:
             f"{totals['rows']} rows, {totals['requests']} requests, {totals['retries']} retries, "
             f"{totals['throttled']} times 429, {totals['seconds_waited']} s waited"
         )
+        if totals["parents_gone"]:
+            counts += f", {totals['parents_gone']} parents gone"
         notes = "".join(f" {note}" for note in totals["notes"])
         if not totals["failed"]:
             return f"Sync complete: {totals['streams']} streams, {counts}.{notes}"

@@ -22,6 +22,25 @@ OBJECT: JSONSchema = {"type": ["object", "null"], "properties": {}, "additionalP
 """An object whose fields are not documented, kept as it comes."""
 
 
+UNKNOWN_FIELDS = "_unknown_fields"
+"""The column for what Lev has added since this release."""
+
+_PYTHON_TYPES = {
+    "array": {list},
+    "boolean": {bool},
+    "integer": {int},
+    "null": {type(None)},
+    "number": {int, float},
+    "object": {dict},
+    "string": {str},
+}
+
+
+def python_types(column: JSONSchema) -> set[type]:
+    """Find the types that a column's values have once JSON is decoded."""
+    return set().union(*(_PYTHON_TYPES[kind] for kind in column["type"]))
+
+
 def array(items: JSONSchema) -> JSONSchema:
     """Build the type of an array column."""
     return {"type": ["array", "null"], "items": items}
@@ -51,3 +70,11 @@ def table(key: Sequence[str], **columns: JSONSchema) -> JSONSchema:
         for name, column in columns.items()
     }
     return {"type": "object", "properties": properties, "required": list(key)}
+
+
+PERSON = record(id=INTEGER, name=STRING)
+VAULT = record(
+    id=INTEGER,
+    type=described(STRING, "resources (private) or shared (a Deal Room)."),
+    title=STRING,
+)

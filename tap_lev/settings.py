@@ -96,6 +96,57 @@ SETTINGS: dict[str, Any] = th.PropertiesList(
         description="How often one request is repeated after a 429, a 5xx or a broken connection.",
     ),
     th.Property(
+        "per_parent_scope",
+        th.StringType(allowed_values=["all", "changed"]),
+        default="all",
+        title="Scope of per-parent streams",
+        description=(
+            "Whose children are read: of all parents, or only of changed ones (fewer requests, "
+            "but Lev does not promise that a child's change is one of its parent)."
+        ),
+    ),
+    th.Property(
+        "forbidden_streams",
+        th.StringType(allowed_values=["fail", "skip"]),
+        default="fail",
+        title="Forbidden streams",
+        description=(
+            "What a stream is that the key may not read: fail (the others are finished, then the "
+            "run fails) or skip (a warning)."
+        ),
+    ),
+    th.Property(
+        "unknown_fields",
+        th.StringType(allowed_values=["warn", "collect"]),
+        default="warn",
+        title="Unknown fields",
+        description=(
+            "What becomes of fields that Lev has added since this release: warn (told and left "
+            "out) or collect (kept in the column _unknown_fields)."
+        ),
+    ),
+    th.Property(
+        "fact_queries",
+        th.ArrayType(th.StringType(min_length=1, max_length=4000)),
+        title="Queries for facts",
+        description="What to search each deal's index for, for the stream index_facts.",
+    ),
+    th.Property(
+        "observation_metric_ids",
+        th.ArrayType(th.IntegerType(minimum=1)),
+        title="Metrics for observations",
+        description="Ids of the metrics whose observations index_observations reads.",
+    ),
+    th.Property(
+        "refresh",
+        th.ObjectType(additional_properties=th.ArrayType(th.IntegerType)),
+        title="Refresh",
+        description=(
+            'Ids of rows to read instead of a sync, such as {"deals": [101, 102]}; the state '
+            "stays as it is."
+        ),
+    ),
+    th.Property(
         "emit_activate_version_messages",
         th.BooleanType,
         default=False,

@@ -1,10 +1,11 @@
-"""LevStream: a list of Lev as a stream, walked page by page, resumable after each page."""
+"""LevStream: rows of Lev as a Singer stream. Its lists are read by a ``Reading``."""
 
 from __future__ import annotations
 
 import functools
 import hashlib
 from datetime import timedelta
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import msgspec
@@ -17,7 +18,7 @@ from typing_extensions import override
 from tap_lev import timestamps
 from tap_lev.errors import BrokenAnswerError, LevAPIError, LevError
 from tap_lev.optional import Option, OptionalParameters
-from tap_lev.pagination import Pages
+from tap_lev.schema import OBJECT, UNKNOWN_FIELDS, python_types
 from tap_lev.walk import Bookmark, Walk
 
 if TYPE_CHECKING:
@@ -25,162 +26,330 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from singer_sdk.helpers.types import Context, Record
+    from singer_sdk.metrics import Counter
 
     from tap_lev.client import Answer
-    from tap_lev.pagination import Position
     from tap_lev.report import StreamReport
     from tap_lev.tap import TapLev
 
 UPDATED_AT = "updated_at"
-FILTER = "filter[updated_at][gte]"
-MAX_RESTARTS = 3
-"""How often one run begins a walk again because Lev refuses its own cursor."""
+FIELDS = "fields"
+UNSUITABLE = frozenset(
+    {"api_key", "download_url", "pdf_url", "pdf_versions", "signed_url", "signed_url_error"}
+)
+"""Fields that are never emitted: secrets, and links that are signed anew with each answer."""
 
 
 class LevStream(Stream):
-    """A list of Lev. What differs from list to list are the class attributes."""
+    """Rows of Lev. What differs from stream to stream are the class attributes."""
 
-    path: ClassVar[str]
-    """Route template, as in the client's allow-list."""
     name: str
-    schema: ClassVar[dict[str, Any]]
+    schema: dict[str, Any]
+    path: ClassVar[str | None]
+    """Route template of what is read, as in the client's allow-list."""
     primary_keys: Sequence[str] = ("id",)
+    single: ClassVar[bool] = False
+    """Whether ``data`` is one row and not a list of rows."""
+    takes_fields: ClassVar[bool] = False
+    """Whether the endpoint takes ``fields=`` (lev-api.md §1.7)."""
     includes: ClassVar[Sequence[str]] = ()
     """Columns that Lev adds when asked to by ``include=`` (lev-api.md §1.7)."""
-    paged: ClassVar[bool]
-    """Whether the list takes ``limit`` and ``cursor``."""
+    block: ClassVar[str | None] = None
+    """The field of another stream's row that embeds the rows, when ``include=`` asks for it."""
 
     # The rows come out of JSON and go into JSON: there is nothing to convert.
     TYPE_CONFORMANCE_LEVEL = TypeConformanceLevel.NONE
 
     _tap: TapLev
+    walk: Walk | None = None
+    """The walk that is under way."""
+    counter: Counter | None = None
+
+    def __init__(self, tap: TapLev) -> None:
+        if tap.config.get("unknown_fields") == "collect":
+            properties = self.schema["properties"] | {UNKNOWN_FIELDS: OBJECT}
+            self.schema = self.schema | {"properties": properties}
+        super().__init__(tap)
 
     @property
     def report(self) -> StreamReport:
         """What the stream did in this run."""
         return self._tap.report.stream(self.name)
 
+    @property
+    def source(self) -> ListStream:
+        """The list whose walk brings the stream's rows."""
+        raise NotImplementedError
+
+    @property
+    def account_id(self) -> int:
+        """The id of the account that the key reads."""
+        return self._tap.client.account_id(self.report)
+
     # -- The walk
 
     @functools.cached_property
-    def _bookmark(self) -> Bookmark:
+    def bookmark(self) -> Bookmark:
+        """The stream's place in the state."""
         return Bookmark(self.stream_state, self.replication_key)
 
-    @functools.cached_property
-    def _optional(self) -> OptionalParameters:
-        return OptionalParameters(self._tell_refusal)
-
-    @functools.cached_property
-    def _request(self) -> str:
-        """Fingerprint of what is asked for: a walk does not go on with anything else."""
-        asked = [
+    @property
+    def asked(self) -> list[Any]:
+        """What is asked for. A walk does not go on with anything else."""
+        return [
             self.path,
             self.replication_method,
-            sorted(self._columns),
+            sorted(self.columns),
             self.config.get("active_account"),
             self.config.get("start_date"),
         ]
-        return hashlib.sha256(msgspec.json.encode(asked)).hexdigest()[:16]
 
-    def walk_pages(self) -> Iterator[list[Record]]:
-        """Read the list from where it stands to its end.
+    @functools.cached_property
+    def _fingerprint(self) -> str:
+        return hashlib.sha256(msgspec.json.encode(self.asked)).hexdigest()[:16]
 
-        Yields:
-            The records of one page. When the next page is asked for, those are taken as written:
-            the state moves on and a STATE message says so.
-        """
-        walk, answer = self._begin()
-        pages, position = self._pages(), _position(walk)
-        restarts = 0
-        while True:
-            # A version says which rows are of one table, over all runs of the walk.
-            self._stream_version = walk.version
-            yield self._records(walk, answer)
-            following = pages.after(answer.pagination, position)
-            if following is None:
-                break
-            position = following
-            if isinstance(cursor := position.get("cursor"), str):
-                walk.cursor = cursor
-                self._bookmark.checkpoint(walk)
-                self._write_state()
-            try:
-                answer = self._ask(walk.since, position)
-            except LevAPIError as error:
-                if not error.refuses_parameters or restarts == MAX_RESTARTS:
-                    raise
-                restarts += 1
-                walk, answer = self._start_again(f"Lev refuses the cursor: {error}")
-                pages, position = self._pages(), _position(walk)
-        if walk.version is not None:
-            self._write_activate_version_message(walk.version)
-        self._bookmark.finish(walk)
-        self._write_state()
-
-    def _pages(self) -> Pages:
-        return Pages(f"GET {self.path}", cursor_only=self.paged)
-
-    def _begin(self) -> tuple[Walk, Answer]:
+    def unfinished(self) -> Walk | None:
+        """Find the walk to go on with, if an earlier run left one that fits."""
         try:
-            walk = self._bookmark.unfinished()
+            walk = self.bookmark.unfinished()
         except ValueError as fault:
-            return self._start_again(f"the state's walk cannot be read: {fault}.")
-        if walk is None:
-            return self._start()
-        if walk.request != self._request:
-            return self._start_again("other columns, dates or another account are asked for now.")
-        try:
-            answer = self._ask(walk.since, _position(walk))
-        except LevAPIError as error:
-            if not error.refuses_parameters:
-                raise
-            return self._start_again(f"Lev refuses the stored cursor: {error}")
-        self.logger.info(
-            "Going on with the walk through %s of %s.",
-            self.name,
-            timestamps.render(walk.started_at),
-        )
-        return walk, answer
+            self.tell_restart(f"the state's walk cannot be read: {fault}.")
+            return None
+        if walk is not None and walk.request != self._fingerprint:
+            self.tell_restart("other columns, settings or another account are asked for now.")
+            return None
+        return walk
 
-    def _start_again(self, reason: str) -> tuple[Walk, Answer]:
+    def tell_restart(self, reason: str) -> None:
+        """Say why a walk is not gone on with."""
         self.logger.warning("Reading %s again from the beginning: %s", self.name, reason)
-        return self._start()
 
-    def _start(self) -> tuple[Walk, Answer]:
-        since = self._since()
-        answer = self._ask(since, {})
-        bookmark = self._bookmark.value
-        if since is not None and bookmark is not None and bookmark > answer.server_time:
+    def begin(self, server_time: datetime) -> None:
+        """Begin a walk, at a moment of the server's clock."""
+        since, bookmark = self.since, self.bookmark.value
+        if since is not None and bookmark is not None and bookmark > server_time:
             self.logger.warning(
                 "The bookmark of %s, %s, is later than Lev's clock, %s: a change since then may "
                 "be dated before it. Reading all of %s once.",
                 self.name,
                 timestamps.render(bookmark),
-                timestamps.render(answer.server_time),
+                timestamps.render(server_time),
                 self.name,
             )
             since = self._start_date
-            answer = self._ask(since, {})
-        walk = Walk(self._request, answer.server_time, since=since)
-        if self._replaces_table:
-            walk.version = int(walk.started_at.timestamp())
-        return walk, answer
+        self.walk = Walk(self._fingerprint, server_time, since=since)
+        if self._is_whole and self.config["emit_activate_version_messages"]:
+            self.walk.version = int(server_time.timestamp())
+
+    @property
+    def since(self) -> datetime | None:
+        """The lower bound of a new walk."""
+        if self._is_whole:
+            return None
+        overlap = timedelta(seconds=self.config["overlap_seconds"])
+        return self.bookmark.since(overlap, self._start_date)
+
+    @property
+    def follows_changes(self) -> bool:
+        """Whether only rows of changed parents are read."""
+        return False
+
+    @property
+    def _is_whole(self) -> bool:
+        """Whether each walk brings all rows there are."""
+        return self.replication_method == REPLICATION_FULL_TABLE and not self.follows_changes
+
+    @property
+    def bound(self) -> datetime | None:
+        """The lower bound of the walk that is under way, or of a new one."""
+        return self.since if self.walk is None else self.walk.since
 
     @property
     def _start_date(self) -> datetime | None:
         return timestamps.parse(self.config.get("start_date"))
 
-    def _since(self) -> datetime | None:
-        if self.replication_method == REPLICATION_FULL_TABLE:
-            return None
-        overlap = timedelta(seconds=self.config["overlap_seconds"])
-        return self._bookmark.since(overlap, self._start_date)
+    def holds(self, row: dict[str, Any]) -> bool:
+        """Say whether a row of the list belongs to the stream's walk."""
+        if self.walk is None or self.walk.since is None:
+            return True
+        return self.walk.holds(timestamps.parse(row.get(UPDATED_AT)))
 
-    @property
-    def _replaces_table(self) -> bool:
-        return self.replication_method == REPLICATION_FULL_TABLE and self.config.get(
-            "emit_activate_version_messages", False
+    def checkpoint(self, cursor: str | None, parent: int | None = None) -> None:
+        """Note that everything before a place is written."""
+        if self.walk is not None:
+            self.walk.cursor, self.walk.parent = cursor, parent
+            self.bookmark.checkpoint(self.walk)
+
+    def finish(self) -> None:
+        """Note that the walk is complete."""
+        if self.walk is not None:
+            if self.walk.version is not None:
+                self._write_activate_version_message(self.walk.version)
+            self.bookmark.finish(self.walk)
+
+    # -- Rows
+
+    @functools.cached_property
+    def columns(self) -> list[str]:
+        """The selected columns, of those that a given catalog knows."""
+        known = self.effective_schema["properties"]
+        return [
+            name
+            for name in self.schema["properties"]
+            if name in known and self.mask["properties", name]
+        ]
+
+    def adapt(self, row: dict[str, Any], answer: Answer) -> dict[str, Any]:  # noqa: ARG002
+        """Bring a row of Lev into the schema's form. Most are."""
+        return row
+
+    def rows(self, answer: Answer) -> Iterator[dict[str, Any]]:
+        """Find the rows of an answer.
+
+        Raises:
+            BrokenAnswerError: There are none where some should be, or one without its key.
+        """
+        for item in items(answer, single=self.single):
+            for row in self.expand(item):
+                yield self.keyed(self.adapt(row, answer), answer)
+
+    def expand(self, item: dict[str, Any]) -> Iterator[dict[str, Any]]:
+        """Find the rows that one item of an answer holds: itself, as a rule."""
+        yield item
+
+    def keyed(self, row: dict[str, Any], answer: Answer) -> dict[str, Any]:
+        """Make sure that a row can be told from others.
+
+        Raises:
+            BrokenAnswerError: It cannot.
+        """
+        for key in self.primary_keys:
+            if row.get(key) is None:
+                raise BrokenAnswerError(
+                    f"Lev sent a row of {answer.endpoint} without {key} "
+                    f"(request_id {answer.request_id or 'not given'})."
+                )
+        return row
+
+    def write(self, row: dict[str, Any], answer: Answer) -> None:
+        """Write a RECORD message."""
+        self._check_max_record_limit(self.report.rows)
+        # A version says which rows are of one table, over all runs of the walk.
+        self._stream_version = None if self.walk is None else self.walk.version
+        try:
+            self._write_record_message(self._record(row, answer))
+        except (OSError, SingerSDKError):
+            raise
+        except Exception as error:
+            # An expression of the user's may fail in any way, by what stands in the row.
+            if not self.config.get("stream_maps"):
+                raise
+            raise LevError(
+                f"An expression of the setting stream_maps fails on a row of {self.name}: {error!r}"
+            ) from None
+        self.report.rows += 1
+        if self.counter is not None:
+            self.counter.increment()
+
+    def _record(self, row: dict[str, Any], answer: Answer) -> Record:
+        record = {name: row[name] for name in self.columns if name in row}
+        if len(record) < len(row):
+            self._unknown(row, record)
+        for name, value in record.items():
+            if type(value) not in self._types[name]:
+                self._tell_type(name, value, answer)
+        for name in self._instants:
+            if isinstance(value := record.get(name), str):
+                record[name] = timestamps.normalise(value)
+        return record
+
+    @functools.cached_property
+    def _types(self) -> dict[str, set[type]]:
+        return {name: python_types(self.schema["properties"][name]) for name in self.columns}
+
+    @functools.cached_property
+    def _instants(self) -> list[str]:
+        properties = self.schema["properties"]
+        return [name for name in self.columns if properties[name].get("format") == "date-time"]
+
+    @functools.cached_property
+    def _expected(self) -> set[str]:
+        """The fields whose presence is no news."""
+        blocks = self.blocks if isinstance(self, ListStream) else ()
+        return {*self.schema["properties"], *blocks, *UNSUITABLE}
+
+    @functools.cached_property
+    def _told(self) -> set[str]:
+        return set()
+
+    def _unknown(self, row: dict[str, Any], record: Record) -> None:
+        """Report the fields that Lev has added since this release, and keep them if asked to."""
+        unknown = {name: value for name, value in row.items() if name not in self._expected}
+        if not unknown:
+            return
+        collected = UNKNOWN_FIELDS in self.columns
+        if collected:
+            record[UNKNOWN_FIELDS] = unknown
+        if news := unknown.keys() - self._told:
+            self._told.update(news)
+            self.tell(
+                "Lev sends fields that this release does not know: "
+                f"{', '.join(sorted(news))}. They are "
+                + (f"collected in {UNKNOWN_FIELDS}." if collected else "left out.")
+            )
+
+    def _tell_type(self, name: str, value: object, answer: Answer) -> None:
+        self._types[name].add(type(value))
+        self.tell(
+            f"Lev sends {name} as {type(value).__name__}, which the schema does not expect; it is "
+            f"passed on (request_id {answer.request_id or 'not given'})."
         )
+
+    def tell(self, note: str) -> None:
+        """Tell something that whoever reads the summary should know."""
+        self.logger.warning("%s: %s", self.name, note)
+        self.report.notes.append(f"{self.name}: {note}")
+
+    # -- Failing
+
+    def fail(self, error: Exception) -> None:
+        """Give the stream up for this run. Its walk stays in the state."""
+        forbidden = isinstance(error, LevAPIError) and error.status == HTTPStatus.FORBIDDEN
+        if forbidden and self.config["forbidden_streams"] == "skip":
+            self.tell(f"skipped, because the key may not read it. {error}")
+            return
+        self.report.failure = error
+        if not isinstance(error, LevError | SingerSDKError):
+            self.logger.error("%s failed by a fault of tap-lev", self.name, exc_info=error)
+            return
+        advice = (
+            " Give the key that scope, deselect the stream, or set forbidden_streams to skip."
+            if forbidden
+            else ""
+        )
+        self.logger.error("The stream %s is not complete: %s%s", self.name, error, advice)
+
+    # -- The SDK's side
+
+    @override
+    def get_records(self, context: Context | None) -> Iterator[Record]:
+        raise NotImplementedError("The rows of a stream are written by a Reading.")
+
+    @override
+    def _sync_records(
+        self, context: Context | None = None, *, write_messages: bool = True
+    ) -> Generator[Record, Any, Any]:
+        """Read the stream by itself, as the SDK's dry runs do.
+
+        In place of the SDK's own loop, which moves the bookmark with every record and tells the
+        state every 10,000: here only what is written moves the state.
+        """
+        self._tap.read_alone(self)
+        yield from ()
+
+    @override
+    def get_replication_key_signpost(self, context: Context | None = None) -> None:
+        """None: a signpost in the state serves bookmarks that move with each record."""
 
     @property
     @override
@@ -192,205 +361,94 @@ class LevStream(Stream):
         """
         return False
 
-    def _write_state(self) -> None:
-        self._tap.state_writer.write_state(self.tap_state)
 
-    # -- Asking
+class ListStream(LevStream):
+    """A list of Lev that is walked from its first page to its last."""
 
-    def _ask(self, since: datetime | None, position: Position) -> Answer:
-        limit: Position = {"limit": self.config["page_size"]} if self.paged else {}
-        return self._optional.ask(
-            self._options(since),
-            lambda params: self._tap.client.read(
-                f"GET {self.path}", self.report, limit | position | params
-            ),
-        )
+    path: ClassVar[str]
+    detail: ClassVar[str | None] = None
+    """Route template of the read of a single row."""
+    paged: ClassVar[bool]
+    """Whether the list takes ``limit`` and ``cursor``."""
 
-    def _options(self, since: datetime | None) -> list[Option]:
-        mode = self.config["updated_at_filter"]
-        options = [Option("include", name) for name in self.includes if name in self._columns]
-        if since is not None and mode != "client":
-            options.insert(0, Option(FILTER, timestamps.render(since), required=mode == "server"))
-        return options
+    @property
+    @override
+    def source(self) -> ListStream:
+        return self
+
+    @functools.cached_property
+    def optional(self) -> OptionalParameters:
+        """What is known of the parameters that Lev may refuse."""
+        return OptionalParameters(self._tell_refusal)
+
+    @functools.cached_property
+    def blocks(self) -> set[str]:
+        """The fields that come with a row only because ``include=`` asks for them."""
+        streams = self._tap.lev_streams
+        return {*self.includes, *(s.block for s in streams if s.block and s.source is self)}
+
+    @property
+    def wanted_blocks(self) -> list[str]:
+        """The selected columns that ``include=`` has to ask for."""
+        return [name for name in self.includes if name in self.columns]
+
+    def field_options(self, *, written: bool) -> list[Option]:
+        """Find the columns to ask for, where not all are wanted.
+
+        Args:
+            written: Whether the rows are written; otherwise they only lead to their children.
+        """
+        asked = [name for name in self.schema["properties"] if name not in self.includes]
+        chosen = set(self.columns) if written else set()
+        if not self.takes_fields or chosen.issuperset(asked):
+            return []
+        wanted = {*chosen, *self.primary_keys, UPDATED_AT}
+        return [Option(FIELDS, ",".join(name for name in asked if name in wanted))]
 
     def _tell_refusal(self, option: Option, error: LevAPIError) -> None:
-        instead = (
-            "every row is read and the unchanged ones are left out here"
-            if option.param == FILTER
-            else f"{option.value} stays empty"
-        )
-        self._tell(
+        instead = {
+            "include": f"{option.value} does not come with the rows",
+            FIELDS: "all columns are read and the others left out here",
+        }.get(option.param, "every row is read and the unchanged ones are left out here")
+        self.tell(
             f"Lev does not accept {option.name}, so {instead} ({error.status} {error.kind}, "
             f"request_id {error.request_id or 'not given'})."
         )
 
-    # -- Rows
 
-    @functools.cached_property
-    def _columns(self) -> list[str]:
-        """The selected columns, of those that a given catalog knows."""
-        known = self.effective_schema["properties"]
-        return [
-            name
-            for name in self.schema["properties"]
-            if name in known and self.mask["properties", name]
-        ]
-
-    @functools.cached_property
-    def _instants(self) -> list[str]:
-        properties = self.schema["properties"]
-        return [name for name in self._columns if properties[name].get("format") == "date-time"]
-
-    def adapt(self, row: dict[str, Any], answer: Answer) -> dict[str, Any]:  # noqa: ARG002
-        """Bring a row of Lev into the schema's form. Most are."""
-        return row
-
-    def _records(self, walk: Walk, answer: Answer) -> list[Record]:
-        records = []
-        older = False
-        for row in self._rows(answer):
-            changed_at = timestamps.parse(row.get(UPDATED_AT)) if walk.since else None
-            if walk.holds(changed_at):
-                records.append(self._record(row))
-            else:
-                older = True
-        if older:
-            self._tell_ignored(walk)
-        return records
-
-    def _tell_ignored(self, walk: Walk) -> None:
-        """Note that rows come which the filter, if it was sent, should have left out."""
-        for option in self._optional.sent(self._options(walk.since)):
-            if option.param == FILTER:
-                self._optional.leave_out(option.name)
-                self._tell(
-                    f"Lev ignores {FILTER}, so every row is read and the unchanged ones are "
-                    "left out here."
-                )
-
-    def _tell(self, note: str) -> None:
-        self.logger.warning("%s: %s", self.name, note)
-        self.report.notes.append(f"{self.name}: {note}")
-
-    def _rows(self, answer: Answer) -> Iterator[dict[str, Any]]:
-        for row in _list(answer):
-            adapted = self.adapt(row, answer) if isinstance(row, dict) else {}
-            if any(adapted.get(key) is None for key in self.primary_keys):
-                missing = " and ".join(self.primary_keys)
-                raise BrokenAnswerError(
-                    f"Lev sent a row of {answer.endpoint} without {missing} "
-                    f"(request_id {answer.request_id or 'not given'})."
-                )
-            yield adapted
-
-    def _record(self, row: dict[str, Any]) -> Record:
-        record = {name: row[name] for name in self._columns if name in row}
-        if len(record) < len(row):
-            self._tell_unknown(row)
-        for name in self._instants:
-            if isinstance(value := record.get(name), str):
-                record[name] = timestamps.normalise(value)
-        return record
-
-    @functools.cached_property
-    def _known(self) -> set[str]:
-        return {*self.schema["properties"], *self.includes}
-
-    def _tell_unknown(self, row: dict[str, Any]) -> None:
-        unknown = row.keys() - self._known
-        if unknown:
-            self._known.update(unknown)
-            self._tell(
-                "Lev sends columns that this release does not know and leaves out: "
-                f"{', '.join(sorted(unknown))}."
-            )
-
-    # -- The SDK's side
-
-    def run(self) -> None:
-        """Write the SCHEMA message and the walk's records.
-
-        The tap's own runs begin here. ``sync``, which the SDK's dry runs call, does the same with
-        more words.
-        """
-        self._write_schema_message()
-        for _ in self._sync_records():
-            pass
-
-    @override
-    def get_replication_key_signpost(self, context: Context | None = None) -> None:
-        """None: a signpost in the state serves bookmarks that move with each record."""
-
-    @override
-    def get_records(self, context: Context | None) -> Iterator[Record]:
-        for page in self.walk_pages():
-            yield from page
-
-    @override
-    def _sync_records(
-        self, context: Context | None = None, *, write_messages: bool = True
-    ) -> Generator[Record, Any, Any]:
-        """Write the walk's records, a page at a time.
-
-        In place of the SDK's own loop, which moves the bookmark with every record and tells the
-        state every 10,000: here only a page that is written moves the state.
-        """
-        with self.get_record_counter() as counter, self.get_sync_timer():
-            for page in self.walk_pages():
-                for record in page:
-                    self._check_max_record_limit(self.report.rows)
-                    if write_messages:
-                        self._write_record(record)
-                    self.report.rows += 1
-                    counter.increment()
-                    yield record
-
-    def _write_record(self, record: Record) -> None:
-        try:
-            self._write_record_message(record)
-        except (OSError, SingerSDKError):
-            raise
-        except Exception as error:
-            # An expression of the user's may fail in any way, by what stands in the row.
-            if not self.config.get("stream_maps"):
-                raise
-            raise LevError(
-                f"An expression of the setting stream_maps fails on a row of {self.name}: {error!r}"
-            ) from None
-
-
-class IncrementalStream(LevStream):
+class IncrementalStream(ListStream):
     """A list whose rows say when they changed."""
 
     replication_key = UPDATED_AT
     paged = True
 
 
-class FullTableStream(LevStream):
+class FullTableStream(ListStream):
     """A short list that is read as a whole each time."""
 
     paged = False
 
 
-def _position(walk: Walk) -> Position:
-    return {"cursor": walk.cursor} if walk.cursor else {}
-
-
-def _list(answer: Answer) -> list[Any]:
+def items(answer: Answer, *, single: bool = False) -> list[dict[str, Any]]:
     """Find the rows in ``data``.
 
     A list as a rule; some endpoints are also described as an object that holds a list, or whose
     values are the rows (lev-api.md §3 row 23). Null is an empty list only where Lev counts none.
+
+    Raises:
+        BrokenAnswerError: There is no list of rows, or no row.
     """
     data = answer.data
-    if isinstance(data, dict):
+    if single:
+        data = [data]
+    elif isinstance(data, dict):
         lists = [value for value in data.values() if isinstance(value, list)]
         data = lists[0] if len(lists) == 1 else list(data.values())
     if data is None and (answer.pagination or {}).get("total") == 0:
         return []
-    if not isinstance(data, list):
+    if not isinstance(data, list) or not all(isinstance(row, dict) for row in data):
         raise BrokenAnswerError(
-            f"Lev answered {answer.endpoint} without a list of rows "
+            f"Lev answered {answer.endpoint} without {'a row' if single else 'a list of rows'} "
             f"(request_id {answer.request_id or 'not given'})."
         )
     return data

@@ -13,10 +13,11 @@ from singer_sdk.exceptions import MappingError, SingerSDKError
 from singer_sdk.helpers.capabilities import PluginCapabilities, TapCapabilities
 from typing_extensions import override
 
-from tap_lev import inputs, settings
+from tap_lev import inputs, refresh, settings
 from tap_lev.cli import LevCommand
 from tap_lev.client import LevClient
 from tap_lev.errors import ConfigError, KeyRefusedError, LevError
+from tap_lev.reading import Reading, readings
 from tap_lev.redaction import Redaction
 from tap_lev.report import RunReport
 from tap_lev.shutdown import Shutdown
@@ -96,6 +97,20 @@ class TapLev(Tap):
 
     # -- Running
 
+    @property
+    def lev_streams(self) -> list[LevStream]:
+        """All streams, selected or not."""
+        return [stream for stream in self.streams.values() if isinstance(stream, LevStream)]
+
+    @property
+    def selected(self) -> list[LevStream]:
+        """The streams to write."""
+        return [stream for stream in self.lev_streams if stream.selected]
+
+    def stream(self, name: str) -> LevStream:
+        """Find a stream, selected or not."""
+        return next(stream for stream in self.lev_streams if stream.name == name)
+
     def run(self) -> None:
         """Write all selected streams. One that fails does not keep the others from finishing.
 
@@ -103,31 +118,33 @@ class TapLev(Tap):
             LevError: At least one stream is not complete.
             KeyRefusedError: Lev does not accept the key, so none can be completed.
         """
-        if self.state:
-            self.state_writer.write_state(self.state)
-        for stream in self.streams.values():
-            if stream.selected and isinstance(stream, LevStream):
-                self._run_stream(stream)
+        for stream in self.selected:
+            self.report.stream(stream.name)
+        if wanted := self.config.get("refresh"):
+            refresh.refresh(self, wanted)
+        else:
+            self._sync()
         log = self.logger.error if self.report.failures else self.logger.info
         log("%s", self.report.summary(), extra=self.report.totals())
         if self.report.failures:
             raise LevError("Run the tap again with the last state: what is missing comes then.")
 
-    def _run_stream(self, stream: LevStream) -> None:
-        try:
-            stream.run()
-        except KeyRefusedError:
-            raise
-        except (LevError, SingerSDKError) as error:
-            stream.report.failure = error
-            if not self.client.reached:
-                raise
-            self.logger.error("The stream %s is not complete: %s", stream.name, error)  # noqa: TRY400
-        except OSError:
-            raise
-        except Exception as error:
-            stream.report.failure = error
-            self.logger.exception("The stream %s failed by a fault of tap-lev", stream.name)
+    def _sync(self) -> None:
+        if self.state:
+            self.state_writer.write_state(self.state)
+        for reading in readings(self, self.selected):
+            reading.run()
+
+    def read_alone(self, stream: LevStream) -> None:
+        """Read one stream by itself, as the SDK's dry runs want it.
+
+        Raises:
+            Exception: Whatever made it fail.
+        """
+        stream.walk = stream.unfinished()
+        Reading(self, stream.source, [stream]).run(schemas=False)
+        if stream.report.failure is not None:
+            raise stream.report.failure
 
     @override
     def _handle_termination(self, signum: int, frame: FrameType | None) -> None:

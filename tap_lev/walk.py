@@ -24,6 +24,7 @@ class Walk:
         started_at: The server's clock at the first page.
         since: Rows older than this are not part of the walk. None: all are.
         cursor: The next page. None: the first.
+        parent: The last row of that page whose children are written. None: the page is untouched.
         version: The number of the ACTIVATE_VERSION message that ends a full table, if any.
     """
 
@@ -31,6 +32,7 @@ class Walk:
     started_at: datetime
     since: datetime | None = None
     cursor: str | None = None
+    parent: int | None = None
     version: int | None = None
 
     def holds(self, updated_at: datetime | None) -> bool:
@@ -45,7 +47,8 @@ class Walk:
             "cursor": self.cursor,
             "request": self.request,
         }
-        return values if self.version is None else values | {"version": self.version}
+        extras = {"parent": self.parent, "version": self.version}
+        return values | {name: value for name, value in extras.items() if value is not None}
 
     @classmethod
     def from_state(cls, value: object) -> Walk:
@@ -58,18 +61,18 @@ class Walk:
             raise ValueError("it is not an object")  # noqa: TRY004
         started_at, since = timestamps.parse(value.get("started_at")), value.get("since")
         cursor, request = value.get("cursor"), value.get("request")
-        version = value.get("version")
+        parent, version = value.get("parent"), value.get("version")
         if started_at is None:
             raise ValueError("started_at is not a date-time")
         if since is not None and timestamps.parse(since) is None:
             raise ValueError("since is not a date-time")
-        if not isinstance(cursor, str) or not cursor:
+        if not isinstance(cursor, str | None) or not (cursor or parent):
             raise ValueError("cursor is not a text")
         if not isinstance(request, str):
             raise ValueError("request is not a text")  # noqa: TRY004
-        if version is not None and type(version) is not int:
-            raise ValueError("version is not a whole number")
-        return cls(request, started_at, timestamps.parse(since), cursor, version)
+        if not all(number is None or type(number) is int for number in (parent, version)):
+            raise ValueError("parent or version is not a whole number")
+        return cls(request, started_at, timestamps.parse(since), cursor or None, parent, version)
 
 
 class Bookmark:
@@ -83,11 +86,12 @@ class Bookmark:
     def __init__(self, entry: dict[str, Any], replication_key: str | None) -> None:
         self._entry = entry
         self._replication_key = replication_key
+        self._completed_at = "replication_key_value" if replication_key else "completed_at"
 
     @property
     def value(self) -> datetime | None:
         """The start of the last complete walk, or None before the first."""
-        return timestamps.parse(self._entry.get("replication_key_value"))
+        return timestamps.parse(self._entry.get(self._completed_at))
 
     def since(self, overlap: timedelta, start_date: datetime | None) -> datetime | None:
         """Find the lower bound of the next incremental walk, in whole seconds.
@@ -116,9 +120,7 @@ class Bookmark:
         if self._entry.get("walk") is None:
             return None
         walk = Walk.from_state(self._entry["walk"])
-        completed_at = "replication_key_value" if self._replication_key else "completed_at"
-        complete = timestamps.parse(self._entry.get(completed_at))
-        return None if complete is not None and complete >= walk.started_at else walk
+        return None if self.value is not None and self.value >= walk.started_at else walk
 
     def checkpoint(self, walk: Walk) -> None:
         """Note that everything before the walk's cursor is written."""
@@ -127,9 +129,6 @@ class Bookmark:
     def finish(self, walk: Walk) -> None:
         """Note that the walk is complete."""
         self._entry.pop("walk", None)
-        completed_at = timestamps.render(walk.started_at)
+        self._entry[self._completed_at] = timestamps.render(walk.started_at)
         if self._replication_key:
             self._entry["replication_key"] = self._replication_key
-            self._entry["replication_key_value"] = completed_at
-        else:
-            self._entry["completed_at"] = completed_at

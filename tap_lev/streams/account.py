@@ -1,4 +1,4 @@
-"""The account's own people (lev-api.md §2.26)."""
+"""The account, its people and the key's own user (lev-api.md §2.24 to §2.28)."""
 
 from __future__ import annotations
 
@@ -6,11 +6,29 @@ from typing import TYPE_CHECKING, Any
 
 from typing_extensions import override
 
-from tap_lev.schema import INTEGER, STRING, described, table
+from tap_lev.schema import (
+    BOOLEAN,
+    DATE_TIME,
+    INTEGER,
+    OBJECT,
+    STRING,
+    array,
+    described,
+    record,
+    table,
+)
 from tap_lev.stream import FullTableStream
+from tap_lev.streams.rows import renamed, without
 
 if TYPE_CHECKING:
     from tap_lev.client import Answer
+
+ACCOUNT = {
+    "id": INTEGER,
+    "name": STRING,
+    "slug": described(STRING, "The value for the setting active_account."),
+    "account_type": described(STRING, "Such as brokerage, borrower or lender."),
+}
 
 
 class AccountTeamMembers(FullTableStream):
@@ -20,7 +38,7 @@ class AccountTeamMembers(FullTableStream):
     path = "/account/team"
     primary_keys = ("user_id",)
     schema = table(
-        ("user_id",),
+        primary_keys,
         user_id=INTEGER,
         first_name=STRING,
         last_name=STRING,
@@ -33,6 +51,96 @@ class AccountTeamMembers(FullTableStream):
     @override
     def adapt(self, row: dict[str, Any], answer: Answer) -> dict[str, Any]:
         """Call the key the same, whichever of Lev's two names it comes under."""
-        if "user_id" in row:
+        return row if "user_id" in row else renamed(row, "id", "user_id")
+
+
+class CurrentUser(FullTableStream):
+    """The user that the key belongs to, one row."""
+
+    name = "current_user"
+    path = "/me"
+    single = True
+    primary_keys = ("user_id",)
+    selected_by_default = False
+    schema = table(
+        primary_keys,
+        user_id=INTEGER,
+        uuid=STRING,
+        email=STRING,
+        first_name=STRING,
+        last_name=STRING,
+        full_name=STRING,
+        role=described(STRING, "Such as admin."),
+        photo_url=STRING,
+        last_login_at=DATE_TIME,
+        account=OBJECT,
+        profile=OBJECT,
+        subscription=OBJECT,
+        platform=described(OBJECT, "What the key may do: api_tier, rate_limits, granted_scopes."),
+        available_accounts=described(
+            array(record(**ACCOUNT)), "Only for users of several accounts who did not choose one."
+        ),
+    )
+
+    @override
+    def adapt(self, row: dict[str, Any], answer: Answer) -> dict[str, Any]:
+        """Lift the user's own fields beside the objects that come with them."""
+        user = row.get("user")
+        if not isinstance(user, dict):
             return row
-        return {"user_id" if name == "id" else name: value for name, value in row.items()}
+        return renamed(user, "id", "user_id") | without(row, ("user",))
+
+
+class Accounts(FullTableStream):
+    """Accounts that the key's user is a member of."""
+
+    name = "accounts"
+    path = "/me/accounts"
+    selected_by_default = False
+    schema = table(FullTableStream.primary_keys, **ACCOUNT)
+
+
+class BillingSummary(FullTableStream):
+    """The account's subscription and credits, one row."""
+
+    name = "billing_summary"
+    path = "/billing/summary"
+    single = True
+    primary_keys = ("account_id",)
+    selected_by_default = False
+    schema = table(
+        primary_keys,
+        account_id=INTEGER,
+        subscription=record(
+            type=STRING,
+            status=STRING,
+            billing_cycle=described(STRING, "monthly or annual."),
+            end_date=STRING,
+        ),
+        credits=record(
+            enabled=BOOLEAN,
+            balance=described(INTEGER, "Null until credits are set up."),
+            unit=STRING,
+        ),
+    )
+
+    @override
+    def adapt(self, row: dict[str, Any], answer: Answer) -> dict[str, Any]:
+        """Say whose summary it is: Lev does not."""
+        return row | {"account_id": self.account_id}
+
+
+class ApiKeys(FullTableStream):
+    """API keys of the account: their labels and dates, never the keys themselves."""
+
+    name = "api_keys"
+    path = "/api-keys"
+    selected_by_default = False
+    schema = table(
+        FullTableStream.primary_keys,
+        id=INTEGER,
+        label=STRING,
+        key_prefix=STRING,
+        created_at=DATE_TIME,
+        last_used_at=DATE_TIME,
+    )

@@ -20,6 +20,8 @@ class Contacts(IncrementalStream):
 
     name = "contacts"
     path = "/contacts"
+    detail = "/contacts/{contact_id}"
+    takes_fields = True
     schema = table(
         IncrementalStream.primary_keys,
         id=INTEGER,
@@ -51,6 +53,8 @@ class Companies(IncrementalStream):
 
     name = "companies"
     path = "/companies"
+    detail = "/companies/{company_id}"
+    takes_fields = True
     schema = table(
         IncrementalStream.primary_keys,
         id=INTEGER,

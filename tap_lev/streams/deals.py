@@ -1,7 +1,8 @@
-"""Deals (lev-api.md §2.1)."""
+"""Deals and what Lev embeds in them (lev-api.md §2.1 to §2.5)."""
 
 from __future__ import annotations
 
+from tap_lev.child import ChildStream
 from tap_lev.schema import BOOLEAN, DATE_TIME, INTEGER, NUMBER, OBJECT, STRING, described, table
 from tap_lev.stream import IncrementalStream
 
@@ -11,6 +12,8 @@ class Deals(IncrementalStream):
 
     name = "deals"
     path = "/deals"
+    detail = "/deals/{deal_id}"
+    takes_fields = True
     includes = ("financials",)
     schema = table(
         IncrementalStream.primary_keys,
@@ -32,4 +35,74 @@ class Deals(IncrementalStream):
             OBJECT,
             "Key figures as Lev embeds them: ltv, dscr, noi and appraised_value stand only here.",
         ),
+    )
+
+
+class DealProperties(ChildStream):
+    """Properties of each deal."""
+
+    name = "deal_properties"
+    parent = Deals
+    parent_key = "deal_id"
+    path = "/deals/{deal_id}/properties"
+    block = "properties"
+    primary_keys = ("deal_id", "id")
+    selected_by_default = True
+    schema = table(
+        primary_keys,
+        deal_id=INTEGER,
+        id=INTEGER,
+        name=STRING,
+        address=STRING,
+        city=STRING,
+        state=described(STRING, "Two letters."),
+        zip=STRING,
+        asset_type_id=described(INTEGER, "The id in asset_types."),
+        units=INTEGER,
+        square_footage=NUMBER,
+        year_built=INTEGER,
+    )
+
+
+class DealTeamMembers(ChildStream):
+    """People assigned to each deal, with their roles."""
+
+    name = "deal_team_members"
+    parent = Deals
+    parent_key = "deal_id"
+    path = "/deals/{deal_id}/team"
+    block = "team"
+    primary_keys = ("deal_id", "id")
+    selected_by_default = True
+    schema = table(
+        primary_keys,
+        deal_id=INTEGER,
+        id=described(INTEGER, "The id of the assignment, not of the user."),
+        user_id=described(INTEGER, "The id in account_team_members."),
+        first_name=STRING,
+        last_name=STRING,
+        email=STRING,
+        deal_role=described(STRING, "Such as deal_lead, originator or closer."),
+        is_primary=BOOLEAN,
+        permission=STRING,
+        photo_url=STRING,
+    )
+
+
+class DealPipelines(ChildStream):
+    """Where each deal stands in each of its pipelines."""
+
+    name = "deal_pipelines"
+    parent = Deals
+    parent_key = "deal_id"
+    path = None
+    block = "pipelines"
+    primary_keys = ("deal_id", "pipeline_id")
+    selected_by_default = True
+    schema = table(
+        primary_keys,
+        deal_id=INTEGER,
+        pipeline_id=INTEGER,
+        status_name=described(STRING, "A name, not an id."),
+        updated_at=DATE_TIME,
     )

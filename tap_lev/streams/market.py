@@ -42,7 +42,7 @@ class BaseRates(FullTableStream):
     path = "/market/base-rates"
     primary_keys = ("code",)
     schema = table(
-        ("code",),
+        primary_keys,
         code=described(STRING, "A key such as sofr_30, or a display name."),
         name=STRING,
         rate=described(NUMBER, "Percent."),

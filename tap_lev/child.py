@@ -1,0 +1,239 @@
+"""ChildStream: rows that belong to a row of another stream, embedded in it or read for it."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from typing_extensions import override
+
+from tap_lev.errors import BrokenAnswerError, LevAPIError, LevError
+from tap_lev.pagination import Pages
+from tap_lev.stream import LevStream, items
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+
+    from tap_lev.client import Answer
+    from tap_lev.pagination import Position
+    from tap_lev.stream import ListStream
+
+Ids = dict[str, Any]
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Call:
+    """A read for one parent.
+
+    Attributes:
+        endpoint: Method and route template.
+        body: The JSON body of a read by POST.
+        columns: What the rows of the answer take from the call.
+    """
+
+    endpoint: str
+    body: Mapping[str, Any] | None = None
+    columns: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+
+
+class Answers:
+    """What Lev answered for one row of the list, so that several streams can use one answer."""
+
+    def __init__(self) -> None:
+        self._known: dict[tuple[str, tuple[Any, ...]], list[Answer] | LevError] = {}
+
+    def of(self, call: Call, ids: Ids, pages: Iterator[Answer]) -> Iterable[Answer]:
+        """Read pages, unless they were read for another stream.
+
+        A read by POST is no stream's but one.
+        """
+        if call.body is not None:
+            return pages
+        key = (call.endpoint, tuple(ids.values()))
+        if key not in self._known:
+            try:
+                self._known[key] = list(pages)
+            except LevError as error:
+                self._known[key] = error
+        known = self._known[key]
+        if isinstance(known, LevError):
+            raise known
+        return known
+
+
+class ChildStream(LevStream):
+    """Rows of a parent's row."""
+
+    parent: ClassVar[type[LevStream]]
+    parent_key: ClassVar[str]
+    """The column with the parent's id, and the placeholder in the path."""
+    path: ClassVar[str | None] = None
+    probe: ClassVar[bool] = False
+    """Whether the block may be less than the endpoint gives."""
+    limit: ClassVar[int | None] = None
+    """Rows to ask for with each page, where the endpoint takes a limit."""
+    numbered: ClassVar[bool] = False
+    """Whether pages are asked for by number."""
+    absent_is_none: ClassVar[bool] = False
+    """Whether 404, null and an empty object mean that there is no row."""
+    unique: ClassVar[bool] = False
+    """Whether the same row comes with many parents."""
+    selected_by_default = False
+
+    @functools.cached_property
+    def _parent(self) -> LevStream:
+        return self._tap.stream(self.parent.name)
+
+    @property
+    @override
+    def source(self) -> ListStream:
+        return self._parent.source
+
+    @property
+    @override
+    def follows_changes(self) -> bool:
+        return bool(self.config["per_parent_scope"] == "changed")
+
+    @property
+    @override
+    def asked(self) -> list[Any]:
+        calls = [[call.endpoint, call.body, call.columns] for call in self.calls()]
+        return [*super().asked, self.config["per_parent_scope"], calls]
+
+    def calls(self) -> Iterable[Call]:
+        """Find the reads for one parent."""
+        return [Call(f"GET {self.path}")] if self.path else []
+
+    # -- Embedded or read
+
+    @functools.cached_property
+    def _seen(self) -> set[Any]:
+        return set()
+
+    whole: bool | None = None
+    """Whether the block was found to hold all that the endpoint gives. None: not known."""
+
+    @property
+    def embedded(self) -> bool:
+        """Whether the rows are taken out of the parent's row."""
+        if self.block is None or self.source.optional.is_refused(f"include={self.block}"):
+            return False
+        return not self.probe or bool(self.whole)
+
+    def visit(self, row: dict[str, Any], answer: Answer, answers: Answers) -> None:
+        """Write the rows of one row of the list."""
+        for child, given in self.children(row, answer, answers):
+            if self.unique:
+                key = tuple(child[key] for key in self.primary_keys)
+                if key in self._seen:
+                    continue
+                self._seen.add(key)
+            self.write(child, given)
+
+    def children(
+        self, row: dict[str, Any], answer: Answer, answers: Answers
+    ) -> Iterator[tuple[dict[str, Any], Answer]]:
+        """Find the rows of one row of the list, each with the answer that brought it."""
+        if self.embedded:
+            ids = {self.parent_key: row["id"]}
+            for child in self._embedded(row, answer):
+                yield self._of_parent(child, ids, {}, answer), answer
+            return
+        if not self.path:
+            raise LevError(
+                f"Lev does not embed {self.block}, and gives {self.name} in no other way."
+            )
+        for ids in self._parents(row, answer, answers):
+            for call in self.calls():
+                yield from self._called(call, ids, row, answers)
+
+    def _parents(self, row: dict[str, Any], answer: Answer, answers: Answers) -> Iterator[Ids]:
+        """Find the ids of the parents at or below a row of the list."""
+        if isinstance(self._parent, ChildStream):
+            for parent, _ in self._parent.children(row, answer, answers):
+                yield {self._parent.parent_key: row["id"], self.parent_key: parent["id"]}
+        else:
+            yield {self.parent_key: row["id"]}
+
+    def _embedded(self, row: dict[str, Any], answer: Answer) -> Iterator[dict[str, Any]]:
+        given = row.get(self.block or "")
+        if not given:
+            return
+        block = dataclasses.replace(
+            answer, data=given, endpoint=f"{answer.endpoint} ({self.block})"
+        )
+        for item in items(block, single=self.single):
+            for child in self.expand(item):
+                yield self.adapt(child, answer)
+
+    def _called(
+        self, call: Call, ids: Ids, row: dict[str, Any], answers: Answers
+    ) -> Iterator[tuple[dict[str, Any], Answer]]:
+        try:
+            for answer in answers.of(call, ids, self._pages(call, ids)):
+                if self.absent_is_none and not answer.data:
+                    continue
+                for item in items(answer, single=self.single):
+                    self._compare(item, row)
+                    for child in self.expand(item):
+                        adapted = self.adapt(child, answer)
+                        yield self._of_parent(adapted, ids, call.columns, answer), answer
+        except LevAPIError as error:
+            if error.status != HTTPStatus.NOT_FOUND:
+                raise
+            if not self.absent_is_none:
+                self.report.parents_gone += 1
+                self.logger.warning(
+                    "%s: the parent is gone, so it is skipped. %s", self.name, error
+                )
+
+    def _pages(self, call: Call, ids: Ids) -> Iterator[Answer]:
+        pages = Pages(call.endpoint, cursor_only=False)
+        first: Position = {} if self.limit is None else {"limit": self.limit}
+        position: Position | None = {**first, "page": 1} if self.numbered else {}
+        before: Any = None
+        while position is not None:
+            answer = self._ask(call, ids, first | position)
+            rows = len(answer.data) if isinstance(answer.data, list) else 1
+            if self.numbered and rows and answer.data == before:
+                raise BrokenAnswerError(
+                    f"Lev sends the same page of {call.endpoint} again and again."
+                )
+            before = answer.data
+            yield answer
+            position = pages.after(answer.pagination, position, rows)
+
+    def _ask(self, call: Call, ids: Ids, position: Position) -> Answer:
+        client = self._tap.client
+        if call.body is not None:
+            return client.read(call.endpoint, self.report, ids=ids, body={**call.body, **position})
+        return client.read(call.endpoint, self.report, ids=ids, params=position)
+
+    def _compare(self, item: dict[str, Any], row: dict[str, Any]) -> None:
+        """Find out, by the first row that comes both ways, whether the block is as good."""
+        block = row.get(self.block or "")
+        if self.probe and self.whole is None and isinstance(block, dict) and block:
+            missing = sorted(item.keys() - block.keys())
+            self.whole = not missing
+            how = (
+                "comes whole with each row, so no further request is made"
+                if self.whole
+                else f"lacks {len(missing)} fields as it comes with each row, so it is read for each"
+            )
+            self.logger.info("%s: %s %s.", self.name, self.block, how)
+
+    def _of_parent(
+        self, row: dict[str, Any], ids: Ids, columns: Mapping[str, Any], answer: Answer
+    ) -> dict[str, Any]:
+        known = self.schema["properties"]
+        for name, value in ids.items():
+            if name in known and row.get(name) is None:
+                row = {**row, name: value}
+        return self.keyed({**row, **columns}, answer)
+
+    @property
+    def wanted_block(self) -> str | None:
+        """The block to ask for, where it may be of use."""
+        return None if self.whole is False else self.block

@@ -1,0 +1,332 @@
+"""Reading: one walk through a list, for all the streams that live on it."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import re
+from functools import partial
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any
+
+from singer_sdk.exceptions import SyncLifecycleSignal
+
+from tap_lev import timestamps
+from tap_lev.child import Answers, ChildStream
+from tap_lev.errors import KeyRefusedError, LevAPIError, LevError
+from tap_lev.optional import Option
+from tap_lev.pagination import Pages
+from tap_lev.stream import FIELDS, UPDATED_AT
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from datetime import datetime
+
+    from tap_lev.client import Answer
+    from tap_lev.pagination import Position
+    from tap_lev.report import StreamReport
+    from tap_lev.stream import LevStream, ListStream
+    from tap_lev.tap import TapLev
+
+FILTER = "filter[updated_at][gte]"
+MAX_RESTARTS = 3
+"""How often one run begins a walk again because Lev refuses its own cursor."""
+DRY_RUN_ROWS = 5
+"""How many rows of a list a dry run looks at, at least, to find some with children."""
+
+
+def readings(tap: TapLev, streams: Iterable[LevStream]) -> list[Reading]:
+    """Put the streams together that can be read in one walk.
+
+    Those are the streams of one list whose walks stand at the same place: at its beginning, as a
+    rule. A stream that failed in an earlier run stands where it failed, and is read from there.
+    """
+    together: dict[tuple[Any, ...], list[LevStream]] = {}
+    for stream in streams:
+        stream.walk = stream.unfinished()
+        place = (stream.walk.cursor, stream.walk.parent) if stream.walk else ()
+        together.setdefault((stream.source.name, *place), []).append(stream)
+    return [Reading(tap, members[0].source, members) for members in together.values()]
+
+
+class Reading:
+    """A pass through one list.
+
+    Args:
+        tap: The tap.
+        source: The list. It is written only if it is one of the members.
+        members: The streams whose rows the walk brings. One that fails leaves them.
+    """
+
+    def __init__(self, tap: TapLev, source: ListStream, members: Sequence[LevStream]) -> None:
+        self._tap = tap
+        self._source = source
+        self._members = list(members)
+
+    # -- Running
+
+    def run(self, *, schemas: bool = True) -> None:
+        """Write all rows of the members. One that fails does not stop the others.
+
+        Args:
+            schemas: Whether to write the SCHEMA messages.
+
+        Raises:
+            KeyRefusedError: Lev does not accept the key.
+            LevError: Lev cannot be reached at all.
+        """
+        with self._metered(schemas=schemas):
+            self._guard(self._walk, *self._members)
+
+    def refresh(self, keys: Iterable[int]) -> None:
+        """Write single rows and their children. The state stays as it is."""
+        missing = []
+        with self._metered(schemas=True):
+            for key in keys:
+                self._guard(partial(self._refresh, key, missing), *self._members)
+        if missing and self._source.report.failure is None:
+            ids = ", ".join(map(str, missing))
+            self._source.fail(LevError(f"Lev has no row of {self._source.name} with id {ids}."))
+
+    @contextlib.contextmanager
+    def _metered(self, *, schemas: bool) -> Iterator[None]:
+        with contextlib.ExitStack() as meters:
+            for member in self._members:
+                if schemas:
+                    member._write_schema_message()  # noqa: SLF001 - the SDK's sync() does the same
+                member.counter = meters.enter_context(member.get_record_counter())
+                meters.enter_context(member.get_sync_timer())
+            yield
+
+    def _guard(self, work: Callable[[], None], *members: LevStream) -> None:
+        """Do some work; if it fails, so do the streams that it was done for."""
+        try:
+            work()
+        except (KeyRefusedError, OSError, SyncLifecycleSignal):
+            raise
+        except Exception as error:
+            if not self._tap.client.reached:
+                raise
+            for member in members:
+                if member in self._members:
+                    self._members.remove(member)
+                    member.fail(error)
+
+    # -- The walk
+
+    def _walk(self) -> None:
+        answer, position, parent = self._begin()
+        pages, restarts = self._pages(), 0
+        while self._members:
+            rows = self._take(answer, position, parent)
+            parent = None
+            following = pages.after(answer.pagination, position, rows)
+            if following is None or self._dry_run_rows:
+                break
+            position = following
+            self._checkpoint(position)
+            try:
+                answer = self._ask(position)
+            except LevAPIError as error:
+                if not error.refuses_parameters or restarts == MAX_RESTARTS:
+                    raise
+                restarts += 1
+                answer, position = self._start_again(f"Lev refuses the cursor: {error}"), {}
+                pages = self._pages()
+        for member in self._members:
+            member.finish()
+        self._write_state()
+
+    def _pages(self) -> Pages:
+        return Pages(f"GET {self._source.path}", cursor_only=self._source.paged)
+
+    def _begin(self) -> tuple[Answer, Position, int | None]:
+        walk = self._members[0].walk
+        if walk is None:
+            return self._start(), {}, None
+        position: Position = {"cursor": walk.cursor} if walk.cursor else {}
+        try:
+            answer = self._ask(position)
+        except LevAPIError as error:
+            if not error.refuses_parameters or not position:
+                raise
+            return self._start_again(f"Lev refuses the stored cursor: {error}"), {}, None
+        for member in self._members:
+            self._tap.logger.info(
+                "Going on with the walk through %s of %s.",
+                member.name,
+                timestamps.render(walk.started_at),
+            )
+        return answer, position, walk.parent
+
+    def _start_again(self, reason: str) -> Answer:
+        for member in self._members:
+            member.tell_restart(reason)
+        return self._start()
+
+    def _start(self) -> Answer:
+        for member in self._members:
+            member.walk = None
+        bound = self._bound
+        answer = self._ask({})
+        for member in self._members:
+            member.begin(answer.server_time)
+        return answer if self._bound == bound else self._ask({})
+
+    @property
+    def _bound(self) -> datetime | None:
+        """The lower bound that leaves out no row that a member wants."""
+        bounds = [member.bound for member in self._members]
+        known = [bound for bound in bounds if bound is not None]
+        return min(known) if known and len(known) == len(bounds) else None
+
+    def _checkpoint(self, position: Position, parent: int | None = None) -> None:
+        cursor = position.get("cursor")
+        if position and not isinstance(cursor, str):
+            return  # an offset is no place to come back to
+        for member in self._members:
+            member.checkpoint(cursor, parent)
+        self._write_state()
+
+    def _write_state(self) -> None:
+        self._tap.state_writer.write_state(self._tap.state)
+
+    # -- Asking
+
+    @property
+    def _report(self) -> StreamReport:
+        return (self._source if self._source in self._members else self._members[0]).report
+
+    def _ask(self, position: Position) -> Answer:
+        limit: Position = {}
+        if self._source.paged:
+            page_size = self._tap.config["page_size"]
+            limit = {"limit": min(page_size, self._dry_run_rows or page_size)}
+        answer = self._source.optional.ask(
+            self._options,
+            lambda params: self._tap.client.read(
+                f"GET {self._source.path}", self._report, limit | position | params
+            ),
+        )
+        return self._ask(position) if self._has_lost_blocks(answer) else answer
+
+    @property
+    def _dry_run_rows(self) -> int | None:
+        limits = [member.ABORT_AT_RECORD_COUNT for member in self._members]
+        return None if None in limits else max(DRY_RUN_ROWS, *(limit or 0 for limit in limits))
+
+    @property
+    def _options(self) -> list[Option]:
+        """What to ask for that Lev may refuse."""
+        mode, options = self._tap.config["updated_at_filter"], []
+        if self._bound is not None and mode != "client":
+            bound = timestamps.render(self._bound)
+            options.append(Option(FILTER, bound, required=mode == "server"))
+        return options + self._shape
+
+    @property
+    def _shape(self) -> list[Option]:
+        """What to ask for in each row."""
+        blocks = {
+            block
+            for member in self._members
+            for block in (
+                (member.wanted_block,) if isinstance(member, ChildStream) else member.wanted_blocks
+            )
+            if block
+        }
+        return [
+            *self._source.field_options(written=self._source in self._members),
+            *(Option("include", block) for block in sorted(blocks)),
+        ]
+
+    def _has_lost_blocks(self, answer: Answer) -> bool:
+        """Whether ``fields=`` has thrown out what ``include=`` asked for (lev-api.md §1.7)."""
+        optional = self._source.optional
+        sent = optional.sent(self._shape)
+        blocks = [option.value for option in sent if option.param == "include"]
+        if len(blocks) == len(sent) or not isinstance(answer.data, list) or not answer.data:
+            return False
+        lost = [b for b in blocks if not any(b in row for row in answer.data)]
+        if lost:
+            optional.leave_out(FIELDS)
+            self._source.tell(
+                f"Lev leaves {', '.join(lost)} out where {FIELDS} are named, so all are read."
+            )
+        return bool(lost)
+
+    # -- Taking rows
+
+    def _take(self, answer: Answer, position: Position | None, parent: int | None = None) -> int:
+        """Write what a page brings.
+
+        Args:
+            answer: The page.
+            position: Where it stands; None for rows that are no part of a walk.
+            parent: The last row of the page that is written with its children.
+
+        Returns:
+            The number of rows in the page.
+        """
+        rows = list(self._source.rows(answer))
+        self._note_ignored_filter(rows)
+        if self._source in self._members and parent is None:
+            for row in rows:
+                if self._source.holds(row):
+                    self._source.write(row, answer)
+        self._take_children(rows, answer, position, parent)
+        return len(rows)
+
+    def _take_children(
+        self,
+        rows: list[dict[str, Any]],
+        answer: Answer,
+        position: Position | None,
+        parent: int | None,
+    ) -> None:
+        children = [member for member in self._members if isinstance(member, ChildStream)]
+        if not children:
+            return
+        done = [number for number, row in enumerate(rows, 1) if row["id"] == parent]
+        for row in rows[done[0] if done else 0 :]:
+            answers = Answers()
+            requests = sum(child.report.requests for child in children)
+            for child in children:
+                if child in self._members and child.holds(row):
+                    self._guard(partial(child.visit, row, answer, answers), child)
+            asked = sum(child.report.requests for child in children) > requests
+            if asked and position is not None:
+                self._checkpoint(position, row["id"])
+
+    def _note_ignored_filter(self, rows: list[dict[str, Any]]) -> None:
+        """Note that rows come which the filter, if it was sent, should have left out."""
+        bound, optional = self._bound, self._source.optional
+        sent = [option for option in optional.sent(self._options) if option.param == FILTER]
+        if bound is None or not sent:
+            return
+        dates = (timestamps.parse(row.get(UPDATED_AT)) for row in rows)
+        if any(date is not None and date < bound for date in dates):
+            optional.leave_out(FILTER)
+            self._source.tell(
+                f"Lev ignores {FILTER}, so every row is read and the unchanged ones are left out here."
+            )
+
+    # -- Single rows
+
+    def _refresh(self, key: int, missing: list[int]) -> None:
+        detail = self._source.detail or ""
+        (name,) = re.findall(r"\{(\w+)\}", detail)
+        try:
+            answer = self._source.optional.ask(
+                self._shape,
+                lambda params: self._tap.client.read(
+                    f"GET {detail}", self._report, params, ids={name: key}
+                ),
+            )
+        except LevAPIError as error:
+            if error.status != HTTPStatus.NOT_FOUND:
+                raise
+            missing.append(key)
+            self._tap.logger.warning("%s: %s is not there. %s", self._source.name, key, error)
+        else:
+            self._take(dataclasses.replace(answer, data=[answer.data]), None)

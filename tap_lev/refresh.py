@@ -1,0 +1,60 @@
+"""On-demand refresh: just the rows that are named, with their children, and no state."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from tap_lev.errors import ConfigError
+from tap_lev.reading import Reading
+from tap_lev.stream import ListStream
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from tap_lev.stream import LevStream
+    from tap_lev.tap import TapLev
+
+
+def parse(texts: Iterable[str]) -> dict[str, list[int]]:
+    """Read the command line's form, such as ``deals=101,102``.
+
+    Raises:
+        ConfigError: It is another.
+    """
+    wanted: dict[str, list[int]] = {}
+    for text in texts:
+        name, _, ids = text.partition("=")
+        try:
+            wanted.setdefault(name, []).extend(int(key) for key in ids.split(","))
+        except ValueError:
+            raise ConfigError(
+                f"--refresh takes a stream and ids, such as deals=101,102, not {text!r}."
+            ) from None
+    return wanted
+
+
+def check(wanted: Any, streams: Mapping[str, type[LevStream]]) -> None:  # noqa: ANN401
+    """Make sure that every named stream can be read by single rows.
+
+    Raises:
+        ConfigError: One cannot.
+    """
+    possible = [
+        name
+        for name, stream in streams.items()
+        if issubclass(stream, ListStream) and stream.detail is not None
+    ]
+    for name in wanted:
+        if name not in possible:
+            raise ConfigError(
+                f"The stream {name!r} cannot be refreshed by id; these can: {', '.join(possible)}."
+            )
+
+
+def refresh(tap: TapLev, wanted: Mapping[str, Iterable[int]]) -> None:
+    """Write single rows, and the selected streams that live on them."""
+    for name, keys in wanted.items():
+        source = tap.stream(name)
+        if isinstance(source, ListStream):
+            others = [s for s in tap.selected if s.source is source and s is not source]
+            Reading(tap, source, [source, *others]).refresh(keys)

@@ -1,0 +1,171 @@
+"""What Lev extracted from the documents of deals (lev-api.md §2.20 to §2.23)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from typing_extensions import override
+
+from tap_lev.child import Call, ChildStream
+from tap_lev.schema import BOOLEAN, INTEGER, NUMBER, STRING, array, described, record, table
+from tap_lev.stream import UNSUITABLE
+from tap_lev.streams.deals import Deals
+from tap_lev.streams.rows import without
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from tap_lev.client import Answer
+
+ENTITY_REF = described(STRING, "Such as property:690.")
+SOURCE = record(
+    type=STRING,
+    document_id=described(INTEGER, "The id in documents."),
+    document_type=STRING,
+    file_name=STRING,
+    file_extension=STRING,
+    pages=array(INTEGER),
+    observation_count=INTEGER,
+)
+VALUE = {
+    "metric_key": STRING,
+    "metric_id": described(INTEGER, "The id in index_metric_definitions."),
+    "value_text": described(STRING, "Every value is a text."),
+    "value_type": STRING,
+    "context": STRING,
+    "summary": STRING,
+    "period_type": STRING,
+    "period_value": STRING,
+    "entity_type": STRING,
+    "entity_id": INTEGER,
+    "entity_ref": ENTITY_REF,
+    "group_ref": STRING,
+    "category_id": INTEGER,
+    "source": SOURCE,
+}
+
+
+def _unsigned(row: dict[str, Any]) -> dict[str, Any]:
+    """Leave out the source's signed link: it opens a document to whoever has it."""
+    source = row.get("source")
+    if not isinstance(source, dict):
+        return row
+    return row | {"source": without(source, UNSUITABLE)}
+
+
+class IndexEntities(ChildStream):
+    """What each deal's facts are about, such as a property."""
+
+    name = "index_entities"
+    parent = Deals
+    parent_key = "deal_id"
+    path = "/deals/{deal_id}/index/entities"
+    primary_keys = ("deal_id", "entity_ref")
+    schema = table(
+        primary_keys,
+        deal_id=INTEGER,
+        entity_ref=ENTITY_REF,
+        entity_type=STRING,
+        entity_id=INTEGER,
+        group_ref=STRING,
+        identifying_metrics=array(
+            record(
+                metric_key=STRING,
+                metric_label=STRING,
+                value_text=STRING,
+                support_multiple_values=BOOLEAN,
+            )
+        ),
+    )
+
+    @override
+    def adapt(self, row: dict[str, Any], answer: Answer) -> dict[str, Any]:
+        """Build the key the way Lev does, where only its parts are given."""
+        parts = row.get("entity_type"), row.get("entity_id")
+        if row.get("entity_ref") is not None or None in parts:
+            return row
+        return row | {"entity_ref": "{}:{}".format(*parts)}
+
+
+class IndexMetricDefinitions(ChildStream):
+    """Metrics that facts and observations are values of."""
+
+    name = "index_metric_definitions"
+    parent = Deals
+    parent_key = "deal_id"
+    path = "/deals/{deal_id}/index/metric-definitions"
+    limit = 200
+    numbered = True
+    unique = True
+    schema = table(
+        ChildStream.primary_keys,
+        id=INTEGER,
+        metric_key=STRING,
+        metric_label=STRING,
+        value_type=STRING,
+        category_id=INTEGER,
+    )
+
+
+class IndexFacts(ChildStream):
+    """Facts about each deal that Lev finds for the setting fact_queries."""
+
+    name = "index_facts"
+    parent = Deals
+    parent_key = "deal_id"
+    path = "/deals/{deal_id}/index/search"
+    limit = 200
+    primary_keys = ("deal_id", "query", "id")
+    schema = table(
+        primary_keys,
+        deal_id=INTEGER,
+        query=described(STRING, "The one of fact_queries that found the fact."),
+        id=described(STRING, "Such as a:123:property:690."),
+        sot_id=described(INTEGER, "The number in id."),
+        metric_label=STRING,
+        category_label=STRING,
+        **VALUE,
+        needs_review=BOOLEAN,
+        score=described(NUMBER, "How near the fact is to the query."),
+    )
+
+    @override
+    def calls(self) -> Iterable[Call]:
+        for query in self.config.get("fact_queries") or ():
+            body = {"context": query, "include_signed_urls": False}
+            yield Call(f"POST {self.path}", body, {"query": query})
+
+    @override
+    def adapt(self, row: dict[str, Any], answer: Answer) -> dict[str, Any]:
+        return _unsigned(row)
+
+
+class IndexObservations(ChildStream):
+    """Values that Lev read for the metrics in the setting observation_metric_ids."""
+
+    name = "index_observations"
+    parent = Deals
+    parent_key = "deal_id"
+    path = "/deals/{deal_id}/index/observations"
+    limit = 200
+    numbered = True
+    primary_keys = ("deal_id", "id")
+    schema = table(
+        primary_keys,
+        deal_id=INTEGER,
+        id=INTEGER,
+        **VALUE,
+        original_text=STRING,
+        confidence=NUMBER,
+        weight=INTEGER,
+    )
+
+    @override
+    def calls(self) -> Iterable[Call]:
+        for metric_id in self.config.get("observation_metric_ids") or ():
+            body = {"metric_id": metric_id, "include_signed_urls": False}
+            yield Call(f"POST {self.path}", body)
+
+    @override
+    def adapt(self, row: dict[str, Any], answer: Answer) -> dict[str, Any]:
+        return _unsigned(row)
