@@ -6,13 +6,15 @@ import json
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
-from singer_sdk.singerlib import Catalog
+from singer_sdk.singerlib import Catalog, StreamMetadata
 
 from tap_lev import timestamps
 from tap_lev.errors import ConfigError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from singer_sdk.singerlib import CatalogEntry
 
     from tap_lev.stream import LevStream
 
@@ -69,24 +71,48 @@ def check_catalog(catalog: Any, streams: Mapping[str, type[LevStream]]) -> Catal
             "It has: " + ", ".join(sorted(streams)) + "."
         )
     for name, entry in parsed.items():
-        _check_replication(name, streams[name], entry.replication_method, entry.replication_key)
+        _check_entry(name, streams[name], entry)
+        # The SDK takes what a catalog leaves out for something that the stream does not have.
+        entry.key_properties = streams[name].primary_keys
+        entry.replication_key = _replication_key(streams[name])
     return parsed
 
 
-def _check_replication(
-    name: str, stream: type[LevStream], method: str | None, key: str | None
-) -> None:
-    possible = ["FULL_TABLE"] + ["INCREMENTAL"] * isinstance(stream.replication_key, str)
-    if method is not None and method not in possible:
+def _check_entry(name: str, stream: type[LevStream], entry: CatalogEntry) -> None:
+    """Refuse what the catalog of a stream cannot choose."""
+    # Not metadata.root: that adds what it does not find, and so deselects the stream.
+    root = entry.metadata.get(()) or StreamMetadata()
+    assert isinstance(root, StreamMetadata)  # noqa: S101
+    key = _replication_key(stream)
+    for what, possible, *asked in (
+        ("name", [name], entry.stream, entry.stream_alias),
+        ("key", [list(stream.primary_keys)], entry.key_properties, root.table_key_properties),
+        ("replication key", [key] if key else [], entry.replication_key, root.replication_key),
+        (
+            "replication method",
+            ["FULL_TABLE", "INCREMENTAL"] if key else ["FULL_TABLE"],
+            entry.replication_method,
+            root.forced_replication_method,
+        ),
+    ):
+        for value in asked:
+            # A catalog that did not come out of JSON has its keys in a tuple.
+            if value and (list(value) if isinstance(value, tuple) else value) not in possible:
+                raise ConfigError(
+                    f"The catalog asks for the {what} {value!r} of {name}, which can be read by "
+                    f"{' or '.join(map(repr, possible)) or 'none'} only."
+                )
+    missing = set(stream.primary_keys) - set(entry.schema.properties or ())
+    if missing:
         raise ConfigError(
-            f"The catalog asks for {method} replication of {name}, which tap-lev reads as "
-            + " or ".join(possible)
-            + "."
+            f"The catalog's schema of {name} lacks the key: {', '.join(sorted(missing))}."
         )
-    if key is not None and key != str(stream.replication_key):
-        raise ConfigError(
-            f"The catalog asks for the replication key {key} of {name}, which is not one."
-        )
+
+
+def _replication_key(stream: type[LevStream]) -> str | None:
+    """Find a stream class's replication key. Where there is none, the SDK has a property."""
+    key: object = stream.replication_key
+    return key if isinstance(key, str) else None
 
 
 def check_state(state: Any, streams: Mapping[str, type[LevStream]]) -> None:  # noqa: ANN401
@@ -110,15 +136,15 @@ def check_state(state: Any, streams: Mapping[str, type[LevStream]]) -> None:  # 
         if not isinstance(entry, dict):
             raise ConfigError(f"The state's bookmark of {name} is not an object. {advice}")
         if name in streams:
-            _check_bookmark(name, entry, streams[name].replication_key, advice)
+            _check_bookmark(name, entry, _replication_key(streams[name]), advice)
 
 
-def _check_bookmark(name: str, entry: dict[str, Any], expected: object, advice: str) -> None:
+def _check_bookmark(name: str, entry: dict[str, Any], expected: str | None, advice: str) -> None:
     key, value = entry.get("replication_key"), entry.get("replication_key_value")
     if key is not None and key != expected:
         raise ConfigError(
             f"The state is of another tap: its bookmark of {name} is by {key!r}, not by "
-            f"{expected!r}. {advice}"
+            f"{expected or 'any column'}. {advice}"
         )
     if value is not None and timestamps.parse(value) is None:
         raise ConfigError(f"The state's bookmark of {name} is not a date-time: {value!r}. {advice}")

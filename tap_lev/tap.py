@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import functools
 import sys
 from typing import IO, TYPE_CHECKING, Any, ClassVar
@@ -38,7 +39,8 @@ class TapLev(Tap):
     """Singer tap for Lev, the platform for commercial real estate finance."""
 
     name = "tap-lev"
-    config_jsonschema: ClassVar[dict[str, Any]] = settings.SETTINGS
+    # A copy, because the SDK adds its own settings to it.
+    config_jsonschema: ClassVar[dict[str, Any]] = copy.deepcopy(settings.SETTINGS)
     message_writer_class = MsgSpecWriter
     # BATCH is not among them: its STATE could cover rows of a page that no batch holds yet.
     capabilities: ClassVar[list[CapabilitiesEnum]] = [
@@ -52,13 +54,15 @@ class TapLev(Tap):
         PluginCapabilities.STRUCTURED_LOGGING,
     ]
 
-    def __init__(self, *, catalog: Any = None, **kwargs: Any) -> None:  # noqa: ANN401
+    def __init__(self, *, catalog: Any = None, state: Any = None, **kwargs: Any) -> None:  # noqa: ANN401
         self.shutdown = Shutdown()
         self.report = RunReport()
         if catalog is not None:
             catalog = inputs.check_catalog(catalog, STREAMS_BY_NAME)
+        if state:
+            inputs.check_state(state, STREAMS_BY_NAME)
         try:
-            super().__init__(catalog=catalog, **kwargs)
+            super().__init__(catalog=catalog, state=state, **kwargs)
         except MappingError as error:
             raise ConfigError(f"The setting stream_maps cannot be used: {error}") from None
         except ValueError as error:
@@ -89,11 +93,6 @@ class TapLev(Tap):
         for hint in settings.unknown(self._config, self.config_jsonschema["properties"]):
             self.logger.warning(hint)
         return faults
-
-    @override
-    def load_state(self, state: dict[str, Any]) -> None:
-        inputs.check_state(state, STREAMS_BY_NAME)
-        super().load_state(state)
 
     # -- Running
 
@@ -194,6 +193,6 @@ class TapLev(Tap):
         cls(
             config=config.config,
             catalog=inputs.read_json(catalog, "catalog"),
-            state=inputs.read_json(state, "state") or {},
+            state=inputs.read_json(state, "state"),
             parse_env_config=config.parse_env,
         ).run()
