@@ -15,6 +15,7 @@ from tap_lev.stream import LevStream, items
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
+    from datetime import datetime
 
     from tap_lev.client import Answer
     from tap_lev.pagination import Position
@@ -209,7 +210,10 @@ class ChildStream(LevStream):
         client = self._tap.client
         if call.body is not None:
             return client.read(call.endpoint, self.report, ids=ids, body={**call.body, **position})
-        return client.read(call.endpoint, self.report, ids=ids, params=position)
+        return self.optional.ask(
+            self.field_options(written=True),
+            lambda params: client.read(call.endpoint, self.report, position | params, ids=ids),
+        )
 
     def _compare(self, item: dict[str, Any], row: dict[str, Any]) -> None:
         """Find out, by the first row that comes both ways, whether the block is as good."""
@@ -218,11 +222,11 @@ class ChildStream(LevStream):
             missing = sorted(item.keys() - block.keys())
             self.whole = not missing
             how = (
-                "comes whole with each row, so no further request is made"
+                "comes whole with each row, so no further request is made."
                 if self.whole
-                else f"lacks {len(missing)} fields as it comes with each row, so it is read for each"
+                else f"comes with each row without {len(missing)} fields, so it is read for each."
             )
-            self.logger.info("%s: %s %s.", self.name, self.block, how)
+            self.logger.info("%s: %s %s", self.name, self.block, how)
 
     def _of_parent(
         self, row: dict[str, Any], ids: Ids, columns: Mapping[str, Any], answer: Answer
@@ -234,6 +238,17 @@ class ChildStream(LevStream):
         return self.keyed({**row, **columns}, answer)
 
     @property
-    def wanted_block(self) -> str | None:
-        """The block to ask for, where it may be of use."""
-        return None if self.whole is False else self.block
+    @override
+    def wanted_blocks(self) -> list[str]:
+        return [] if self.block is None or self.whole is False else [self.block]
+
+    @property
+    @override
+    def own_columns(self) -> list[str]:
+        return [name for name in super().own_columns if name != self.parent_key]
+
+    @override
+    def begin(self, server_time: datetime) -> None:
+        super().begin(server_time)
+        if not self.block and not list(self.calls()):
+            self.tell("selected, but the setting that says what to ask for is empty.")

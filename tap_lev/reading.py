@@ -80,7 +80,7 @@ class Reading:
 
     def refresh(self, keys: Iterable[int]) -> None:
         """Write single rows and their children. The state stays as it is."""
-        missing = []
+        missing: list[int] = []
         with self._metered(schemas=True):
             for key in keys:
                 self._guard(partial(self._refresh, key, missing), *self._members)
@@ -182,7 +182,7 @@ class Reading:
 
     def _checkpoint(self, position: Position, parent: int | None = None) -> None:
         cursor = position.get("cursor")
-        if position and not isinstance(cursor, str):
+        if isinstance(cursor, int) or (position and not cursor):
             return  # an offset is no place to come back to
         for member in self._members:
             member.checkpoint(cursor, parent)
@@ -227,14 +227,7 @@ class Reading:
     @property
     def _shape(self) -> list[Option]:
         """What to ask for in each row."""
-        blocks = {
-            block
-            for member in self._members
-            for block in (
-                (member.wanted_block,) if isinstance(member, ChildStream) else member.wanted_blocks
-            )
-            if block
-        }
+        blocks = {block for member in self._members for block in member.wanted_blocks}
         return [
             *self._source.field_options(written=self._source in self._members),
             *(Option("include", block) for block in sorted(blocks)),
@@ -308,7 +301,8 @@ class Reading:
         if any(date is not None and date < bound for date in dates):
             optional.leave_out(FILTER)
             self._source.tell(
-                f"Lev ignores {FILTER}, so every row is read and the unchanged ones are left out here."
+                f"Lev ignores {FILTER}, so every row is read and the unchanged ones are left out "
+                "here."
             )
 
     # -- Single rows

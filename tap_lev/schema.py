@@ -25,7 +25,7 @@ OBJECT: JSONSchema = {"type": ["object", "null"], "properties": {}, "additionalP
 UNKNOWN_FIELDS = "_unknown_fields"
 """The column for what Lev has added since this release."""
 
-_PYTHON_TYPES = {
+_PYTHON_TYPES: dict[str, set[type]] = {
     "array": {list},
     "boolean": {bool},
     "integer": {int},
@@ -38,7 +38,8 @@ _PYTHON_TYPES = {
 
 def python_types(column: JSONSchema) -> set[type]:
     """Find the types that a column's values have once JSON is decoded."""
-    return set().union(*(_PYTHON_TYPES[kind] for kind in column["type"]))
+    kinds: list[str] = column["type"]
+    return {python_type for kind in kinds for python_type in _PYTHON_TYPES[kind]}
 
 
 def array(items: JSONSchema) -> JSONSchema:

@@ -66,9 +66,13 @@ class LevStream(Stream):
     counter: Counter | None = None
 
     def __init__(self, tap: TapLev) -> None:
-        if tap.config.get("unknown_fields") == "collect":
-            properties = self.schema["properties"] | {UNKNOWN_FIELDS: OBJECT}
-            self.schema = self.schema | {"properties": properties}
+        collected = (
+            {UNKNOWN_FIELDS: OBJECT} if tap.config.get("unknown_fields") == "collect" else {}
+        )
+        self.schema = self.schema | {
+            "description": (self.__doc__ or "").partition("\n")[0],
+            "properties": self.schema["properties"] | collected,
+        }
         super().__init__(tap)
 
     @property
@@ -186,6 +190,46 @@ class LevStream(Stream):
             if self.walk.version is not None:
                 self._write_activate_version_message(self.walk.version)
             self.bookmark.finish(self.walk)
+
+    # -- Asking
+
+    @functools.cached_property
+    def optional(self) -> OptionalParameters:
+        """What is known of the parameters that Lev may refuse."""
+        return OptionalParameters(self._tell_refusal)
+
+    @property
+    def wanted_blocks(self) -> list[str]:
+        """The selected columns that ``include=`` has to ask for."""
+        return [name for name in self.includes if name in self.columns]
+
+    def field_options(self, *, written: bool) -> list[Option]:
+        """Find the columns to ask for, where not all are wanted.
+
+        Args:
+            written: Whether the rows are written; otherwise they only lead to their children.
+        """
+        chosen = set(self.columns) if written else set()
+        if not self.takes_fields or chosen.issuperset(self.own_columns):
+            return []
+        wanted = {*chosen, *self.primary_keys, UPDATED_AT}
+        return [Option(FIELDS, ",".join(name for name in self.own_columns if name in wanted))]
+
+    @property
+    def own_columns(self) -> list[str]:
+        """The columns that are fields of Lev's row, without the blocks."""
+        added = {*self.includes, UNKNOWN_FIELDS}
+        return [name for name in self.schema["properties"] if name not in added]
+
+    def _tell_refusal(self, option: Option, error: LevAPIError) -> None:
+        instead = {
+            "include": f"{option.value} does not come with the rows",
+            FIELDS: "all columns are read and the others left out here",
+        }.get(option.param, "every row is read and the unchanged ones are left out here")
+        self.tell(
+            f"Lev does not accept {option.name}, so {instead} ({error.status} {error.kind}, "
+            f"request_id {error.request_id or 'not given'})."
+        )
 
     # -- Rows
 
@@ -377,43 +421,10 @@ class ListStream(LevStream):
         return self
 
     @functools.cached_property
-    def optional(self) -> OptionalParameters:
-        """What is known of the parameters that Lev may refuse."""
-        return OptionalParameters(self._tell_refusal)
-
-    @functools.cached_property
     def blocks(self) -> set[str]:
         """The fields that come with a row only because ``include=`` asks for them."""
         streams = self._tap.lev_streams
         return {*self.includes, *(s.block for s in streams if s.block and s.source is self)}
-
-    @property
-    def wanted_blocks(self) -> list[str]:
-        """The selected columns that ``include=`` has to ask for."""
-        return [name for name in self.includes if name in self.columns]
-
-    def field_options(self, *, written: bool) -> list[Option]:
-        """Find the columns to ask for, where not all are wanted.
-
-        Args:
-            written: Whether the rows are written; otherwise they only lead to their children.
-        """
-        asked = [name for name in self.schema["properties"] if name not in self.includes]
-        chosen = set(self.columns) if written else set()
-        if not self.takes_fields or chosen.issuperset(asked):
-            return []
-        wanted = {*chosen, *self.primary_keys, UPDATED_AT}
-        return [Option(FIELDS, ",".join(name for name in asked if name in wanted))]
-
-    def _tell_refusal(self, option: Option, error: LevAPIError) -> None:
-        instead = {
-            "include": f"{option.value} does not come with the rows",
-            FIELDS: "all columns are read and the others left out here",
-        }.get(option.param, "every row is read and the unchanged ones are left out here")
-        self.tell(
-            f"Lev does not accept {option.name}, so {instead} ({error.status} {error.kind}, "
-            f"request_id {error.request_id or 'not given'})."
-        )
 
 
 class IncrementalStream(ListStream):

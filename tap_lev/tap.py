@@ -7,19 +7,21 @@ import functools
 import sys
 from typing import IO, TYPE_CHECKING, Any, ClassVar
 
+import click
 from dotenv import find_dotenv, load_dotenv
 from singer_sdk import Tap
 from singer_sdk.contrib.msgspec import MsgSpecWriter
-from singer_sdk.exceptions import MappingError, SingerSDKError
+from singer_sdk.exceptions import MappingError
 from singer_sdk.helpers.capabilities import PluginCapabilities, TapCapabilities
 from typing_extensions import override
 
-from tap_lev import inputs, refresh, settings
+from tap_lev import inputs, settings
 from tap_lev.cli import LevCommand
 from tap_lev.client import LevClient
-from tap_lev.errors import ConfigError, KeyRefusedError, LevError
+from tap_lev.errors import ConfigError, LevError
 from tap_lev.reading import Reading, readings
 from tap_lev.redaction import Redaction
+from tap_lev.refresh import check, parse, refresh
 from tap_lev.report import RunReport
 from tap_lev.shutdown import Shutdown
 from tap_lev.stream import LevStream
@@ -28,7 +30,6 @@ from tap_lev.streams import STREAMS
 if TYPE_CHECKING:
     from types import FrameType
 
-    import click
     from singer_sdk.helpers.capabilities import CapabilitiesEnum
     from singer_sdk.plugin_base import _ConfigInput
 
@@ -67,6 +68,8 @@ class TapLev(Tap):
             raise ConfigError(f"The setting stream_maps cannot be used: {error}") from None
         except ValueError as error:
             raise ConfigError(settings.environment_fault(self._env_var_prefix, error)) from None
+
+        check(self.config.get("refresh") or {}, STREAMS_BY_NAME)
 
     @override
     def discover_streams(self) -> list[LevStream]:
@@ -117,10 +120,8 @@ class TapLev(Tap):
             LevError: At least one stream is not complete.
             KeyRefusedError: Lev does not accept the key, so none can be completed.
         """
-        for stream in self.selected:
-            self.report.stream(stream.name)
         if wanted := self.config.get("refresh"):
-            refresh.refresh(self, wanted)
+            refresh(self, wanted)
         else:
             self._sync()
         log = self.logger.error if self.report.failures else self.logger.info
@@ -131,6 +132,8 @@ class TapLev(Tap):
     def _sync(self) -> None:
         if self.state:
             self.state_writer.write_state(self.state)
+        for stream in self.selected:
+            self.report.stream(stream.name)
         for reading in readings(self, self.selected):
             reading.run()
 
@@ -155,7 +158,15 @@ class TapLev(Tap):
     @classmethod
     @override
     def get_singer_command(cls) -> click.Command:
-        return LevCommand.of(super().get_singer_command())
+        command = super().get_singer_command()
+        option = click.Option(
+            ["--refresh"],
+            multiple=True,
+            metavar="STREAM=ID,ID",
+            help="Read just these rows and their selected children; the state stays as it is.",
+        )
+        command.params.append(option)
+        return LevCommand.of(command)
 
     @classmethod
     @override
@@ -183,6 +194,7 @@ class TapLev(Tap):
         about_format: str | None = None,
         state: IO[str] | None = None,
         catalog: IO[str] | None = None,
+        refresh: tuple[str, ...] = (),
     ) -> None:
         """Run the tap as the command line asks."""
         if about:
@@ -190,6 +202,8 @@ class TapLev(Tap):
             sys.stdout.flush()  # An output that cannot be written is told here, not at exit.
             return
         cls.print_version(print_fn=cls.logger.info)
+        if refresh:
+            config.config["refresh"] = parse(refresh)
         cls(
             config=config.config,
             catalog=inputs.read_json(catalog, "catalog"),

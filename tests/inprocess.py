@@ -60,7 +60,7 @@ def sync(
         config: The settings.
         state: The state to go on from.
         catalog: The catalog.
-        streams: The streams to select, where there is no catalog; all by default.
+        streams: The streams to select, where there is no catalog.
         kill_after: Kill it when so many lines are written.
     """
     handlers = {signum: signal.getsignal(signum) for signum in (signal.SIGINT, signal.SIGTERM)}
@@ -85,10 +85,10 @@ def sync(
 
 
 def catalog_of(*streams: str, **columns: set[str]) -> dict[str, Any]:
-    """A catalog with some streams selected (all by default), or some of their columns.
+    """A catalog with some streams selected, or some of their columns.
 
     Args:
-        streams: The selected streams.
+        streams: The selected streams; those that are selected by default, if none is named.
         columns: For a stream, the selected columns; the keys come in any case.
     """
     tap = TapLev(config={}, validate_config=False, setup_mapper=False)
@@ -97,7 +97,8 @@ def catalog_of(*streams: str, **columns: set[str]) -> dict[str, Any]:
         name = entry["tap_stream_id"]
         for metadata in entry["metadata"]:
             if not metadata["breadcrumb"]:
-                metadata["metadata"]["selected"] = not streams or name in streams
+                if streams:
+                    metadata["metadata"]["selected"] = name in streams
             elif name in columns:
                 chosen = metadata["breadcrumb"][1] in columns[name]
                 metadata["metadata"]["selected"] = chosen
