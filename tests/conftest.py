@@ -6,11 +6,18 @@ import contextlib
 from typing import TYPE_CHECKING, Any, Protocol
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from lev_sandbox import Sandbox, SandboxServer
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+# How long an example takes says something of the machine, not of the tap.
+settings.register_profile(
+    "any-machine", deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.load_profile("any-machine")
 
 SMALL = {
     "deals": 45, "placements": 60, "contacts": 70, "companies": 25, "lenders": 5,

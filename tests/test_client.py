@@ -36,7 +36,7 @@ TRANSIENT: dict[str, dict[str, Any]] = {
     "reset": {"kind": "reset"},
     "body cut off": {"kind": "cut"},
     "body missing": {"kind": "cut", "after_bytes": 0},
-    "timeout": {"kind": "hang"},
+    "timeout": {"kind": "hang", "seconds": 2},
     "not JSON": {"kind": "not_json"},
     "half of the JSON": {"kind": "not_json", "body": '{"data": [{"id": 1}'},
     "no envelope": {"kind": "not_json", "body": "[]"},

@@ -64,6 +64,11 @@ def test_every_form_tells_the_same(form: str) -> None:
     )
 
 
+@pytest.mark.parametrize("name", ["type", "code"])
+def test_lev_s_own_name_of_an_error_counts_more_than_its_status(name: str) -> None:
+    assert error_of({"error": {name: "PAYMENT_REQUIRED"}}, status=400).kind == "payment_required"
+
+
 @pytest.mark.parametrize(
     ("status", "body", "sentence"),
     [

@@ -86,7 +86,7 @@ def check_states(run: Run, before: Target, streams: tuple[str, ...]) -> None:
                     assert last in written[stream], f"{stream}: {walk} covers an unwritten row"
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     seed=st.integers(0, 10_000),
     contacts=st.integers(0, 65),
