@@ -123,6 +123,28 @@ class ChildStream(LevStream):
             return False
         return not self.probe or bool(self.whole)
 
+    def prove(self, rows: Iterable[dict[str, Any]]) -> None:
+        """Find out, by the first row that has a block, whether it is as good as the endpoint."""
+        if not self.probe or self.whole is not None:
+            return
+        both = (row for row in rows if isinstance(row.get(self.block or ""), dict))
+        row = next(both, None)
+        if row is None:
+            return
+        (call,) = self.calls()
+        ids = {self.parent_key: row["id"]}
+        for given, _ in self._called(call, ids, Answers()):
+            missing = given.keys() - row[self.block].keys() - ids.keys()
+            self.whole = not missing
+            self.logger.info(
+                "%s: %s comes with each row %s",
+                self.name,
+                self.block,
+                f"without {len(missing)} of its fields, so it is read for each."
+                if missing
+                else "and whole, so no further request is made.",
+            )
+
     def visit(self, row: dict[str, Any], answer: Answer, answers: Answers) -> None:
         """Write the rows of one row of the list."""
         for child, given in self.children(row, answer, answers):
@@ -148,7 +170,7 @@ class ChildStream(LevStream):
             )
         for ids in self._parents(row, answer, answers):
             for call in self.calls():
-                yield from self._called(call, ids, row, answers)
+                yield from self._called(call, ids, answers)
 
     def _parents(self, row: dict[str, Any], answer: Answer, answers: Answers) -> Iterator[Ids]:
         """Find the ids of the parents at or below a row of the list."""
@@ -170,14 +192,13 @@ class ChildStream(LevStream):
                 yield self.adapt(child, answer)
 
     def _called(
-        self, call: Call, ids: Ids, row: dict[str, Any], answers: Answers
+        self, call: Call, ids: Ids, answers: Answers
     ) -> Iterator[tuple[dict[str, Any], Answer]]:
         try:
             for answer in answers.of(call, ids, self._pages(call, ids)):
                 if self.absent_is_none and not answer.data:
                     continue
                 for item in items(answer, single=self.single):
-                    self._compare(item, row)
                     for child in self.expand(item):
                         adapted = self.adapt(child, answer)
                         yield self._of_parent(adapted, ids, call.columns, answer), answer
@@ -214,19 +235,6 @@ class ChildStream(LevStream):
             self.field_options(written=True),
             lambda params: client.read(call.endpoint, self.report, position | params, ids=ids),
         )
-
-    def _compare(self, item: dict[str, Any], row: dict[str, Any]) -> None:
-        """Find out, by the first row that comes both ways, whether the block is as good."""
-        block = row.get(self.block or "")
-        if self.probe and self.whole is None and isinstance(block, dict) and block:
-            missing = sorted(item.keys() - block.keys())
-            self.whole = not missing
-            how = (
-                "comes whole with each row, so no further request is made."
-                if self.whole
-                else f"comes with each row without {len(missing)} fields, so it is read for each."
-            )
-            self.logger.info("%s: %s %s", self.name, self.block, how)
 
     def _of_parent(
         self, row: dict[str, Any], ids: Ids, columns: Mapping[str, Any], answer: Answer

@@ -28,7 +28,7 @@ class Pages:
         self._seen: set[tuple[tuple[str, str | int], ...]] = set()
 
     def after(
-        self, pagination: Mapping[str, Any] | None, position: Position, rows: int = 0
+        self, pagination: Mapping[str, Any] | None, position: Position, rows: int | None = None
     ) -> Position | None:
         """Find the position of the next page.
 
@@ -36,7 +36,7 @@ class Pages:
             pagination: The answer's ``pagination``, None where there is none.
             position: The position that was asked for. One that names a page goes on to the next
                 number, until a page is empty, or short where nothing says that more follows.
-            rows: How many rows came.
+            rows: How many rows came, where it is known.
 
         Returns:
             The next position, or None after the last page.
@@ -45,13 +45,14 @@ class Pages:
             BrokenAnswerError: More rows are announced without a usable way to them.
         """
         if "page" in position:
-            return self._numbered(pagination or {}, position, rows)
+            return self._numbered(pagination or {}, position, rows or 0)
         if not pagination:
             return None
         cursor = pagination.get("next_cursor")
         if not pagination.get("has_more", cursor is not None):
             return None
-        following = self._following(pagination, cursor)
+        # A page without rows can lead on by cursor, but an offset would lead nowhere for ever.
+        following = self._following(pagination, cursor, by_offset=rows != 0)
         if following is None:
             raise BrokenAnswerError(
                 f"Lev announces more rows of {self._endpoint} but does not say where: "
@@ -74,10 +75,14 @@ class Pages:
             return None
         return position | {"page": int(position["page"]) + 1}
 
-    def _following(self, pagination: Mapping[str, Any], cursor: object) -> Position | None:
+    def _following(
+        self, pagination: Mapping[str, Any], cursor: object, *, by_offset: bool
+    ) -> Position | None:
         if isinstance(cursor, str) and cursor:
             return {"cursor": cursor}
         offset, limit = pagination.get("offset"), pagination.get("limit")
-        if self._cursor_only or not isinstance(offset, int) or not isinstance(limit, int):
+        if self._cursor_only or not by_offset:
+            return None
+        if not isinstance(offset, int) or not isinstance(limit, int):
             return None
         return {"limit": limit, "offset": offset + limit} if limit > 0 else None

@@ -121,7 +121,7 @@ class Reading:
             rows = self._take(answer, position, parent)
             parent = None
             following = pages.after(answer.pagination, position, rows)
-            if following is None or self._dry_run_rows:
+            if following is None or not self._members or self._dry_run_rows:
                 break
             position = following
             self._checkpoint(position)
@@ -238,9 +238,10 @@ class Reading:
         optional = self._source.optional
         sent = optional.sent(self._shape)
         blocks = [option.value for option in sent if option.param == "include"]
-        if len(blocks) == len(sent) or not isinstance(answer.data, list) or not answer.data:
+        if len(blocks) == len(sent):
             return False
-        lost = [b for b in blocks if not any(b in row for row in answer.data)]
+        rows = list(self._source.rows(answer))
+        lost = [block for block in blocks if rows and not any(block in row for row in rows)]
         if lost:
             optional.leave_out(FIELDS)
             self._source.tell(
@@ -280,6 +281,8 @@ class Reading:
         children = [member for member in self._members if isinstance(member, ChildStream)]
         if not children:
             return
+        for child in children:
+            self._guard(partial(child.prove, rows), child)
         done = [number for number, row in enumerate(rows, 1) if row["id"] == parent]
         for row in rows[done[0] if done else 0 :]:
             answers = Answers()
