@@ -9,15 +9,16 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from typing_extensions import override
 
+from tap_lev.answer import items
 from tap_lev.errors import BrokenAnswerError, LevAPIError, LevError
 from tap_lev.pagination import Pages
-from tap_lev.stream import LevStream, items
+from tap_lev.stream import LevStream
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
     from datetime import datetime
 
-    from tap_lev.client import Answer
+    from tap_lev.answer import Answer
     from tap_lev.pagination import Position
     from tap_lev.stream import ListStream
 
@@ -134,7 +135,7 @@ class ChildStream(LevStream):
         (call,) = self.calls()
         ids = {self.parent_key: row["id"]}
         for given, _ in self._called(call, ids, Answers()):
-            missing = given.keys() - row[self.block].keys() - ids.keys()
+            missing = given.keys() - row[self.block or ""].keys() - ids.keys()
             self.whole = not missing
             self.logger.info(
                 "%s: %s comes with each row %s",

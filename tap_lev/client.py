@@ -3,20 +3,16 @@
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import random
 import time
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
-import msgspec
 import requests
 from requests.auth import AuthBase
 
-from tap_lev import timestamps
+from tap_lev.answer import read_answer
 from tap_lev.errors import BrokenAnswerError, LevAPIError, LevConnectionError, LevError, api_error
 
 if TYPE_CHECKING:
@@ -24,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from contextlib import AbstractContextManager
 
+    from tap_lev.answer import Answer
     from tap_lev.report import StreamReport
 
 LONGEST_BACKOFF = 60.0
@@ -75,25 +72,6 @@ READS = frozenset(
     }
 )
 """Every request that changes nothing and costs nothing (lev-api.md §4). There is no other."""
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class Answer:
-    """A successful answer (lev-api.md §1.4).
-
-    Attributes:
-        endpoint: Method and route template of the request.
-        data: The envelope's ``data``.
-        pagination: The envelope's ``pagination``, None where there is none.
-        request_id: Lev's id of the request, None where the answer has none.
-        server_time: The server's clock: envelope, else ``Date`` header, else this machine's.
-    """
-
-    endpoint: str
-    data: Any
-    pagination: dict[str, Any] | None
-    request_id: str | None
-    server_time: datetime
 
 
 class BearerAuth(AuthBase):
@@ -235,7 +213,7 @@ class LevClient:
             raise api_error(
                 response.status_code, response.content, response.headers, endpoint=endpoint
             )
-        return _answer(response, endpoint)
+        return read_answer(response.content, response.headers, endpoint)
 
     @staticmethod
     def _wait(error: LevError, tries: int) -> float:
@@ -244,36 +222,6 @@ class LevClient:
             return float(hint)
         ceiling = min(LONGEST_BACKOFF, 0.5 * 2**tries)
         return random.uniform(ceiling / 2, ceiling)  # noqa: S311 - jitter is no secret
-
-
-def _answer(response: requests.Response, endpoint: str) -> Answer:
-    try:
-        envelope = msgspec.json.decode(response.content)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        envelope = None
-    if not isinstance(envelope, dict) or "data" not in envelope:
-        raise BrokenAnswerError(
-            f"Lev answered {endpoint} with {len(response.content)} bytes of "
-            f"{response.headers.get('Content-Type', 'an unnamed type')} that are not the JSON "
-            "of its API."
-        )
-    pagination, request_id = envelope.get("pagination"), envelope.get("request_id")
-    return Answer(
-        endpoint=endpoint,
-        data=envelope["data"],
-        pagination=pagination if isinstance(pagination, dict) else None,
-        request_id=request_id if isinstance(request_id, str) else None,
-        server_time=timestamps.parse(envelope.get("timestamp"))
-        or _http_date(response.headers.get("Date"))
-        or datetime.now(UTC),
-    )
-
-
-def _http_date(text: str | None) -> datetime | None:
-    try:
-        return parsedate_to_datetime(text or "").astimezone(UTC)
-    except (ValueError, OverflowError):
-        return None
 
 
 def _cause(error: BaseException) -> str:

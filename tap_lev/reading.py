@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
     from datetime import datetime
 
-    from tap_lev.client import Answer
+    from tap_lev.answer import Answer
     from tap_lev.pagination import Position
     from tap_lev.report import StreamReport
     from tap_lev.stream import LevStream, ListStream

@@ -16,9 +16,11 @@ from singer_sdk.streams import Stream
 from typing_extensions import override
 
 from tap_lev import timestamps
+from tap_lev.answer import items
 from tap_lev.errors import BrokenAnswerError, LevAPIError, LevError
 from tap_lev.optional import Option, OptionalParameters
-from tap_lev.schema import OBJECT, UNKNOWN_FIELDS, python_types
+from tap_lev.records import RecordShape
+from tap_lev.schema import OBJECT, UNKNOWN_FIELDS
 from tap_lev.walk import Bookmark, Walk
 
 if TYPE_CHECKING:
@@ -28,16 +30,12 @@ if TYPE_CHECKING:
     from singer_sdk.helpers.types import Context, Record
     from singer_sdk.metrics import Counter
 
-    from tap_lev.client import Answer
+    from tap_lev.answer import Answer
     from tap_lev.report import StreamReport
     from tap_lev.tap import TapLev
 
 UPDATED_AT = "updated_at"
 FIELDS = "fields"
-UNSUITABLE = frozenset(
-    {"api_key", "download_url", "pdf_url", "pdf_versions", "signed_url", "signed_url_error"}
-)
-"""Fields that are never emitted: secrets, and links that are signed anew with each answer."""
 
 
 class LevStream(Stream):
@@ -281,7 +279,7 @@ class LevStream(Stream):
         # A version says which rows are of one table, over all runs of the walk.
         self._stream_version = None if self.walk is None else self.walk.version
         try:
-            self._write_record_message(self._record(row, answer))
+            self._write_record_message(self._shape.record(row, answer.request_id))
         except (OSError, SingerSDKError):
             raise
         except Exception as error:
@@ -295,59 +293,10 @@ class LevStream(Stream):
         if self.counter is not None:
             self.counter.increment()
 
-    def _record(self, row: dict[str, Any], answer: Answer) -> Record:
-        record = {name: row[name] for name in self.columns if name in row}
-        if len(record) < len(row):
-            self._unknown(row, record)
-        for name, value in record.items():
-            if type(value) not in self._types[name]:
-                self._tell_type(name, value, answer)
-        for name in self._instants:
-            if isinstance(value := record.get(name), str):
-                record[name] = timestamps.normalise(value)
-        return record
-
     @functools.cached_property
-    def _types(self) -> dict[str, set[type]]:
-        return {name: python_types(self.schema["properties"][name]) for name in self.columns}
-
-    @functools.cached_property
-    def _instants(self) -> list[str]:
-        properties = self.schema["properties"]
-        return [name for name in self.columns if properties[name].get("format") == "date-time"]
-
-    @functools.cached_property
-    def _expected(self) -> set[str]:
-        """The fields whose presence is no news."""
+    def _shape(self) -> RecordShape:
         blocks = self.blocks if isinstance(self, ListStream) else ()
-        return {*self.schema["properties"], *blocks, *UNSUITABLE}
-
-    @functools.cached_property
-    def _told(self) -> set[str]:
-        return set()
-
-    def _unknown(self, row: dict[str, Any], record: Record) -> None:
-        """Report the fields that Lev has added since this release, and keep them if asked to."""
-        unknown = {name: value for name, value in row.items() if name not in self._expected}
-        if not unknown:
-            return
-        collected = UNKNOWN_FIELDS in self.columns
-        if collected:
-            record[UNKNOWN_FIELDS] = unknown
-        if news := unknown.keys() - self._told:
-            self._told.update(news)
-            self.tell(
-                "Lev sends fields that this release does not know: "
-                f"{', '.join(sorted(news))}. They are "
-                + (f"collected in {UNKNOWN_FIELDS}." if collected else "left out.")
-            )
-
-    def _tell_type(self, name: str, value: object, answer: Answer) -> None:
-        self._types[name].add(type(value))
-        self.tell(
-            f"Lev sends {name} as {type(value).__name__}, which the schema does not expect; it is "
-            f"passed on (request_id {answer.request_id or 'not given'})."
-        )
+        return RecordShape(self.schema["properties"], self.columns, blocks, self.tell)
 
     def tell(self, note: str) -> None:
         """Tell something that whoever reads the summary should know."""
@@ -438,28 +387,3 @@ class FullTableStream(ListStream):
     """A short list that is read as a whole each time."""
 
     paged = False
-
-
-def items(answer: Answer, *, single: bool = False) -> list[dict[str, Any]]:
-    """Find the rows in ``data``.
-
-    A list as a rule; some endpoints are also described as an object that holds a list, or whose
-    values are the rows (lev-api.md §3 row 23). Null is an empty list only where Lev counts none.
-
-    Raises:
-        BrokenAnswerError: There is no list of rows, or no row.
-    """
-    data = answer.data
-    if single:
-        data = [data]
-    elif isinstance(data, dict):
-        lists = [value for value in data.values() if isinstance(value, list)]
-        data = lists[0] if len(lists) == 1 else list(data.values())
-    if data is None and (answer.pagination or {}).get("total") == 0:
-        return []
-    if not isinstance(data, list) or not all(isinstance(row, dict) for row in data):
-        raise BrokenAnswerError(
-            f"Lev answered {answer.endpoint} without {'a row' if single else 'a list of rows'} "
-            f"(request_id {answer.request_id or 'not given'})."
-        )
-    return data

@@ -21,7 +21,7 @@ from tap_lev.stream import FullTableStream
 from tap_lev.streams.rows import renamed, without
 
 if TYPE_CHECKING:
-    from tap_lev.client import Answer
+    from tap_lev.answer import Answer
 
 ACCOUNT = {
     "id": INTEGER,

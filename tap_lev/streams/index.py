@@ -7,15 +7,15 @@ from typing import TYPE_CHECKING, Any
 from typing_extensions import override
 
 from tap_lev.child import Call, ChildStream
+from tap_lev.records import UNSUITABLE
 from tap_lev.schema import BOOLEAN, INTEGER, NUMBER, STRING, array, described, record, table
-from tap_lev.stream import UNSUITABLE
 from tap_lev.streams.deals import Deals
 from tap_lev.streams.rows import without
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from tap_lev.client import Answer
+    from tap_lev.answer import Answer
 
 ENTITY_REF = described(STRING, "Such as property:690.")
 SOURCE = record(

@@ -12,7 +12,7 @@ from tap_lev.stream import IncrementalStream
 from tap_lev.streams.rows import without
 
 if TYPE_CHECKING:
-    from tap_lev.client import Answer
+    from tap_lev.answer import Answer
 
 DETAILS = {
     "linkedin_url": STRING,

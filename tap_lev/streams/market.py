@@ -11,7 +11,7 @@ from tap_lev.schema import DATE_TIME, INTEGER, NUMBER, STRING, array, described,
 from tap_lev.stream import FullTableStream
 
 if TYPE_CHECKING:
-    from tap_lev.client import Answer
+    from tap_lev.answer import Answer
 
 
 class AssetTypes(FullTableStream):

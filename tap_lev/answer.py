@@ -1,0 +1,95 @@
+"""What Lev answers with success: the envelope, and the rows in it (lev-api.md §1.4)."""
+
+from __future__ import annotations
+
+import dataclasses
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from tap_lev import timestamps
+from tap_lev.errors import BrokenAnswerError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Answer:
+    """A successful answer (lev-api.md §1.4).
+
+    Attributes:
+        endpoint: Method and route template of the request.
+        data: The envelope's ``data``.
+        pagination: The envelope's ``pagination``, None where there is none.
+        request_id: Lev's id of the request, None where the answer has none.
+        server_time: The server's clock: envelope, else ``Date`` header, else this machine's.
+    """
+
+    endpoint: str
+    data: Any
+    pagination: dict[str, Any] | None
+    request_id: str | None
+    server_time: datetime
+
+
+def read_answer(body: bytes, headers: Mapping[str, str], endpoint: str) -> Answer:
+    """Read an answer.
+
+    Raises:
+        BrokenAnswerError: It is not the JSON of Lev's API.
+    """
+    try:
+        envelope = msgspec.json.decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        envelope = None
+    if not isinstance(envelope, dict) or "data" not in envelope:
+        raise BrokenAnswerError(
+            f"Lev answered {endpoint} with {len(body)} bytes of "
+            f"{headers.get('Content-Type', 'an unnamed type')} that are not the JSON "
+            "of its API."
+        )
+    pagination, request_id = envelope.get("pagination"), envelope.get("request_id")
+    return Answer(
+        endpoint=endpoint,
+        data=envelope["data"],
+        pagination=pagination if isinstance(pagination, dict) else None,
+        request_id=request_id if isinstance(request_id, str) else None,
+        server_time=timestamps.parse(envelope.get("timestamp"))
+        or _http_date(headers.get("Date"))
+        or datetime.now(UTC),
+    )
+
+
+def _http_date(text: str | None) -> datetime | None:
+    try:
+        return parsedate_to_datetime(text or "").astimezone(UTC)
+    except (ValueError, OverflowError):
+        return None
+
+
+def items(answer: Answer, *, single: bool = False) -> list[dict[str, Any]]:
+    """Find the rows in ``data``.
+
+    A list as a rule; some endpoints are also described as an object that holds a list, or whose
+    values are the rows (lev-api.md §3 row 23). Null is an empty list only where Lev counts none.
+
+    Raises:
+        BrokenAnswerError: There is no list of rows, or no row.
+    """
+    data = answer.data
+    if single:
+        data = [data]
+    elif isinstance(data, dict):
+        lists = [value for value in data.values() if isinstance(value, list)]
+        data = lists[0] if len(lists) == 1 else list(data.values())
+    if data is None and (answer.pagination or {}).get("total") == 0:
+        return []
+    if not isinstance(data, list) or not all(isinstance(row, dict) for row in data):
+        raise BrokenAnswerError(
+            f"Lev answered {answer.endpoint} without {'a row' if single else 'a list of rows'} "
+            f"(request_id {answer.request_id or 'not given'})."
+        )
+    return data
