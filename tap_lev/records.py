@@ -53,6 +53,8 @@ class RecordShape:
         for name, value in record.items():
             if type(value) not in self._types[name]:
                 self._tell_type(name, value, request_id)
+            if isinstance(value, dict | list):
+                record[name] = suitable(value)
         for name in self._instants:
             if isinstance(value := record.get(name), str):
                 record[name] = timestamps.normalise(value)
@@ -65,7 +67,7 @@ class RecordShape:
             return
         collected = UNKNOWN_FIELDS in self._types
         if collected:
-            record[UNKNOWN_FIELDS] = suitable(unknown)
+            record[UNKNOWN_FIELDS] = unknown
         if news := unknown.keys() - self._told:
             self._told.update(news)
             self._tell(

@@ -40,7 +40,8 @@ TASK = {
         )
     ),
 }
-TASKS = array(record(**TASK, subtasks=array(record(**TASK))))
+SUBTASK = record(**TASK, subtasks=described(array({}), "Always empty: tasks nest once."))
+TASKS = array(record(**TASK, subtasks=array(SUBTASK)))
 SECTION = record(
     id=INTEGER, name=STRING, position=INTEGER, start_date=STRING, end_date=STRING, tasks=TASKS
 )

@@ -7,10 +7,8 @@ from typing import TYPE_CHECKING, Any
 from typing_extensions import override
 
 from tap_lev.child import Call, ChildStream
-from tap_lev.records import UNSUITABLE
 from tap_lev.schema import BOOLEAN, INTEGER, NUMBER, STRING, array, described, record, table
 from tap_lev.streams.deals import Deals
-from tap_lev.streams.rows import without
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -43,14 +41,6 @@ VALUE = {
     "category_id": INTEGER,
     "source": SOURCE,
 }
-
-
-def _unsigned(row: dict[str, Any]) -> dict[str, Any]:
-    """Leave out the source's signed link: it opens a document to whoever has it."""
-    source = row.get("source")
-    if not isinstance(source, dict):
-        return row
-    return row | {"source": without(source, UNSUITABLE)}
 
 
 class IndexEntities(ChildStream):
@@ -135,10 +125,6 @@ class IndexFacts(ChildStream):
             body = {"context": query, "include_signed_urls": False}
             yield Call(f"POST {self.path}", body, {"query": query})
 
-    @override
-    def adapt(self, row: dict[str, Any], answer: Answer) -> dict[str, Any]:
-        return _unsigned(row)
-
 
 class IndexObservations(ChildStream):
     """Values that Lev read for the metrics in the setting observation_metric_ids."""
@@ -165,7 +151,3 @@ class IndexObservations(ChildStream):
         for metric_id in self.config.get("observation_metric_ids") or ():
             body = {"metric_id": metric_id, "include_signed_urls": False}
             yield Call(f"POST {self.path}", body)
-
-    @override
-    def adapt(self, row: dict[str, Any], answer: Answer) -> dict[str, Any]:
-        return _unsigned(row)
