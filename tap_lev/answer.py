@@ -21,7 +21,7 @@ class Answer:
     """A successful answer (lev-api.md §1.4).
 
     Attributes:
-        endpoint: Method and route template of the request.
+        endpoint: Method and path of the request.
         data: The envelope's ``data``.
         pagination: The envelope's ``pagination``, None where there is none.
         request_id: Lev's id of the request, None where the answer has none.

@@ -154,7 +154,7 @@ class LevClient:
         tries = 0
         while True:
             try:
-                return self._try(endpoint, report, request)
+                return self._try(f"{method} {path}", report, request)
             except (LevAPIError, LevConnectionError, BrokenAnswerError) as error:
                 transient = not isinstance(error, LevAPIError) or error.is_transient
                 if not transient or tries == self._max_retries:
@@ -184,7 +184,7 @@ class LevClient:
             self._account_id = found
         return self._account_id
 
-    def _try(self, endpoint: str, report: StreamReport, request: requests.Request) -> Answer:
+    def _try(self, asked: str, report: StreamReport, request: requests.Request) -> Answer:
         report.requests += 1
         try:
             # A redirect is never followed: the key belongs to one host (lev-api.md §1.1).
@@ -196,24 +196,24 @@ class LevClient:
                 )
         except requests.Timeout:
             raise LevConnectionError(
-                f"Lev did not answer {endpoint} within {self._timeout:g} s."
+                f"Lev did not answer {asked} within {self._timeout:g} s."
             ) from None
         except requests.RequestException as error:
             raise LevConnectionError(
-                f"The connection to Lev failed during {endpoint}: {_cause(error)}."
+                f"The connection to Lev failed during {asked}: {_cause(error)}."
             ) from None
         self.reached = True
         if response.is_redirect:
             raise LevError(
-                f"Lev redirects {endpoint} to {response.headers['Location']!r}. The key is not "
+                f"Lev redirects {asked} to {response.headers['Location']!r}. The key is not "
                 "sent to another address: set api_url to the one that answers."
             )
         if response.status_code != HTTPStatus.OK:
             report.throttled += response.status_code == HTTPStatus.TOO_MANY_REQUESTS
             raise api_error(
-                response.status_code, response.content, response.headers, endpoint=endpoint
+                response.status_code, response.content, response.headers, endpoint=asked
             )
-        return read_answer(response.content, response.headers, endpoint)
+        return read_answer(response.content, response.headers, asked)
 
     @staticmethod
     def _wait(error: LevError, tries: int) -> float:

@@ -61,7 +61,7 @@ class LevAPIError(LevError):
     Attributes:
         status: The HTTP status.
         kind: The error's type, such as ``rate_limit_exceeded``.
-        endpoint: Method and route template of the request.
+        endpoint: Method and path of the request.
         request_id: Lev's id of the request, or None where the body has none.
         retry_after: Seconds that the answer asks to wait, or None.
     """
@@ -84,7 +84,7 @@ class LevAPIError(LevError):
         self.retry_after = retry_after
         super().__init__(
             f"Lev answered {endpoint} with {status} {kind}: {message} "
-            f"(request_id {request_id or 'not given'})"
+            f"(request_id {request_id or 'not given'})."
         )
 
     @property
@@ -109,7 +109,7 @@ class KeyRefusedError(LevAPIError):
     def __str__(self) -> str:
         """Say how to get a key that works."""
         return (
-            f"{super().__str__()}. The API key is wrong, expired or revoked: create one in Lev "
+            f"{super().__str__()} The API key is wrong, expired or revoked: create one in Lev "
             "(the read_only preset is enough) and give it as the setting api_key."
         )
 
@@ -123,7 +123,7 @@ def api_error(
         status: The HTTP status.
         body: The answer's body.
         headers: The answer's headers.
-        endpoint: Method and route template of the request.
+        endpoint: Method and path of the request.
 
     Returns:
         The error, with everything the answer tells.

@@ -10,6 +10,7 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
 from singer_sdk.exceptions import SyncLifecycleSignal
+from singer_sdk.metrics import Status, Tag
 
 from tap_lev import timestamps
 from tap_lev.child import Answers, ChildStream
@@ -21,6 +22,8 @@ from tap_lev.stream import FIELDS, UPDATED_AT
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
     from datetime import datetime
+
+    from singer_sdk.metrics import Timer
 
     from tap_lev.answer import Answer
     from tap_lev.pagination import Position
@@ -95,8 +98,14 @@ class Reading:
                 if schemas:
                     member._write_schema_message()  # noqa: SLF001 - the SDK's sync() does the same
                 member.counter = meters.enter_context(member.get_record_counter())
-                meters.enter_context(member.get_sync_timer())
+                timer = meters.enter_context(member.get_sync_timer())
+                meters.callback(self._note_outcome, member, timer)
             yield
+
+    @staticmethod
+    def _note_outcome(member: LevStream, timer: Timer) -> None:
+        if member.report.failure is not None:
+            timer.tags[Tag.STATUS] = Status.FAILED
 
     def _guard(self, work: Callable[[], None], *members: LevStream) -> None:
         """Do some work; if it fails, so do the streams that it was done for."""
@@ -265,9 +274,7 @@ class Reading:
         rows = list(self._source.rows(answer))
         self._note_ignored_filter(rows)
         if self._source in self._members and parent is None:
-            for row in rows:
-                if self._source.holds(row):
-                    self._source.write(row, answer)
+            self._guard(partial(self._source.write_page, rows, answer), self._source)
         self._take_children(rows, answer, position, parent)
         return len(rows)
 

@@ -24,7 +24,7 @@ from tap_lev.schema import OBJECT, UNKNOWN_FIELDS
 from tap_lev.walk import Bookmark, Walk
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterator, Sequence
+    from collections.abc import Generator, Iterable, Iterator, Sequence
     from datetime import datetime
 
     from singer_sdk.helpers.types import Context, Record
@@ -368,6 +368,12 @@ class ListStream(LevStream):
     @override
     def source(self) -> ListStream:
         return self
+
+    def write_page(self, rows: Iterable[dict[str, Any]], answer: Answer) -> None:
+        """Write the rows of a page that belong to the walk."""
+        for row in rows:
+            if self.holds(row):
+                self.write(row, answer)
 
     @functools.cached_property
     def blocks(self) -> set[str]:

@@ -127,7 +127,7 @@ class TapLev(Tap):
         log = self.logger.error if self.report.failures else self.logger.info
         log("%s", self.report.summary(), extra=self.report.totals())
         if self.report.failures:
-            raise LevError("Run the tap again with the last state: what is missing comes then.")
+            raise LevError("Run it again, from the last state: what is missing comes then.")
 
     def _sync(self) -> None:
         if self.state:

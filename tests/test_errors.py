@@ -60,7 +60,7 @@ def test_every_form_tells_the_same(form: str) -> None:
     assert (error.status, error.kind, error.message) == (404, "not_found", "Deal not found")
     assert (error.endpoint, error.request_id) == ("GET /deals", REQUEST_ID)
     assert str(error) == (
-        f"Lev answered GET /deals with 404 not_found: Deal not found (request_id {REQUEST_ID})"
+        f"Lev answered GET /deals with 404 not_found: Deal not found (request_id {REQUEST_ID})."
     )
 
 
