@@ -69,7 +69,7 @@ def sync(
         tap = TapLev(
             config=dict(config),
             state=copy.deepcopy(dict(state or {})),
-            catalog=copy.deepcopy(catalog or catalog_of(*streams)),
+            catalog=copy.deepcopy(catalog or catalog_of(*streams, config=config)),
             message_writer=writer,
         )
         tap.run()
@@ -84,14 +84,18 @@ def sync(
     return Run(exit_code, writer.lines, "")
 
 
-def catalog_of(*streams: str, **columns: set[str]) -> dict[str, Any]:
+def catalog_of(
+    *streams: str, config: Mapping[str, Any] | None = None, **columns: set[str]
+) -> dict[str, Any]:
     """A catalog with some streams selected, or some of their columns.
 
     Args:
         streams: The selected streams; those that are selected by default, if none is named.
+        config: The settings that it is discovered with, as far as the catalog depends on them.
         columns: For a stream, the selected columns; the keys come in any case.
     """
-    tap = TapLev(config={}, validate_config=False, setup_mapper=False)
+    settings = {name: config[name] for name in ("unknown_fields",) if config and name in config}
+    tap = TapLev(config=settings, validate_config=False, setup_mapper=False)
     catalog: dict[str, Any] = json.loads(tap.catalog_json_text)
     for entry in catalog["streams"]:
         name = entry["tap_stream_id"]
