@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 class AssetTypes(FullTableStream):
-    """Asset types of properties."""
+    """Kinds of property, such as multifamily."""
 
     name = "asset_types"
     path = "/market/asset-types"
