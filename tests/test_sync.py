@@ -11,9 +11,9 @@ import jsonschema
 import pytest
 
 from tap_lev.streams import STREAMS
-from tap_lev.tap import TapLev
 from tests.inprocess import catalog_of, config_of, sync
 from tests.support import Run, Target, run_tap
+from tests.truth import ALL, KEYS, QUERIES, key_of, truth
 
 if TYPE_CHECKING:
     from lev_sandbox import Entry, SandboxServer
@@ -21,24 +21,27 @@ if TYPE_CHECKING:
 
 CORE = ("deals", "placements", "contacts", "companies")
 FILTER = "filter[updated_at][gte]"
-RESOURCES = {"account_team_members": "account_team"}
+EMBEDDED = ("deal_properties", "deal_team_members", "deal_pipelines")
+DEFAULT = tuple(stream.name for stream in STREAMS if stream.selected_by_default)
 HOUR = 3600
 
 
 def said(lev: SandboxServer, stream: str) -> dict[Any, dict[str, Any]]:
     """The rows of a stream as Lev says them, by key."""
-    rows = lev.sandbox.rows(
-        RESOURCES.get(stream, stream), include="financials" if stream == "deals" else ""
-    )
-    key = {"base_rates": "code", "account_team_members": "user_id"}.get(stream, "id")
-    return {row[key]: row for row in rows}
+    return by_key(stream, truth(lev, stream))
 
 
 def sent(run: Run, stream: str) -> dict[Any, dict[str, Any]]:
     """The rows of a stream as the tap sent them, by key."""
     (schema,) = run.of("SCHEMA", stream)
-    (key,) = schema["key_properties"]
-    return {record[key]: record for record in run.records(stream)}
+    assert tuple(schema["key_properties"]) == KEYS[stream]
+    return by_key(stream, run.records(stream))
+
+
+def by_key(stream: str, rows: list[dict[str, Any]]) -> dict[Any, dict[str, Any]]:
+    """Find rows by their key: a value, or several where the key has several columns."""
+    keys = (key_of(stream, row) for row in rows)
+    return {key if len(key) > 1 else key[0]: row for key, row in zip(keys, rows, strict=True)}
 
 
 def asked(lev: SandboxServer, path: str) -> list[Entry]:
@@ -80,7 +83,8 @@ def change(lev: SandboxServer) -> dict[str, set[int]]:
 def test_a_first_run_sends_every_row_as_lev_says_it(lev: SandboxServer) -> None:
     run = run_tap(config_of(lev))
     assert run.exit_code == 0
-    for stream in TapLev(config=config_of(lev)).streams:
+    assert {message["stream"] for message in run.of("SCHEMA")} == set(DEFAULT)
+    for stream in DEFAULT:
         rows = sent(run, stream)
         for row in rows.values():
             row.pop("as_of", None)
@@ -90,7 +94,8 @@ def test_a_first_run_sends_every_row_as_lev_says_it(lev: SandboxServer) -> None:
 def test_every_record_validates_against_its_schema(start_lev: StartLev) -> None:
     lev = start_lev(null_updated_every=7, future_updated_every=9)
     lev.sandbox.switch(timestamp_fractions=True, timestamp_offset="+00:00", legacy_values=True)
-    run = run_tap(config_of(lev))
+    run = run_tap(config_of(lev, **QUERIES), catalog=catalog_of(*ALL))
+    assert {message["stream"] for message in run.of("SCHEMA")} == set(ALL)
     for schema in run.of("SCHEMA"):
         records = run.records(schema["stream"])
         assert records
@@ -102,12 +107,10 @@ def test_every_record_validates_against_its_schema(start_lev: StartLev) -> None:
             validator.validate(record)
 
 
-@pytest.mark.parametrize("stream", STREAMS, ids=lambda stream: stream.name)
-def test_keys_are_unique(lev: SandboxServer, stream: Any) -> None:  # noqa: ANN401
-    run = sync(config_of(lev, page_size=10), streams=(stream.name,))
-    keys = Counter(
-        tuple(record[key] for key in stream.primary_keys) for record in run.records(stream.name)
-    )
+@pytest.mark.parametrize("stream", ALL)
+def test_keys_are_unique(lev: SandboxServer, stream: str) -> None:
+    run = sync(config_of(lev, page_size=10, **QUERIES), streams=(stream,))
+    keys = Counter(key_of(stream, record) for record in run.records(stream))
     assert keys
     assert set(keys.values()) == {1}
 
@@ -158,16 +161,34 @@ def test_pipelines_are_followed_by_the_shape_of_the_answer(start_lev: StartLev, 
     assert run.exit_code == 0
 
 
+def test_what_is_embedded_costs_no_request_of_its_own(lev: SandboxServer) -> None:
+    run_tap(config_of(lev, page_size=10))
+    deals = asked(lev, "/deals")
+    assert len(deals) == 5
+    blocks = {"financials", "pipelines", "properties", "team"}
+    assert all(set(params(entry)["include"].split(",")) == blocks for entry in deals)
+    assert not [entry for entry in lev.sandbox.requests if entry.path.startswith("/deals/")]
+
+
 @pytest.mark.parametrize("status", [400, 422])
-def test_an_include_that_lev_refuses_is_left_out(lev: SandboxServer, status: int) -> None:
+@pytest.mark.parametrize("streams", [("deals",), DEFAULT], ids=["alone", "with others"])
+def test_an_include_that_lev_refuses_is_left_out(
+    lev: SandboxServer, status: int, streams: tuple[str, ...]
+) -> None:
     lev.sandbox.switch(refuse_include={"financials": status})
-    run = run_tap(config_of(lev, page_size=10))
+    run = run_tap(config_of(lev, page_size=10), catalog=catalog_of(*streams))
     assert run.exit_code == 0
     assert len(run.records("deals")) == 45
     assert not any("financials" in row for row in run.records("deals"))
-    with_it = [entry for entry in asked(lev, "/deals") if "include" in params(entry)]
-    assert len(with_it) == 1
+    deals = asked(lev, "/deals")
+    assert len(deals) == 6
+    with_it = [e for e in deals if "financials" in params(e).get("include", "").split(",")]
+    assert with_it == deals[:1]
+    others = {"pipelines", "properties", "team"} if EMBEDDED[0] in streams else {""}
+    assert all(set(params(e).get("include", "").split(",")) == others for e in deals[1:])
     assert run.stderr.count("does not accept include=financials") == 2, "once, and in the summary"
+    for stream in set(streams) & set(EMBEDDED):
+        assert sent(run, stream) == said(lev, stream)
 
 
 def test_a_deselected_include_is_not_asked_for(lev: SandboxServer) -> None:
@@ -184,12 +205,13 @@ def test_a_deselected_include_is_not_asked_for(lev: SandboxServer) -> None:
 def test_a_second_run_sends_what_changed(lev: SandboxServer, answer: str, mode: str) -> None:
     lev.sandbox.switch(updated_at_filter=dict.fromkeys(CORE, answer))
     config = config_of(lev, page_size=10, updated_at_filter=mode)
-    first = run_tap(config)
+    catalog = catalog_of(*CORE)
+    first = run_tap(config, catalog=catalog)
     later(lev)
     changed = change(lev)
     lev.sandbox.clear_log()
 
-    second = run_tap(config, state=first.state)
+    second = run_tap(config, catalog=catalog, state=first.state)
 
     target = Target()
     target.load(first.messages)
@@ -213,6 +235,54 @@ def test_a_second_run_sends_what_changed(lev: SandboxServer, answer: str, mode: 
     told = 2 * len(CORE)  # when it is found, and in the summary
     assert refused == (told if mode == "auto" and answer in {"400", "422"} else 0)
     assert ignored == (told if mode == "auto" and answer == "ignored" else 0)
+
+
+@pytest.mark.parametrize("answer", ["honoured", "400", "422", "ignored"])
+def test_rows_embedded_in_deals_come_of_all_deals_and_deals_if_changed(
+    lev: SandboxServer, answer: str
+) -> None:
+    lev.sandbox.switch(updated_at_filter=dict.fromkeys(CORE, answer))
+    config = config_of(lev, page_size=10)
+    first = run_tap(config)
+    later(lev)
+    changed = change(lev)
+    (moved,) = lev.sandbox.touch("deal_properties", 1)
+    lev.sandbox.clear_log()
+
+    second = run_tap(config, state=first.state)
+
+    assert sent(second, "deals").keys() == changed["deals"]
+    for stream in EMBEDDED:
+        assert sent(second, stream) == said(lev, stream)
+    assert moved["id"] in {row["id"] for row in second.records("deal_properties")}
+    deals = asked(lev, "/deals")
+    assert len(deals) == -(-len(said(lev, "deals")) // 10)
+    assert not any(FILTER in params(entry) for entry in deals)
+    for stream in CORE[1:]:
+        assert sent(second, stream).keys() == changed[stream]
+        assert FILTER in params(asked(lev, f"/{stream}")[0])
+
+
+@pytest.mark.parametrize("answer", ["honoured", "422", "ignored"])
+def test_with_the_scope_changed_only_changed_deals_bring_their_rows(
+    lev: SandboxServer, answer: str
+) -> None:
+    lev.sandbox.switch(updated_at_filter=dict.fromkeys(CORE, answer))
+    config = config_of(lev, page_size=10, per_parent_scope="changed")
+    first = run_tap(config)
+    later(lev)
+    changed = change(lev)["deals"]
+    lev.sandbox.clear_log()
+
+    second = run_tap(config, state=first.state)
+
+    assert sent(second, "deals").keys() == changed
+    for stream in EMBEDDED:
+        expected = {k: row for k, row in said(lev, stream).items() if row["deal_id"] in changed}
+        assert sent(second, stream) == expected
+    deals = asked(lev, "/deals")
+    filtered = [entry for entry in deals if FILTER in params(entry)]
+    assert filtered == (deals if answer == "honoured" else deals[:1])
 
 
 def test_the_server_must_filter_where_the_settings_say_so(lev: SandboxServer) -> None:
@@ -410,7 +480,7 @@ def test_one_failing_stream_stops_no_other(lev: SandboxServer, form: str) -> Non
     run = run_tap(config_of(lev, page_size=10))
     assert run.exit_code == 1
     assert len(run.records("contacts")) == 20
-    for stream in ("deals", "placements", "companies", "pipelines"):
+    for stream in set(DEFAULT) - {"contacts", "base_rates"}:
         assert sent(run, stream) == said(lev, stream)
     (refused,) = [entry for entry in asked(lev, "/contacts") if entry.status == 403]
     assert run.stderr.count("403 forbidden" if form != "B" else "403 ") >= 1
@@ -427,7 +497,7 @@ def test_the_summary_tells_what_the_run_did(lev: SandboxServer) -> None:
     lev.sandbox.fault("status", route="/contacts", status=500)
     run = run_tap(config_of(lev))
     rows = sum(len(run.records(stream.name)) for stream in STREAMS)
-    summary = f"Sync complete: 8 streams, {rows} rows, 9 requests, 1 retries, 0 times 429"
+    summary = f"Sync complete: 11 streams, {rows} rows, 9 requests, 1 retries, 0 times 429"
     assert summary in run.stderr
 
 
@@ -499,12 +569,41 @@ def test_stream_maps_and_flattening_work(lev: SandboxServer) -> None:
         flattening_enabled=True,
         flattening_max_depth=1,
     )
-    run = sync(config)
+    run = sync(config, streams=ALL)
     assert run.exit_code == 0
     assert not run.of("RECORD", "companies")
     people = run.records("people")
     assert len(people) == 70
     assert not any("@" in (person["email"] or "") for person in people)
+
+
+def test_stream_maps_and_flattening_work_on_streams_of_every_kind(lev: SandboxServer) -> None:
+    """Of a list, embedded, of a call for each parent, and of a call for each child of one."""
+    names = {"deals": "loans", "deal_team_members": "staff", "term_sheets": "quotes",
+             "checklist_task_notes": "comments"}  # fmt: skip
+    maps = {name: {"__alias__": alias, "twin": "id"} for name, alias in names.items()}
+    run = sync(
+        config_of(
+            lev, stream_maps=maps, flattening_enabled=True, flattening_max_depth=2, **QUERIES
+        ),
+        streams=ALL,
+    )
+    assert run.exit_code == 0
+    for stream in ALL:
+        rows = run.records(names.get(stream, stream))
+        assert len(rows) == len(said(lev, stream)), stream
+        assert all(row["twin"] == row["id"] for row in rows if stream in names)
+        assert not any(isinstance(value, dict | list) for row in rows for value in row.values())
+
+
+def test_an_expression_that_fails_on_a_row_fails_its_stream_only(lev: SandboxServer) -> None:
+    maps = {stream: {"id": "1 / 0"} for stream in ("deals", "deal_team_members")}
+    run = sync(config_of(lev, stream_maps=maps))
+    assert run.exit_code == 1
+    assert not run.records("deals")
+    assert not run.records("deal_team_members")
+    for stream in ("deal_properties", "deal_pipelines", "contacts"):
+        assert sent(run, stream) == said(lev, stream)
 
 
 def test_the_state_is_small_and_json(lev: SandboxServer) -> None:
