@@ -1,0 +1,136 @@
+"""The catalog's snapshot, and what changed since the last release.
+
+``python -m tests.snapshot`` writes the catalog as it is now to ``tests/catalog.json``.
+``python -m tests.snapshot 0.2.0`` makes it, when 0.2.0 is released, also the one that later changes
+are compared with: ``tests/catalog-0.2.0.json``.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+from pathlib import Path
+from typing import Any
+
+from tap_lev.tap import TapLev
+
+HERE = Path(__file__).parent
+SNAPSHOT = HERE / "catalog.json"
+WIDTH = 100
+
+Catalog = dict[str, Any]
+
+
+def discovered() -> Catalog:
+    """The catalog of the code."""
+    tap = TapLev(config={}, validate_config=False, setup_mapper=False)
+    return dict(json.loads(tap.catalog_json_text))
+
+
+def rendered(catalog: Catalog) -> str:
+    """A catalog in an order and on lines that make a change of a column one line of a diff."""
+    streams = sorted(catalog["streams"], key=lambda stream: stream["tap_stream_id"])
+    for stream in streams:
+        stream["metadata"].sort(key=lambda metadata: metadata["breadcrumb"])
+    return _lines({**catalog, "streams": streams}, 0) + "\n"
+
+
+def _lines(value: Any, depth: int) -> str:  # noqa: ANN401
+    flat = json.dumps(value, sort_keys=True, ensure_ascii=False)
+    if not isinstance(value, dict | list) or not value or (depth > 0 and len(flat) <= WIDTH):
+        return flat
+    inside, outside = "  " * (depth + 1), "  " * depth
+    if isinstance(value, list):
+        items = [_lines(item, depth + 1) for item in value]
+        opening, closing = "[]"
+    else:
+        items = [f"{json.dumps(name)}: {_lines(value[name], depth + 1)}" for name in sorted(value)]
+        opening, closing = "{}"
+    return f"{opening}\n{inside}" + f",\n{inside}".join(items) + f"\n{outside}{closing}"
+
+
+def released() -> Path:
+    """The catalog of the last release.
+
+    Raises:
+        FileNotFoundError: There is none, or more than one.
+    """
+    found = list(HERE.glob("catalog-*.json"))
+    if len(found) != 1:
+        raise FileNotFoundError(f"tests/ must hold one catalog-<version>.json, not {len(found)}.")
+    return found[0]
+
+
+def changes(before: Catalog, now: Catalog) -> dict[str, str]:
+    """Find what a destination sees change: what is affected, and what happened to it.
+
+    A new stream brings its columns with it, and a stream that goes takes them along. Descriptions
+    are not compared: no table depends on them.
+    """
+    old, new = _parts(before), _parts(now)
+    found = {
+        name: "removed" if name not in new else "changed" if name in old else "added"
+        for name in sorted(old.keys() | new.keys())
+        if old.get(name) != new.get(name)
+    }
+    whole = {name for name, what in found.items() if what != "changed" and "." not in name}
+    return {
+        name: what
+        for name, what in found.items()
+        if name in whole or name.partition(".")[0] not in whole
+    }
+
+
+def _parts(catalog: Catalog) -> dict[str, Any]:
+    """Take a catalog apart: a stream by its name, a column by ``stream.column``."""
+    parts: dict[str, Any] = {}
+    for stream in catalog["streams"]:
+        name, properties = stream["tap_stream_id"], stream["schema"]["properties"]
+        defaults = next(m["metadata"] for m in stream["metadata"] if not m["breadcrumb"])
+        parts[name] = [
+            stream["key_properties"],
+            stream.get("replication_method"),
+            stream.get("replication_key"),
+            defaults["selected-by-default"],
+        ]
+        parts |= {f"{name}.{column}": _plain(schema) for column, schema in properties.items()}
+    return parts
+
+
+def _plain(schema: Any) -> Any:  # noqa: ANN401
+    """A column's schema without descriptions, those of a column of that name not meant."""
+    if not isinstance(schema, dict):
+        return schema
+    plain = {name: _plain(value) for name, value in schema.items() if name != "description"}
+    if "properties" in schema:
+        plain["properties"] = {n: _plain(value) for n, value in schema["properties"].items()}
+    return plain
+
+
+def unreleased(changelog: str) -> set[str]:
+    """The names in backticks in a changelog's section Unreleased."""
+    section = re.search(
+        r"^## \[Unreleased\]\n(.*?)(?=^## |\Z)", changelog, re.DOTALL | re.MULTILINE
+    )
+    return set(re.findall(r"`([^`]+)`", section[1])) if section else set()
+
+
+def untold(before: Catalog, now: Catalog, changelog: str) -> list[str]:
+    """Find what changed and is not named in the section Unreleased."""
+    told = unreleased(changelog)
+    return [f"{name} ({what})" for name, what in changes(before, now).items() if name not in told]
+
+
+def main(version: str | None = None) -> None:
+    """Write the snapshot, and with a version the one to compare with."""
+    text = rendered(discovered())
+    SNAPSHOT.write_text(text, encoding="utf-8")
+    if version is not None:
+        for old in HERE.glob("catalog-*.json"):
+            old.unlink()
+        (HERE / f"catalog-{version}.json").write_text(text, encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
