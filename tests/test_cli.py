@@ -9,26 +9,35 @@ import os
 import signal
 import threading
 import time
+from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from lev_sandbox import Sandbox, SandboxServer
+from tap_lev.child import ChildStream
+from tap_lev.streams import STREAMS
 from tests.support import Run, TapProcess, run_tap, start_tap
+from tests.truth import ALL, QUERIES
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from tap_lev.stream import LevStream
+
 KEY = "lev_sk_test_0123456789"
 NOWHERE = "http://127.0.0.1:1"
 DEBUG = {"TAP_LEV_LOGLEVEL": "DEBUG"}
-STREAMS = {
+DEFAULT = {
     "account_team_members",
     "asset_types",
     "base_rates",
     "companies",
     "contacts",
+    "deal_pipelines",
+    "deal_properties",
+    "deal_team_members",
     "deals",
     "pipelines",
     "placements",
@@ -82,12 +91,13 @@ def test_a_good_run_writes_messages_to_stdout_and_a_summary_to_stderr(
     run = run_tap(config, env={"TAP_LEV_LOGLEVEL": level})
     assert_clean(run)
     assert run.exit_code == 0
-    assert {message["stream"] for message in run.of("SCHEMA")} == STREAMS
+    assert {message["stream"] for message in run.of("SCHEMA")} == DEFAULT
+    assert len(run.of("SCHEMA")) == len(DEFAULT), "once for each stream"
     assert len(run.records("contacts")) == 450
     assert run.messages[-1]["type"] == "STATE"
     rows, requests = len(run.of("RECORD")), len(server.sandbox.requests)
     assert run.log("INFO")[-1] == (
-        f"Sync complete: 8 streams, {rows} rows, {requests} requests, 0 retries, 0 times 429, "
+        f"Sync complete: 11 streams, {rows} rows, {requests} requests, 0 retries, 0 times 429, "
         "0.0 s waited."
     )
     assert run.log("ERROR") == run.log("WARNING") == []
@@ -104,14 +114,15 @@ def test_a_stream_that_fails_leaves_the_others_complete_and_ends_with_1(
     failure, summary, advice = run.log("ERROR")
     assert failure == (
         "The stream contacts is not complete: Lev answered GET /contacts with 403 forbidden: "
-        f"Missing required scope: contacts:read (request_id {request_id})"
+        f"Missing required scope: contacts:read (request_id {request_id}). Give the key "
+        "that scope, deselect the stream, or set forbidden_streams to skip."
     )
     assert summary.startswith(
-        f"Sync failed: 1 of 8 streams are not complete: contacts (request_id {request_id}); "
+        f"Sync failed: 1 of 11 streams are not complete: contacts (request_id {request_id}); "
     )
-    assert advice.startswith("Run the tap again with the last state")
+    assert advice == "Run it again, from the last state: what is missing comes then."
     assert run.state is not None
-    assert set(run.state["bookmarks"]) >= STREAMS - {"contacts"}
+    assert set(run.state["bookmarks"]) >= DEFAULT - {"contacts"}
     assert len(run.records("placements")) == 4
 
 
@@ -227,7 +238,27 @@ def environment(config: dict[str, Any], **more: str) -> dict[str, str]:
 def test_without_a_config_file_the_environment_counts(config: dict[str, Any]) -> None:
     run = run_tap(env=environment(config, TAP_LEV_EMIT_ACTIVATE_VERSION_MESSAGES="true"))
     assert run.exit_code == 0
-    assert len(run.of("ACTIVATE_VERSION")) == 4
+    whole = DEFAULT - {"companies", "contacts", "deals", "placements"}
+    assert sorted(m["stream"] for m in run.of("ACTIVATE_VERSION")) == sorted(whole)
+
+
+def test_lists_and_objects_can_stand_in_the_environment(
+    server: SandboxServer, config: dict[str, Any]
+) -> None:
+    run = run_tap(
+        env=environment(
+            config,
+            TAP_LEV_REFRESH='{"deals": [2], "contacts": [78, 9]}',
+            TAP_LEV_PER_PARENT_SCOPE="changed",
+        )
+    )
+    assert_clean(run)
+    assert run.exit_code == 0
+    assert [row["id"] for row in run.records("deals")] == [2]
+    assert [row["id"] for row in run.records("contacts")] == [78, 9]
+    assert run.of("STATE") == []
+    paths = {entry.path for entry in server.sandbox.requests}
+    assert paths == {"/deals/2", "/contacts/78", "/contacts/9"}
 
 
 def test_a_dotenv_file_counts_as_environment(server: SandboxServer, config: dict[str, Any]) -> None:
@@ -331,7 +362,16 @@ def test_discovery_needs_no_key_and_no_lev(settings: dict[str, Any] | None) -> N
     run = run_tap(settings, args=["--discover"])
     assert run.exit_code == 0
     catalog = json.loads("".join(run.lines))
-    assert {entry["tap_stream_id"] for entry in catalog["streams"]} == STREAMS
+    names = [entry["tap_stream_id"] for entry in catalog["streams"]]
+    assert sorted(names) == sorted(ALL)
+    selected = {
+        entry["tap_stream_id"]
+        for entry in catalog["streams"]
+        for metadata in entry["metadata"]
+        if not metadata["breadcrumb"] and metadata["metadata"]["selected-by-default"]
+    }
+    assert selected == DEFAULT
+    assert all(entry["schema"]["description"].endswith(".") for entry in catalog["streams"])
     assert run.log("ERROR") == run.log("WARNING") == []
 
 
@@ -366,14 +406,22 @@ def test_help_is_help_and_a_wrong_option_is_2() -> None:
 # -- Trying it
 
 
+def source(stream: type[LevStream]) -> type[LevStream]:
+    """The list that a stream's rows, or the parents of its rows, come from."""
+    return source(stream.parent) if issubclass(stream, ChildStream) else stream
+
+
 def test_a_test_run_reads_a_row_of_each_stream(
     server: SandboxServer, config: dict[str, Any]
 ) -> None:
-    run = run_tap(config, args=["--test"])
+    run = run_tap(config | QUERIES, args=["--test"])
     assert run.exit_code == 0
     assert_clean(run)
-    assert {message["stream"] for message in run.of("RECORD")} == STREAMS
-    assert len(run.of("RECORD")) == len(STREAMS) == len(server.sandbox.requests)
+    assert Counter(message["stream"] for message in run.of("RECORD")) == dict.fromkeys(ALL, 1)
+    asked = Counter(entry.route for entry in server.sandbox.requests)
+    lists = Counter(source(stream).path for stream in STREAMS)
+    lists["/me"] += 1  # whose account billing_summary is of
+    assert {path: asked[path] for path in lists} == lists, "each stream reads one page of its list"
 
 
 def test_a_test_of_the_schemas_makes_no_request(
@@ -381,7 +429,7 @@ def test_a_test_of_the_schemas_makes_no_request(
 ) -> None:
     run = run_tap(config, args=["--test=schema"])
     assert run.exit_code == 0
-    assert {message["stream"] for message in run.messages} == STREAMS
+    assert {message["stream"] for message in run.messages} == set(ALL)
     assert server.sandbox.requests == []
 
 
