@@ -113,7 +113,7 @@ class LevClient:
         self.reached = False
         """Whether Lev has answered at all."""
         self._session = requests.Session()
-        self._session.auth = BearerAuth(config["api_key"].strip())
+        self._session.auth = BearerAuth(config["api_key"])
         self._session.headers["Accept"] = "application/json"
         self._session.headers["X-Origin-App"] = config["origin_app"]
         if config.get("active_account"):

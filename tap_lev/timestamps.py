@@ -29,6 +29,6 @@ def render(instant: datetime) -> str:
 
 
 def normalise(text: str) -> str:
-    """Rewrite a date-time with an offset in UTC; anything else stays as it came."""
+    """Rewrite a date-time in UTC; anything else, a date too, stays as it came."""
     instant = None if text.endswith("Z") or "T" not in text else parse(text)
     return text if instant is None else render(instant)
