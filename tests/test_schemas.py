@@ -72,20 +72,20 @@ def test_a_snapshot_is_the_same_in_whatever_order_it_is_discovered(now: Catalog)
 def test_a_new_column_is_one_line_in_the_schema_and_one_in_the_metadata(
     before: Catalog, now: Catalog
 ) -> None:
-    columns(now, "deals")["sponsor"] = {"type": ["string", "null"]}
-    added = {"breadcrumb": ["properties", "sponsor"], "metadata": {"inclusion": "available"}}
+    columns(now, "deals")["made_up"] = {"type": ["string", "null"]}
+    added = {"breadcrumb": ["properties", "made_up"], "metadata": {"inclusion": "available"}}
     stream(now, "deals")["metadata"].append(added)
     assert len(set(rendered(now).splitlines()) - set(rendered(before).splitlines())) == 2
 
 
 def test_a_changed_column_is_a_change(before: Catalog, now: Catalog) -> None:
-    columns(now, "deals")["sponsor"] = {"type": ["string", "null"]}
+    columns(now, "deals")["made_up"] = {"type": ["string", "null"]}
     del columns(now, "contacts")["title"]
     columns(now, "placements")["score"] = {"type": ["string", "null"]}
     columns(now, "memos")["created_by"]["properties"]["email"] = {"type": ["string", "null"]}
     assert changes(before, now) == {
         "contacts.title": "removed",
-        "deals.sponsor": "added",
+        "deals.made_up": "added",
         "memos.created_by": "changed",
         "placements.score": "changed",
     }
@@ -119,9 +119,9 @@ def test_a_description_is_no_change_but_a_column_of_that_name_is(
 def test_what_changed_must_be_named_in_the_section_of_what_is_unreleased(
     before: Catalog, now: Catalog
 ) -> None:
-    columns(now, "deals")["sponsor"] = {"type": ["string", "null"]}
+    columns(now, "deals")["made_up"] = {"type": ["string", "null"]}
     told = "# Changelog\n\n## [Unreleased]\n\n- {}\n\n## [0.1.0] - 2026-11-30\n\n- {}\n"
-    assert untold(before, now, told.format("`deals.sponsor`", "")) == []
-    for changelog in (told.format("`sponsor` of `deals`", ""), told.format("", "`deals.sponsor`")):
-        assert untold(before, now, changelog) == ["deals.sponsor (added)"]
+    assert untold(before, now, told.format("`deals.made_up`", "")) == []
+    for changelog in (told.format("`made_up` of `deals`", ""), told.format("", "`deals.made_up`")):
+        assert untold(before, now, changelog) == ["deals.made_up (added)"]
     assert unreleased("# Changelog\n") == set()

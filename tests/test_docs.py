@@ -1,0 +1,69 @@
+"""The requests that the docs tell are those that the tap makes."""
+
+from __future__ import annotations
+
+import importlib.util
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tap_lev.streams import STREAMS
+
+DOCS = Path(__file__).parents[1] / "docs"
+QUICK = ("default", "default, next run", "default, plainly", "everything, plainly")
+"""The columns that are counted in seconds. The others take minutes."""
+
+
+@pytest.fixture(scope="module")
+def measure() -> Any:  # noqa: ANN401
+    """The script that makes the table."""
+    spec = importlib.util.spec_from_file_location("measure", DOCS / "measure.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture(scope="module")
+def told(measure: Any) -> Any:  # noqa: ANN401
+    """The table in the docs, by column and row."""
+    page = (DOCS / "streams.md").read_text(encoding="utf-8")
+    return measure.cells(measure.written(page))
+
+
+@pytest.mark.parametrize("column", QUICK)
+def test_the_table_of_requests_is_what_is_counted(measure: Any, told: Any, column: str) -> None:  # noqa: ANN401
+    counted = measure.table({column: measure.COLUMNS[column]()})
+    assert told[column] == measure.cells(counted)[column], "run: python docs/measure.py"
+
+
+def test_the_table_has_every_column_and_every_endpoint(measure: Any, told: Any) -> None:  # noqa: ANN401
+    assert list(told) == list(measure.COLUMNS)
+    asked = {row.strip("`").partition(" ")[2] for row in told["everything, plainly"]}
+    assert {stream.path for stream in STREAMS if stream.path} <= asked
+
+
+def test_everything_is_asked_for_at_most_once(told: Any) -> None:  # noqa: ANN401
+    def number(column: str, row: str) -> int:
+        return int(told[column].get(row, "0").replace(",", "").strip("*"))
+
+    rows = [row for row in told["everything"] if row.startswith("`")]
+    probe_and_account = sum(
+        max(number("everything", row) - number("everything, plainly", row), 0) for row in rows
+    )
+    assert probe_and_account <= 2
+    total = number("everything", "**all requests**")
+    assert total == sum(number("everything", row) for row in rows)
+
+
+def test_every_stream_is_described() -> None:
+    page = (DOCS / "streams.md").read_text(encoding="utf-8")
+    assert [stream.name for stream in STREAMS if f"`{stream.name}`" not in page] == []
+
+
+def test_time_is_that_of_the_tighter_limit(measure: Any) -> None:  # noqa: ANN401
+    assert measure.minutes(measure.Counter({"GET /a": 200}), "standard") == 10
+    many = measure.Counter({f"GET /{number}": 20 for number in range(50)})
+    assert measure.minutes(many, "standard") == 10
