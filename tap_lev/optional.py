@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple, TypeVar
 from tap_lev.errors import LevAPIError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
 T = TypeVar("T")
 
@@ -78,18 +78,38 @@ class OptionalParameters:
         except LevAPIError as error:
             if not error.refuses_parameters:
                 raise
-            for suspects in self._suspects(wanted, error):
-                try:
-                    answer = self._ask([o for o in wanted if o not in suspects], request)
-                except LevAPIError as again:
-                    if not again.refuses_parameters:
-                        raise
-                    continue
-                for option in suspects:
-                    self._refused.add(option.name)
-                    self._on_refusal(option, error)
-                return answer
-            raise
+            suspects = self._suspects(wanted, error)
+            for suspect in suspects:
+                if answered := self._try([o for o in wanted if o is not suspect], request):
+                    self._refuse(suspect, error)
+                    return answered[0]
+            accepted = [option for option in wanted if option not in suspects]
+            answered = self._try(accepted, request) if len(suspects) > 1 else None
+            if not answered:
+                raise
+            # Several are refused: both of two, or some of more, which are added one by one.
+            for suspect in suspects:
+                more = self._try([*accepted, suspect], request) if len(suspects) > 2 else None  # noqa: PLR2004
+                if more:
+                    accepted.append(suspect)
+                    answered = more
+                else:
+                    self._refuse(suspect, error)
+            return answered[0]
+
+    def _refuse(self, option: Option, error: LevAPIError) -> None:
+        self._refused.add(option.name)
+        self._on_refusal(option, error)
+
+    def _try(
+        self, options: Sequence[Option], request: Callable[[dict[str, str]], T]
+    ) -> tuple[T] | None:
+        try:
+            return (self._ask(options, request),)
+        except LevAPIError as error:
+            if not error.refuses_parameters:
+                raise
+            return None
 
     def _ask(self, options: Sequence[Option], request: Callable[[dict[str, str]], T]) -> T:
         params: dict[str, str] = {}
@@ -100,14 +120,13 @@ class OptionalParameters:
         self._accepted.update(option.name for option in options)
         return answer
 
-    def _suspects(self, sent: Sequence[Option], error: LevAPIError) -> Iterator[tuple[Option, ...]]:
+    def _suspects(self, sent: Sequence[Option], error: LevAPIError) -> list[Option]:
+        """Find the options that may be what is refused, the likeliest first."""
         unproven = [o for o in sent if not o.required and o.name not in self._accepted]
-        unproven.sort(
+        return sorted(
+            unproven,
             key=lambda option: (
                 option.param not in error.message,
                 option.value not in error.message,
-            )
+            ),
         )
-        yield from ((option,) for option in unproven)
-        if len(unproven) > 1:
-            yield tuple(unproven)
