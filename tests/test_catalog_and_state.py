@@ -16,6 +16,7 @@ from tap_lev import inputs
 from tap_lev.errors import ConfigError
 from tap_lev.tap import STREAMS_BY_NAME
 from tests.support import Run, run_tap
+from tests.truth import QUERIES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -71,13 +72,27 @@ def told(run: Run) -> str:
 # -- The catalog
 
 
-def test_the_tap_s_own_catalog_reads_everything(
+def test_the_tap_s_own_catalog_reads_what_is_on_by_default(
     server: SandboxServer, config: dict[str, Any], discovered: dict[str, Any]
 ) -> None:
     run = run_tap(config, catalog=discovered)
     assert run.exit_code == 0
-    assert {m["stream"] for m in run.of("SCHEMA")} == set(STREAMS_BY_NAME)
+    default = {name for name, stream in STREAMS_BY_NAME.items() if stream.selected_by_default}
+    assert {m["stream"] for m in run.of("SCHEMA")} == default
     assert len(run.records("contacts")) == server.sandbox.count("contacts")
+
+
+def test_a_catalog_that_selects_every_stream_reads_them_all(
+    server: SandboxServer, config: dict[str, Any], discovered: dict[str, Any]
+) -> None:
+    catalog = copy.deepcopy(discovered)
+    for name in STREAMS_BY_NAME:
+        catalog = with_entry(catalog, name, selected=True)
+    run = run_tap(config | QUERIES, catalog=catalog)
+    assert run.exit_code == 0
+    assert {m["stream"] for m in run.of("SCHEMA")} == set(STREAMS_BY_NAME)
+    assert {m["stream"] for m in run.of("RECORD")} == set(STREAMS_BY_NAME)
+    assert len(run.records("term_sheets")) == server.sandbox.count("term_sheets")
 
 
 def test_only_what_a_catalog_selects_is_read(
@@ -95,12 +110,12 @@ def test_only_what_a_catalog_selects_is_read(
 
 
 def with_entry(catalog: dict[str, Any], name: str, **changes: object) -> dict[str, Any]:
-    """Change a catalog's entry of one stream; names with a hyphen stand in its metadata."""
+    """Change a catalog's entry of one stream; names in its metadata have a hyphen, or select."""
     changed = copy.deepcopy(catalog)
     (entry,) = (e for e in changed["streams"] if e["tap_stream_id"] == name)
     (root,) = (m["metadata"] for m in entry["metadata"] if m["breadcrumb"] == [])
     for key, value in changes.items():
-        (root if "-" in key else entry)[key] = value
+        (root if "-" in key or key == "selected" else entry)[key] = value
     return changed
 
 
@@ -128,6 +143,19 @@ def with_entry(catalog: dict[str, Any], name: str, **changes: object) -> dict[st
         ("contacts", {"table-key-properties": ["email"]}, "key ['email']", "['id']"),
         ("contacts", {"stream": "people"}, "name 'people'", "'contacts'"),
         ("contacts", {"stream_alias": "people"}, "name 'people'", "'contacts'"),
+        ("deal_properties", {"key_properties": ["id"]}, "key ['id']", "['deal_id', 'id']"),
+        (
+            "deal_pipelines",
+            {"replication_key": "updated_at"},
+            "replication key 'updated_at'",
+            "none",
+        ),
+        (
+            "term_sheets",
+            {"replication_method": "INCREMENTAL"},
+            "replication method 'INCREMENTAL'",
+            "'FULL_TABLE'",
+        ),
     ],
 )
 def test_what_a_catalog_cannot_choose_is_a_sentence(
@@ -188,8 +216,7 @@ def test_an_unknown_stream_is_a_sentence_that_lists_the_known(discovered: dict[s
     catalog["streams"][0]["tap_stream_id"] = "invoices"
     assert told(run_tap(NOWHERE, catalog=catalog)) == (
         "The catalog names streams that tap-lev does not have: invoices. It has: "
-        "account_team_members, asset_types, base_rates, companies, contacts, deals, pipelines, "
-        "placements."
+        f"{', '.join(sorted(STREAMS_BY_NAME))}."
     )
 
 
@@ -367,10 +394,11 @@ def test_rubbish_in_a_walk_is_a_warning_and_a_new_walk(
     ("changes", "reason"),
     [
         pytest.param({"cursor": "rubbish"}, "Lev refuses the stored cursor: ", id="cursor"),
-        pytest.param({"request": "rubbish"}, "other columns, dates or another", id="request"),
+        pytest.param({"request": "rubbish"}, "other columns, settings or another", id="request"),
         pytest.param({"started_at": "rubbish"}, "the state's walk cannot be read", id="start"),
         pytest.param({"since": "rubbish"}, "the state's walk cannot be read", id="since"),
         pytest.param({"version": "rubbish"}, "the state's walk cannot be read", id="version"),
+        pytest.param({"parent": "rubbish"}, "the state's walk cannot be read", id="parent"),
     ],
 )
 def test_a_walk_with_one_wrong_part_is_a_warning_and_a_new_walk(
