@@ -198,6 +198,12 @@ def _faults(config: Mapping[str, Any]) -> Iterator[str]:
     start_date = config.get("start_date")
     if isinstance(start_date, str) and timestamps.parse(start_date) is None:
         yield f"The setting start_date must be a date or a date-time, not {start_date!r}."
+    for name in ("fact_queries", "observation_metric_ids"):
+        values = config.get(name) or []
+        if any(isinstance(value, str) and not value.strip() for value in values):
+            yield f"The setting {name} holds a blank text, for which Lev searches nothing."
+        if twice := [value for place, value in enumerate(values) if value in values[:place]]:
+            yield f"The setting {name} holds {twice[0]!r} twice, so its rows would come twice."
 
 
 def environment_fault(prefix: str, error: ValueError) -> str:

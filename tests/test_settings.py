@@ -31,6 +31,9 @@ def test_a_key_is_enough_and_the_rest_has_defaults() -> None:
         "updated_at_filter": "auto",
         "request_timeout_seconds": 60,
         "max_retries": 8,
+        "per_parent_scope": "all",
+        "forbidden_streams": "fail",
+        "unknown_fields": "warn",
         "emit_activate_version_messages": False,
     }
 
@@ -52,6 +55,15 @@ def test_a_null_counts_as_not_given() -> None:
         ("request_timeout_seconds", 1),
         ("updated_at_filter", "server"),
         ("updated_at_filter", "client"),
+        ("per_parent_scope", "changed"),
+        ("forbidden_streams", "skip"),
+        ("unknown_fields", "collect"),
+        ("fact_queries", []),
+        ("fact_queries", ["net operating income", "Net operating income", "?" * 4000]),
+        ("observation_metric_ids", []),
+        ("observation_metric_ids", [7, 3]),
+        ("refresh", {}),
+        ("refresh", {"deals": [], "contacts": [78, 9]}),
         ("active_account", "harbor-row"),
         ("active_account", ""),
         ("start_date", "2026-01-01"),
@@ -84,6 +96,28 @@ def test_what_is_allowed(name: str, value: object) -> None:
         ("updated_at_filter", "maybe"),
         ("updated_at_filter", 1),
         ("emit_activate_version_messages", "yes"),
+        ("per_parent_scope", "some"),
+        ("per_parent_scope", ["all"]),
+        ("forbidden_streams", "ignore"),
+        ("forbidden_streams", True),
+        ("unknown_fields", "drop"),
+        ("fact_queries", "net operating income"),
+        ("fact_queries", [""]),
+        ("fact_queries", ["rent", " \t\n"]),
+        ("fact_queries", ["rent", "capex", "rent"]),
+        ("fact_queries", ["?" * 4001]),
+        ("fact_queries", [5]),
+        ("fact_queries", {"rent": 1}),
+        ("observation_metric_ids", 7),
+        ("observation_metric_ids", ["7"]),
+        ("observation_metric_ids", [0]),
+        ("observation_metric_ids", [True]),
+        ("observation_metric_ids", [7, 3, 7]),
+        ("refresh", "deals=101"),
+        ("refresh", ["deals"]),
+        ("refresh", {"deals": 101}),
+        ("refresh", {"deals": ["101"]}),
+        ("refresh", {"deals": [True]}),
         ("origin_app", ""),
         ("origin_app", 1),
         ("origin_app", "two words"),
@@ -111,10 +145,18 @@ def test_what_is_allowed(name: str, value: object) -> None:
 )
 def test_what_is_wrong_is_one_sentence_that_names_the_setting(name: str, value: object) -> None:
     (sentence,) = faults(**{name: value})
-    assert sentence.startswith(f"The setting {name} ")
+    assert sentence.startswith((f"The setting {name} ", f"The setting {name}."))
     assert sentence.endswith(".")
     assert "\n" not in sentence
     assert KEY not in sentence
+
+
+def test_a_list_says_what_is_wrong_with_it() -> None:
+    assert faults(fact_queries=["rent", " ", "rent"], observation_metric_ids=[7, 7, 3, 3]) == [
+        "The setting fact_queries holds a blank text, for which Lev searches nothing.",
+        "The setting fact_queries holds 'rent' twice, so its rows would come twice.",
+        "The setting observation_metric_ids holds 7 twice, so its rows would come twice.",
+    ]
 
 
 @pytest.mark.parametrize("key", [None, "", "  ", "\n", 12345678, ["lev_sk_test"], {"key": "x"}])
