@@ -6,13 +6,20 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from tap_lev.child import ChildStream
+from tap_lev.client import READS
 from tap_lev.settings import SETTINGS
+from tap_lev.stream import IncrementalStream
 from tap_lev.streams import STREAMS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
+    from tap_lev.stream import LevStream
+
 README = Path(__file__).parent.parent / "README.md"
+EACH = {"index_facts": "query", "index_observations": "metric"}
+"""What a stream makes more than one call for each parent for."""
 
 
 def settings() -> str:
@@ -28,14 +35,53 @@ def settings() -> str:
 
 def streams() -> str:
     """Build the table of streams."""
-    rows = []
-    for stream in STREAMS:
-        key = ", ".join(f"`{column}`" for column in stream.primary_keys)
-        replication = f"INCREMENTAL by `{stream.replication_key}`" if stream.paged else "FULL_TABLE"
-        requests = "1 for 200 rows" if stream.paged else "1"
-        title = (stream.__doc__ or "").partition("\n")[0]
-        rows.append((f"`{stream.name}`", title, f"`{stream.path}`", key, replication, requests))
-    return _table(("stream", "rows", "read from", "key", "replication", "requests"), rows)
+    head = ("stream", "rows", "read from", "key", "replication", "on by default", "requests")
+    rows = [
+        (
+            f"`{stream.name}`",
+            (stream.__doc__ or "").partition("\n")[0],
+            _place(stream),
+            ", ".join(f"`{column}`" for column in stream.primary_keys),
+            _replication(stream),
+            "yes" if stream.selected_by_default else "",
+            _cost(stream),
+        )
+        for stream in STREAMS
+    ]
+    return _table(head, rows)
+
+
+def _source(stream: type[LevStream]) -> type[LevStream]:
+    return _source(stream.parent) if issubclass(stream, ChildStream) else stream
+
+
+def _is_embedded(stream: type[LevStream]) -> bool:
+    return issubclass(stream, ChildStream) and stream.block is not None and not stream.probe
+
+
+def _place(stream: type[LevStream]) -> str:
+    if _is_embedded(stream):
+        return f"`{_source(stream).path}`, `include={stream.block}`"
+    method = "" if f"GET {stream.path}" in READS else "POST "
+    return f"{method}`{stream.path}`"
+
+
+def _replication(stream: type[LevStream]) -> str:
+    if issubclass(stream, ChildStream):
+        return f"follows `{_source(stream).name}`"
+    if issubclass(stream, IncrementalStream):
+        return f"INCREMENTAL by `{stream.replication_key}`"
+    return "FULL_TABLE"
+
+
+def _cost(stream: type[LevStream]) -> str:
+    if _is_embedded(stream):
+        return "0"
+    if issubclass(stream, ChildStream):
+        parent = re.sub("ies$", "y", stream.parent.name).removesuffix("s").replace("_", " ")
+        of_each = f" / {EACH[stream.name]}" if stream.calls is not ChildStream.calls else ""
+        return f"1 / {parent}{of_each}" + (", or 0" if stream.probe else "")
+    return "1 / 200" if issubclass(stream, IncrementalStream) else "1"
 
 
 def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:

@@ -16,7 +16,24 @@ from tap_lev.tap import TapLev
 from tests.support import run_tap
 
 ROOT = Path(__file__).parents[1]
-KINDS = {"integer": "integer", "boolean": "boolean", "string": "string"}
+KINDS = {kind: kind for kind in ("array", "boolean", "integer", "object", "string")}
+
+
+EXPECTED = {
+    "deals": ("INCREMENTAL by `updated_at`", "yes", "1 / 200"),
+    "lenders": ("INCREMENTAL by `updated_at`", "", "1 / 200"),
+    "pipelines": ("FULL_TABLE", "yes", "1"),
+    "current_user": ("FULL_TABLE", "", "1"),
+    "deal_pipelines": ("follows `deals`", "yes", "0"),
+    "deal_financials": ("follows `deals`", "", "1 / deal, or 0"),
+    "term_sheets": ("follows `deals`", "", "1 / deal"),
+    "checklist_task_notes": ("follows `deals`", "", "1 / checklist task"),
+    "company_notes": ("follows `companies`", "", "1 / company"),
+    "index_facts": ("follows `deals`", "", "1 / deal / query"),
+    "index_observations": ("follows `deals`", "", "1 / deal / metric"),
+    "lender_programs": ("follows `lenders`", "", "1 / lender"),
+}
+"""One stream of each kind: replication, on by default, requests."""
 
 
 def tables() -> Any:  # noqa: ANN401
@@ -77,6 +94,20 @@ def test_meltano_has_the_settings_of_the_code(plugin: dict[str, Any]) -> None:
     }
     assert found == expected
     assert list(found) == list(expected)
+
+
+def test_meltano_selects_what_is_on_by_default(plugin: dict[str, Any]) -> None:
+    assert plugin["select"] == [f"{s.name}.*" for s in STREAMS if s.selected_by_default]
+
+
+def test_the_table_of_streams_says_what_each_costs() -> None:
+    head, _, *lines = (line.strip("| ").split(" | ") for line in tables().streams().splitlines())
+    rows = {line[0].strip("`"): dict(zip(head[1:], line[1:], strict=True)) for line in lines}
+    found = {
+        name: (rows[name]["replication"], rows[name]["on by default"], rows[name]["requests"])
+        for name in EXPECTED
+    }
+    assert found == EXPECTED
 
 
 def test_meltano_requires_what_the_code_requires(plugin: dict[str, Any]) -> None:
