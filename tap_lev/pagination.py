@@ -35,7 +35,8 @@ class Pages:
         Args:
             pagination: The answer's ``pagination``, None where there is none.
             position: The position that was asked for. One that names a page goes on to the next
-                number, until a page is empty, or short where nothing says that more follows.
+                number, unless the answer shows another way, until a page is empty, or not full
+                (or overfull: it is the whole list) where nothing says that more follows.
             rows: How many rows came, where it is known.
 
         Returns:
@@ -44,11 +45,10 @@ class Pages:
         Raises:
             BrokenAnswerError: More rows are announced without a usable way to them.
         """
-        if "page" in position:
-            return self._numbered(pagination or {}, position, rows or 0)
-        if not pagination:
-            return None
+        pagination = pagination or {}
         cursor = pagination.get("next_cursor")
+        if "page" in position and not cursor and "offset" not in pagination:
+            return self._numbered(pagination, position, rows or 0)
         if not pagination.get("has_more", cursor is not None):
             return None
         # A page without rows can lead on by cursor, but an offset would lead nowhere for ever.
@@ -71,7 +71,7 @@ class Pages:
         has_more = pagination.get("has_more")
         limit = pagination.get("limit")
         full = limit if isinstance(limit, int) else int(position["limit"])
-        if not rows or has_more is False or (has_more is None and rows < full):
+        if not rows or has_more is False or (has_more is None and rows != full):
             return None
         return position | {"page": int(position["page"]) + 1}
 
