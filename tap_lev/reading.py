@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import re
+from datetime import UTC, datetime
 from functools import partial
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
@@ -21,7 +22,6 @@ from tap_lev.stream import FIELDS, UPDATED_AT
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
-    from datetime import datetime
 
     from singer_sdk.metrics import Timer
 
@@ -34,19 +34,24 @@ if TYPE_CHECKING:
 FILTER = "filter[updated_at][gte]"
 MAX_RESTARTS = 3
 """How often one run begins a walk again because Lev refuses its own cursor."""
+NEVER = datetime.min.replace(tzinfo=UTC)
 DRY_RUN_ROWS = 5
 """How many rows of a list a dry run looks at, at least, to find some with children."""
 
 
-def readings(tap: TapLev, streams: Iterable[LevStream]) -> list[Reading]:
+def readings(tap: TapLev, streams: Sequence[LevStream]) -> list[Reading]:
     """Put the streams together that can be read in one walk.
 
     Those are the streams of one list whose walks stand at the same place: at its beginning, as a
     rule. A stream that failed in an earlier run stands where it failed, and is read from there.
+
+    What was broken off comes first, then what was complete the longest ago: runs that never get to
+    their end still bring every stream there, one after the other.
     """
     together: dict[tuple[Any, ...], list[LevStream]] = {}
     for stream in streams:
         stream.walk = stream.unfinished()
+    for stream in streams:
         place = (stream.walk.cursor, stream.walk.parent) if stream.walk else ()
         together.setdefault((stream.source.name, *place), []).append(stream)
     return [Reading(tap, members[0].source, members) for members in together.values()]
@@ -273,7 +278,7 @@ class Reading:
         """
         rows = list(self._source.rows(answer))
         self._note_ignored_filter(rows)
-        if self._source in self._members and parent is None:
+        if self._source in self._members:
             self._guard(partial(self._source.write_page, rows, answer), self._source)
         self._take_children(rows, answer, position, parent)
         return len(rows)
@@ -288,10 +293,11 @@ class Reading:
         children = [member for member in self._members if isinstance(member, ChildStream)]
         if not children:
             return
+        done = [number for number, row in enumerate(rows, 1) if row["id"] == parent]
+        rows = rows[done[0] if done else 0 :]
         for child in children:
             self._guard(partial(child.prove, rows), child)
-        done = [number for number, row in enumerate(rows, 1) if row["id"] == parent]
-        for row in rows[done[0] if done else 0 :]:
+        for row in rows:
             answers = Answers()
             requests = sum(child.report.requests for child in children)
             for child in children:
