@@ -51,7 +51,7 @@ def readings(tap: TapLev, streams: Sequence[LevStream]) -> list[Reading]:
     together: dict[tuple[Any, ...], list[LevStream]] = {}
     for stream in streams:
         stream.walk = stream.unfinished()
-    for stream in streams:
+    for stream in sorted(streams, key=lambda s: (s.walk is None, s.bookmark.value or NEVER)):
         place = (stream.walk.cursor, stream.walk.parent) if stream.walk else ()
         together.setdefault((stream.source.name, *place), []).append(stream)
     return [Reading(tap, members[0].source, members) for members in together.values()]

@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lev_sandbox import Clock, Sandbox, SandboxServer
+from tap_lev.streams import STREAMS
 from tests.inprocess import config_of, sync
 from tests.support import Target, run_tap
 from tests.truth import truth as rows_of
@@ -312,3 +313,24 @@ def test_a_store_that_merges_states_does_not_bring_a_walk_back(start_lev: StartL
     after = sync(config, state={"bookmarks": merged})
     for stream, row in changed.items():
         assert row in {record["id"] for record in after.records(stream)}
+
+
+def test_runs_that_never_get_to_their_end_bring_every_stream_there(start_lev: StartLev) -> None:
+    lev = start_lev()
+    config = config_of(lev, page_size=PAGE)
+    streams = {stream.name for stream in STREAMS if stream.selected_by_default}
+    target = Target()
+    for _ in range(3 * MAX_RUNS):
+        run = sync(config, state=target.state, kill_after=45)  # as long as the short lists are
+        target.load(run.messages, crash=True)
+        lev.sandbox.clock.advance(60)
+        bookmarks = (target.state or {}).get("bookmarks", {})
+        complete = {
+            stream
+            for stream, entry in bookmarks.items()
+            if entry.keys() & {"replication_key_value", "completed_at"}
+        }
+        if complete == streams:
+            break
+    assert complete == streams
+    assert landed(target, "placements") == truth(lev.sandbox, "placements")
