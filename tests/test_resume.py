@@ -321,7 +321,7 @@ def test_runs_that_never_get_to_their_end_bring_every_stream_there(start_lev: St
     streams = {stream.name for stream in STREAMS if stream.selected_by_default}
     target = Target()
     for _ in range(3 * MAX_RUNS):
-        run = sync(config, state=target.state, kill_after=45)  # as long as the short lists are
+        run = sync(config, state=target.state, kill_after=100)  # a page of deals and a bit
         target.load(run.messages, crash=True)
         lev.sandbox.clock.advance(60)
         bookmarks = (target.state or {}).get("bookmarks", {})
