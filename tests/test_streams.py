@@ -22,7 +22,7 @@ from tap_lev.streams.deals import Deals
 from tap_lev.tap import TapLev
 from tests.inprocess import catalog_of, config_of, sync
 from tests.support import run_tap
-from tests.truth import ALL, KEYS, QUERIES, by_key, key_of, truth
+from tests.truth import ALL, KEYS, QUERIES, key_of, landed, truth
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -53,14 +53,6 @@ def account() -> Iterator[SandboxServer]:
 def whole(account: SandboxServer) -> Run:
     """A run with every stream selected."""
     return sync(everything(account), streams=ALL)
-
-
-def landed(run: Run, stream: str) -> list[dict[str, Any]]:
-    """The rows of a stream as the tap sent them, by key, without the time of the run."""
-    rows = [dict(row) for row in run.records(stream)]
-    if stream == "base_rates":
-        assert all(row.pop("as_of").endswith("Z") for row in rows)
-    return by_key(stream, rows)
 
 
 # -- Rows

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from lev_sandbox import SandboxServer
+    from tests.support import Run
 
 ALL = tuple(stream.name for stream in STREAMS)
 KEYS = {stream.name: tuple(stream.primary_keys) for stream in STREAMS}
@@ -33,6 +34,14 @@ Row = dict[str, Any]
 def truth(lev: SandboxServer, stream: str) -> list[Row]:
     """The rows of a stream as Lev says them, with the ids of their parents, by key."""
     rows = _TRUTHS.get(stream, _listed)(lev, stream)
+    return by_key(stream, rows)
+
+
+def landed(run: Run, stream: str) -> list[dict[str, Any]]:
+    """The rows of a stream as the tap sent them, by key, without the time of the run."""
+    rows = [dict(row) for row in run.records(stream)]
+    if stream == "base_rates":
+        assert all(row.pop("as_of").endswith("Z") for row in rows)
     return by_key(stream, rows)
 
 
