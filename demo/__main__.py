@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 SCHEMA = "lev_sandbox"
+DEFAULT = [stream for stream in STREAMS if stream.selected_by_default]
+Keys = set[tuple[object, ...]]
 
 
 class DemoError(Exception):
@@ -76,15 +78,18 @@ class Stopwatch:
 class Snapshot:
     """What stands in Lev, and how often it has been asked."""
 
-    keys: dict[str, set[object]]
+    keys: dict[str, Keys]
     requests: dict[str, int]
 
     @classmethod
     def of(cls, sandbox: Sandbox) -> Self:
         """Take one."""
         keys = {
-            stream.name: {row[stream.primary_keys[0]] for row in sandbox.rows(stream.name)}
-            for stream in STREAMS
+            stream.name: {
+                tuple(row[column] for column in stream.primary_keys)
+                for row in sandbox.rows(stream.name)
+            }
+            for stream in DEFAULT
         }
         return cls(keys, sandbox.requests())
 
@@ -98,19 +103,17 @@ def _load(project: MeltanoProject) -> Run:
     return run
 
 
-def _landed(database: Database) -> dict[str, list[object]]:
+def _landed(database: Database) -> dict[str, list[tuple[object, ...]]]:
+    query = psycopg.sql.SQL("SELECT {} FROM {}")
     with database.connect() as connection:
         return {
-            stream.name: [
-                row[0]
-                for row in connection.execute(
-                    psycopg.sql.SQL("SELECT {} FROM {}").format(
-                        psycopg.sql.Identifier(stream.primary_keys[0]),
-                        psycopg.sql.Identifier(SCHEMA, stream.name),
-                    )
+            stream.name: connection.execute(
+                query.format(
+                    psycopg.sql.SQL(", ").join(map(psycopg.sql.Identifier, stream.primary_keys)),
+                    psycopg.sql.Identifier(SCHEMA, stream.name),
                 )
-            ]
-            for stream in STREAMS
+            ).fetchall()
+            for stream in DEFAULT
         }
 
 
@@ -119,7 +122,7 @@ def _line(
     snapshots: tuple[Snapshot, Snapshot, Snapshot],
     runs: tuple[Run, Run],
     changed: dict[str, set[object]],
-    landed: list[object],
+    landed: list[tuple[object, ...]],
 ) -> Line:
     name, route = stream.name, f"GET {stream.path}"
     start, middle, end = (snapshot.requests.get(route, 0) for snapshot in snapshots)
@@ -180,7 +183,7 @@ def _demo() -> None:
 
         lines = [
             _line(stream, (before, loaded, after), (first, second), changed, landed[stream.name])
-            for stream in STREAMS
+            for stream in DEFAULT
         ]
         _print_table(lines)
     faults = [fault for line in lines for fault in line.faults]

@@ -15,7 +15,7 @@ from demo.process import kept
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-RESOURCES = {"account_team_members": "account_team"}
+RESOURCES = {"account_team_members": "account_team", "deal_team_members": "deal_team"}
 TOUCH = {"deals": 25, "placements": 40, "contacts": 30, "companies": 5}
 ADD = {"deals": 3, "placements": 6, "contacts": 10}
 ARCHIVE = 4
@@ -34,10 +34,9 @@ class Sandbox:
         self._control = urljoin(url, "/_sandbox")
 
     def rows(self, stream: str) -> list[dict[str, Any]]:
-        """Return what Lev holds of a stream."""
-        rows: list[dict[str, Any]] = self._ask("GET", f"/rows/{RESOURCES.get(stream, stream)}")[
-            "rows"
-        ]
+        """Return what Lev holds of a stream, each row with the id of the row above it."""
+        path = f"/rows/{RESOURCES.get(stream, stream)}?parents=1"
+        rows: list[dict[str, Any]] = self._ask("GET", path)["rows"]
         return rows
 
     def requests(self) -> dict[str, int]:
