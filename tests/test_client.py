@@ -227,6 +227,94 @@ def test_a_redirect_is_not_followed_and_the_key_stays(
     assert (made.report.requests, made.waits) == (1, [])
 
 
+def test_ids_fill_the_template_s_places(server: SandboxServer, setup: Callable[..., Setup]) -> None:
+    made = setup()
+    sheet = server.sandbox.add("term_sheets", parent=2)["id"]
+    endpoint = "GET /deals/{deal_id}/term-sheets/{term_sheet_id}"
+    answer = made.client.read(
+        endpoint, made.report, ids={"term_sheet_id": sheet, "deal_id": 2, "task_id": 5}
+    )
+    assert answer.data["id"] == sheet
+    (entry,) = server.sandbox.requests
+    assert (entry.path, entry.route) == (f"/deals/2/term-sheets/{sheet}", endpoint.split()[1])
+    assert answer.endpoint == f"GET /deals/2/term-sheets/{sheet}"
+
+
+@pytest.mark.parametrize(
+    ("key", "path"),
+    [
+        ("../contacts", "/deals/..%2Fcontacts"),
+        ("2/notes", "/deals/2%2Fnotes"),
+        ("2?include=team", "/deals/2%3Finclude%3Dteam"),
+        ("2#", "/deals/2%23"),
+        ("ä", "/deals/%C3%A4"),
+    ],
+)
+def test_an_id_leads_to_no_other_path(setup: Callable[..., Setup], key: str, path: str) -> None:
+    with other_server(b'{"data": {}}') as (url, came):
+        made = setup(api_url=url)
+        made.client.read("GET /deals/{deal_id}", made.report, ids={"deal_id": key})
+    assert came[0].startswith(f"GET {path} HTTP/1.1\n")
+
+
+def test_an_error_names_the_row_that_was_asked_for(
+    server: SandboxServer, setup: Callable[..., Setup]
+) -> None:
+    made = setup()
+    with pytest.raises(LevAPIError) as caught:
+        made.client.read("GET /deals/{deal_id}/notes", made.report, ids={"deal_id": 4711})
+    assert caught.value.status == 404
+    assert str(caught.value).startswith("Lev answered GET /deals/4711/notes with 404 ")
+    assert caught.value.request_id == server.sandbox.requests[0].request_id
+
+
+def test_a_read_by_post_sends_its_body_with_each_try(
+    server: SandboxServer, setup: Callable[..., Setup]
+) -> None:
+    bodies: list[Any] = []
+    end = server.sandbox.on_request(lambda request: bodies.append(request.json()))
+    server.sandbox.fault("status", status=500)
+    made = setup()
+    body = {"context": "net operating income", "limit": 5, "include_signed_urls": False}
+    answer = made.client.read(
+        "POST /deals/{deal_id}/index/search", made.report, ids={"deal_id": 1}, body=body
+    )
+    end()
+    assert isinstance(answer.data, list)
+    assert bodies == [body, body]
+    for entry in server.sandbox.requests:
+        assert (entry.method, entry.path, entry.query) == ("POST", "/deals/1/index/search", [])
+        assert entry.authorized
+        assert entry.verdict == "ok"
+
+
+# -- Whose account it is
+
+
+def test_the_account_is_asked_for_once(server: SandboxServer, setup: Callable[..., Setup]) -> None:
+    made = setup()
+    (account,) = server.sandbox.rows("my_accounts")
+    other = StreamReport()
+    assert made.client.account_id(made.report) == account["id"]
+    assert made.client.account_id(other) == account["id"]
+    assert [entry.path for entry in server.sandbox.requests] == ["/me"]
+    assert (made.report.requests, other.requests) == (1, 0)
+
+
+@pytest.mark.parametrize(
+    "data", [None, [], {}, {"account": None}, {"account": {}}, {"account": {"id": "56"}}, "me"]
+)
+def test_an_account_that_lev_does_not_tell_is_a_sentence(
+    server: SandboxServer, setup: Callable[..., Setup], data: object
+) -> None:
+    server.sandbox.fault("wrong_shape", data=data)
+    made = setup()
+    with pytest.raises(BrokenAnswerError) as caught:
+        made.client.account_id(made.report)
+    assert str(caught.value) == "Lev does not tell the account's id in GET /me."
+    assert made.client.account_id(made.report), "and is asked for anew"
+
+
 # -- The answer
 
 

@@ -116,6 +116,96 @@ def test_an_offset_that_does_not_move_is_an_error() -> None:
         walk.after(answer, position)
 
 
+# -- Pages by number
+
+
+def numbered(
+    pagination: dict[str, Any] | None, rows: int, page: int = 1, limit: int = 200
+) -> Position | None:
+    """The position after a page that was asked for by its number."""
+    return pages(cursor_only=False).after(pagination, {"limit": limit, "page": page}, rows)
+
+
+@pytest.mark.parametrize(
+    ("pagination", "rows"),
+    [
+        pytest.param({"has_more": True, "limit": 200, "page": 1}, 200, id="has_more"),
+        pytest.param({"has_more": True, "limit": 200}, 1, id="has_more counts, not the rows"),
+        pytest.param({"has_more": None}, 200, id="a full page, has_more null"),
+        pytest.param({"total": 900, "page": 1}, 200, id="a full page, no has_more"),
+        pytest.param({"limit": 50}, 50, id="a page as full as Lev says"),
+        pytest.param({}, 200, id="a full page, nothing told"),
+        pytest.param(None, 200, id="a full page, no pagination"),
+    ],
+)
+def test_a_page_is_followed_by_the_next_number(
+    pagination: dict[str, Any] | None, rows: int
+) -> None:
+    assert numbered(pagination, rows, page=7) == {"limit": 200, "page": 8}
+
+
+@pytest.mark.parametrize(
+    ("pagination", "rows"),
+    [
+        pytest.param({"has_more": False, "limit": 200}, 200, id="has_more false"),
+        pytest.param({"has_more": True, "limit": 200}, 0, id="empty, whatever has_more says"),
+        pytest.param({}, 0, id="empty"),
+        pytest.param(None, 199, id="short"),
+        pytest.param({"limit": 50}, 49, id="shorter than Lev's limit"),
+        pytest.param({"limit": 50}, 200, id="the whole list, whatever the limit"),
+        pytest.param(None, 450, id="overfull"),
+    ],
+)
+def test_the_last_numbered_page(pagination: dict[str, Any] | None, rows: int) -> None:
+    assert numbered(pagination, rows) is None
+
+
+@pytest.mark.parametrize(
+    ("pagination", "following"),
+    [
+        ({"has_more": True, "next_cursor": "a"}, {"cursor": "a"}),
+        ({"has_more": True, "next_cursor": None, "offset": 0, "limit": 50},
+         {"limit": 50, "offset": 50}),
+        ({"has_more": False, "next_cursor": "a"}, None),
+    ],
+)  # fmt: skip
+def test_where_the_answer_shows_another_way_numbers_are_left(
+    pagination: dict[str, Any], following: Position | None
+) -> None:
+    assert numbered(pagination, 50) == following
+
+
+@pytest.mark.parametrize(("rows", "ends"), [(0, True), (1, False), (None, False)])
+def test_an_offset_leads_on_from_a_page_with_rows_only(rows: int | None, *, ends: bool) -> None:
+    answer = {"has_more": True, "offset": 0, "limit": 50}
+    if ends:
+        with pytest.raises(BrokenAnswerError, match="does not say where"):
+            pages(cursor_only=False).after(answer, {}, rows)
+    else:
+        following = pages(cursor_only=False).after(answer, {}, rows)
+        assert following == {"limit": 50, "offset": 50}
+
+
+@given(st.lists(st.tuples(PAGINATION, st.integers(0, 300))), st.booleans())
+def test_whatever_lev_sends_numbered_pages_end_or_move_on(
+    answers: list[tuple[dict[str, Any] | None, int]],
+    cursor_only: bool,  # noqa: FBT001
+) -> None:
+    walk, position = pages(cursor_only=cursor_only), {"limit": 200, "page": 1}
+    asked = [position]
+    for answer, rows in answers:
+        try:
+            following = walk.after(answer, position, rows)
+        except BrokenAnswerError:
+            return
+        if following is None:
+            assert not (rows and answer and answer.get("has_more"))
+            return
+        assert following not in asked
+        asked.append(following)
+        position = following
+
+
 @given(st.lists(PAGINATION), st.booleans())
 def test_whatever_lev_sends_a_list_ends_or_moves_on(
     answers: list[dict[str, Any] | None],

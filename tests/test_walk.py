@@ -26,9 +26,10 @@ WALKS = st.builds(
     request=st.text(),
     started_at=INSTANTS,
     since=st.none() | INSTANTS,
-    cursor=st.text(min_size=1),
+    cursor=st.none() | st.text(min_size=1),
+    parent=st.none() | st.integers(min_value=1),
     version=st.none() | st.integers(),
-)
+).filter(lambda walk: walk.cursor or walk.parent)
 
 
 def stored(**changes: object) -> dict[str, Any]:
@@ -52,8 +53,15 @@ def test_a_walk_stands_in_the_state_as_documented() -> None:
         "cursor": "abc=",
         "request": "0123456789abcdef",
     }
-    walk.version = 1762070400
+    walk.version, walk.parent = 1762070400, 101
     assert walk.to_state()["version"] == 1762070400
+    assert walk.to_state()["parent"] == 101
+
+
+def test_a_walk_within_its_first_page_has_no_cursor_yet() -> None:
+    state = Walk("abc", EIGHT, parent=101).to_state()
+    assert (state["cursor"], state["parent"]) == (None, 101)
+    assert Walk.from_state(state) == Walk("abc", EIGHT, parent=101)
 
 
 @given(WALKS)
@@ -80,6 +88,11 @@ def test_a_walk_survives_the_state(walk: Walk) -> None:
         pytest.param(stored(version="1"), "version", id="version text"),
         pytest.param(stored(version=True), "version", id="version true"),
         pytest.param(stored(version=1.0), "version", id="version fraction"),
+        pytest.param(stored(parent="101"), "parent", id="parent text"),
+        pytest.param(stored(parent=True), "parent", id="parent true"),
+        pytest.param(stored(parent=101.0), "parent", id="parent fraction"),
+        pytest.param(stored(cursor=None, parent=0), "cursor", id="neither cursor nor parent"),
+        pytest.param(stored(cursor=400, parent=101), "cursor", id="cursor number with parent"),
     ],
 )
 def test_what_is_no_walk_is_refused_by_name(value: object, fault: str) -> None:
@@ -87,7 +100,7 @@ def test_what_is_no_walk_is_refused_by_name(value: object, fault: str) -> None:
         Walk.from_state(value)
 
 
-@given(JSON | st.fixed_dictionaries({}, optional=dict.fromkeys(stored(version=1), JSON)))
+@given(JSON | st.fixed_dictionaries({}, optional=dict.fromkeys(stored(version=1, parent=1), JSON)))
 @example(stored(started_at="0001-01-01T00:00:00+23:00"))
 @example(stored(unknown="key"))
 def test_reading_a_walk_raises_nothing_but_value_error(value: object) -> None:
