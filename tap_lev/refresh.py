@@ -24,12 +24,13 @@ def parse(texts: Iterable[str]) -> dict[str, list[int]]:
     wanted: dict[str, list[int]] = {}
     for text in texts:
         name, _, ids = text.partition("=")
-        try:
-            wanted.setdefault(name, []).extend(int(key) for key in ids.split(","))
-        except ValueError:
+        keys = [key.strip() for key in ids.split(",")]
+        # int() would take more: 1_000 and -1 are no ids.
+        if not all(key.isdecimal() for key in keys):
             raise ConfigError(
                 f"--refresh takes a stream and ids, such as deals=101,102, not {text!r}."
-            ) from None
+            )
+        wanted.setdefault(name, []).extend(map(int, keys))
     return wanted
 
 

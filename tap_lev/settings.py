@@ -139,7 +139,7 @@ SETTINGS: dict[str, Any] = th.PropertiesList(
     ),
     th.Property(
         "refresh",
-        th.ObjectType(additional_properties=th.ArrayType(th.IntegerType)),
+        th.ObjectType(additional_properties=th.ArrayType(th.IntegerType(minimum=1))),
         title="Refresh",
         description=(
             'Ids of rows to read instead of a sync, such as {"deals": [101, 102]}; the state '

@@ -122,12 +122,14 @@ class TapLev(Tap):
         """
         if wanted := self.config.get("refresh"):
             refresh(self, wanted)
+            advice = "Everything else that was named is written."
         else:
             self._sync()
+            advice = "Run it again, from the last state: what is missing comes then."
         log = self.logger.error if self.report.failures else self.logger.info
         log("%s", self.report.summary(), extra=self.report.totals())
         if self.report.failures:
-            raise LevError("Run it again, from the last state: what is missing comes then.")
+            raise LevError(advice)
 
     def _sync(self) -> None:
         if self.state:
