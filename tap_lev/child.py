@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from tap_lev.answer import Answer
     from tap_lev.pagination import Position
+    from tap_lev.report import StreamReport
     from tap_lev.stream import ListStream
 
 Ids = dict[str, Any]
@@ -134,7 +135,7 @@ class ChildStream(LevStream):
             return
         (call,) = self.calls()
         ids = {self.parent_key: row["id"]}
-        for given, _ in self._called(call, ids, Answers()):
+        for given, _ in self._called(call, ids, Answers(), self.report):
             missing = given.keys() - row[self.block or ""].keys() - ids.keys()
             self.whole = not missing
             self.logger.info(
@@ -148,7 +149,7 @@ class ChildStream(LevStream):
 
     def visit(self, row: dict[str, Any], answer: Answer, answers: Answers) -> None:
         """Write the rows of one row of the list."""
-        for child, given in self.children(row, answer, answers):
+        for child, given in self.children(row, answer, answers, self.report):
             if self.unique:
                 key = tuple(child[key] for key in self.primary_keys)
                 if key in self._seen:
@@ -157,9 +158,16 @@ class ChildStream(LevStream):
             self.write(child, given)
 
     def children(
-        self, row: dict[str, Any], answer: Answer, answers: Answers
+        self, row: dict[str, Any], answer: Answer, answers: Answers, report: StreamReport
     ) -> Iterator[tuple[dict[str, Any], Answer]]:
-        """Find the rows of one row of the list, each with the answer that brought it."""
+        """Find the rows of one row of the list, each with the answer that brought it.
+
+        Args:
+            row: The row of the list.
+            answer: What brought it.
+            answers: What Lev answered for that row so far.
+            report: Counts what it costs: the report of the stream that the rows are found for.
+        """
         if self.embedded:
             ids = {self.parent_key: row["id"]}
             for child in self._embedded(row, answer):
@@ -169,14 +177,16 @@ class ChildStream(LevStream):
             raise LevError(
                 f"Lev does not embed {self.block}, and gives {self.name} in no other way."
             )
-        for ids in self._parents(row, answer, answers):
+        for ids in self._parents(row, answer, answers, report):
             for call in self.calls():
-                yield from self._called(call, ids, answers)
+                yield from self._called(call, ids, answers, report)
 
-    def _parents(self, row: dict[str, Any], answer: Answer, answers: Answers) -> Iterator[Ids]:
+    def _parents(
+        self, row: dict[str, Any], answer: Answer, answers: Answers, report: StreamReport
+    ) -> Iterator[Ids]:
         """Find the ids of the parents at or below a row of the list."""
         if isinstance(self._parent, ChildStream):
-            for parent, _ in self._parent.children(row, answer, answers):
+            for parent, _ in self._parent.children(row, answer, answers, report):
                 yield {self._parent.parent_key: row["id"], self.parent_key: parent["id"]}
         else:
             yield {self.parent_key: row["id"]}
@@ -193,10 +203,10 @@ class ChildStream(LevStream):
                 yield self.adapt(child, answer)
 
     def _called(
-        self, call: Call, ids: Ids, answers: Answers
+        self, call: Call, ids: Ids, answers: Answers, report: StreamReport
     ) -> Iterator[tuple[dict[str, Any], Answer]]:
         try:
-            for answer in answers.of(call, ids, self._pages(call, ids)):
+            for answer in answers.of(call, ids, self._pages(call, ids, report)):
                 if self.absent_is_none and not answer.data:
                     continue
                 for item in items(answer, single=self.single):
@@ -207,18 +217,18 @@ class ChildStream(LevStream):
             if error.status != HTTPStatus.NOT_FOUND:
                 raise
             if not self.absent_is_none:
-                self.report.parents_gone += 1
+                report.parents_gone.add((self.parent.name, *ids.values()))
                 self.logger.warning(
                     "%s: the parent is gone, so it is skipped. %s", self.name, error
                 )
 
-    def _pages(self, call: Call, ids: Ids) -> Iterator[Answer]:
+    def _pages(self, call: Call, ids: Ids, report: StreamReport) -> Iterator[Answer]:
         pages = Pages(call.endpoint, cursor_only=False)
         first: Position = {} if self.limit is None else {"limit": self.limit}
         position: Position | None = {**first, "page": 1} if self.numbered else {}
         before: Any = None
         while position is not None:
-            answer = self._ask(call, ids, first | position)
+            answer = self._ask(call, ids, first | position, report)
             rows = len(answer.data) if isinstance(answer.data, list) else 1
             if self.numbered and rows and answer.data == before:
                 raise BrokenAnswerError(
@@ -228,13 +238,13 @@ class ChildStream(LevStream):
             yield answer
             position = pages.after(answer.pagination, position, rows)
 
-    def _ask(self, call: Call, ids: Ids, position: Position) -> Answer:
+    def _ask(self, call: Call, ids: Ids, position: Position, report: StreamReport) -> Answer:
         client = self._tap.client
         if call.body is not None:
-            return client.read(call.endpoint, self.report, ids=ids, body={**call.body, **position})
+            return client.read(call.endpoint, report, ids=ids, body={**call.body, **position})
         return self.optional.ask(
             self.field_options(written=True),
-            lambda params: client.read(call.endpoint, self.report, position | params, ids=ids),
+            lambda params: client.read(call.endpoint, report, position | params, ids=ids),
         )
 
     def _of_parent(

@@ -27,7 +27,7 @@ class StreamReport:
     requests: int = 0
     retries: int = 0
     throttled: int = 0
-    parents_gone: int = 0
+    parents_gone: set[tuple[Any, ...]] = dataclasses.field(default_factory=set)
     waited: float = 0.0
     notes: list[str] = dataclasses.field(default_factory=list)
     failure: Exception | None = None
@@ -57,7 +57,7 @@ class RunReport:
             "requests": sum(s.requests for s in streams),
             "retries": sum(s.retries for s in streams),
             "throttled": sum(s.throttled for s in streams),
-            "parents_gone": sum(s.parents_gone for s in streams),
+            "parents_gone": len({parent for s in streams for parent in s.parents_gone}),
             "seconds_waited": round(sum(s.waited for s in streams), 1),
             "notes": [note for s in streams for note in s.notes],
             "failed": {
