@@ -337,6 +337,16 @@ def test_parents_that_are_gone_are_skipped_and_counted(start_lev: StartLev) -> N
     assert all("the parent is gone" in text and "request_id" in text for text in warnings)
 
 
+def test_a_stream_below_one_that_is_not_selected_counts_as_itself(start_lev: StartLev) -> None:
+    lev = start_lev(deals=20)
+    vanish(lev, 3, 4, 5)
+    run = run_tap(config_of(lev), catalog=catalog_of("checklist_task_notes"))
+    assert run.exit_code == 0
+    rows, requests = len(run.records("checklist_task_notes")), len(lev.sandbox.requests)
+    assert f"Sync complete: 1 streams, {rows} rows, {requests} requests" in run.stderr
+    assert "3 parents gone" in run.stderr
+
+
 def test_a_task_that_is_gone_is_skipped(lev: SandboxServer) -> None:
     tasks = lev.sandbox.rows("checklist_tasks")
     gone = tasks[3]["id"]
@@ -373,7 +383,7 @@ def test_three_forbidden_streams_and_five_deals_gone(start_lev: StartLev) -> Non
         assert "request_id" in told
         assert not run.records(stream)
     assert "3 of 34 streams" in run.stderr
-    assert "parents gone" in run.stderr
+    assert "5 parents gone" in run.stderr, "however many streams they have"
     first = {"deal_properties", "deal_team_members", "deal_pipelines", "deals"}
     check(run, lev, set(ALL) - set(scopes) - first)
     assert len(run.records("deals")) == 25
