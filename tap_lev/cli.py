@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 from typing import TYPE_CHECKING, Any
 
@@ -46,16 +47,26 @@ class LevCommand(SingerCommand):
         except SingerSDKError as error:
             self._end(str(error), 1)
         except Interruption as interruption:
+            for signum in (signal.SIGINT, signal.SIGTERM):
+                signal.signal(signum, signal.SIG_IGN)
+            _drop_output()
             self._end(
                 "Ended by a signal; the state written last is consistent.",
                 128 + interruption.signum,
             )
         except OSError as error:
-            # What is left in the buffer has nowhere to go: without this, Python tries once more
-            # at exit and complains.
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            _drop_output()
             self._end(f"The output could not be written: {error.strerror or error}.", 1)
 
     def _end(self, sentence: str, exit_code: int) -> None:
         self.logger.error("%s", sentence)
         sys.exit(exit_code)
+
+
+def _drop_output() -> None:
+    """Give up what the target did not take, which Python would try to write once more at exit.
+
+    That would complain where the target is gone, and wait for ever where it does not read. Only a
+    message in the middle of being written is ever left: each is flushed.
+    """
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

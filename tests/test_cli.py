@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import http.server
 import json
 import os
 import signal
+import sys
+import termios
 import threading
 import time
 from collections import Counter
@@ -189,7 +192,7 @@ def test_a_wrong_setting_is_a_sentence_and_no_request(
         pytest.param(b"", "is not JSON: Expecting value: line 1", id="empty"),
         pytest.param(b"{", "is not JSON: Expecting property name", id="no JSON"),
         pytest.param(b"\xff", "is not JSON: 'utf-8' codec can't decode", id="no UTF-8"),
-        pytest.param(b"[" * 100_000, "is not JSON: maximum recursion depth", id="bottomless"),
+        pytest.param(b"[" * 100_000, "is not JSON: ", id="bottomless"),
         pytest.param(b"[]", "does not hold a JSON object.", id="list"),
         pytest.param(b'"x"', "does not hold a JSON object.", id="text"),
         pytest.param(b"null", "does not hold a JSON object.", id="null"),
@@ -311,8 +314,9 @@ def test_a_refused_key_ends_the_run_and_says_how_to_get_another(
     assert run.state is None
 
 
-@pytest.mark.parametrize("status", [400, 401, 403, 429, 500])
-@pytest.mark.parametrize("form", ["A", "B", "C"])
+@pytest.mark.parametrize(
+    ("status", "form"), [(400, "C"), (401, "A"), (403, "A"), (403, "B"), (429, "C"), (500, "A")]
+)
 def test_a_key_that_lev_repeats_stays_out_of_the_log(
     server: SandboxServer, config: dict[str, Any], status: int, form: str
 ) -> None:
@@ -534,9 +538,27 @@ def test_a_signal_while_the_target_is_slow_lets_the_page_be_written(
     assert run.messages[-1]["type"] == "STATE"
 
 
+def test_an_impatient_user_need_not_wait_for_a_target_that_reads_nothing(
+    server: SandboxServer, config: dict[str, Any]
+) -> None:
+    with start_tap(config) as tap:
+        wait_for_request(server, 1)
+        wait_for(lambda: is_blocked(tap))
+
+        def ends() -> bool:
+            tap.popen.send_signal(signal.SIGTERM)
+            return tap.popen.poll() is not None
+
+        wait_for(ends)
+        assert tap.popen.returncode == 128 + signal.SIGTERM
+        assert "Traceback" not in tap.stderr
+
+
 def is_blocked(tap: TapProcess) -> bool:
-    """Say whether a process sleeps in a write to a pipe."""
-    return "pipe_write" in Path(f"/proc/{tap.popen.pid}/wchan").read_text()
+    """Say whether a pipe is as good as full: what is left of 200 rows does not fit."""
+    assert tap.popen.stdout is not None
+    waiting = fcntl.ioctl(tap.popen.stdout, termios.FIONREAD, bytes(4))
+    return int.from_bytes(waiting, sys.byteorder) > 60_000
 
 
 # -- A target that is gone, a disk that is full
