@@ -342,7 +342,7 @@ HIDDEN = ("api_key", "pdf_url", "pdf_versions", "signed_url", "signed_url_error"
 
 @pytest.mark.parametrize("unknown_fields", ["warn", "collect"])
 def test_no_secret_and_no_signed_link_is_ever_sent(
-    start_lev: StartLev, unknown_fields: str
+    start_lev: StartLev, caplog: pytest.LogCaptureFixture, unknown_fields: str
 ) -> None:
     lev = start_lev(deals=6)
     leaks: dict[str, Any] = dict.fromkeys(HIDDEN, SECRET)
@@ -364,6 +364,8 @@ def test_no_secret_and_no_signed_link_is_ever_sent(
     for line in run.lines:
         assert SECRET not in line
         assert not any(f'"{name}"' in line for name in HIDDEN), line
+    news = {text.partition("does not know: ")[2].partition(".")[0] for text in caplog.messages}
+    assert news == {"", "attached"}
 
 
 # -- The SDK's own expectations
