@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import logging
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -125,18 +126,25 @@ class ChildStream(LevStream):
             return False
         return not self.probe or bool(self.whole)
 
-    def prove(self, rows: Iterable[dict[str, Any]]) -> None:
-        """Find out, by the first row that has a block, whether it is as good as the endpoint."""
+    def prove(self, rows: Iterable[dict[str, Any]], known: dict[int, Answers]) -> None:
+        """Find out, by the first row that has a block, whether it is as good as the endpoint.
+
+        Args:
+            rows: The rows of a page.
+            known: What Lev answered for each row, by id. The endpoint's answer is added.
+        """
         if not self.probe or self.whole is not None:
             return
-        both = (row for row in rows if isinstance(row.get(self.block or ""), dict))
+        block = self.block or ""
+        both = (row for row in rows if self.holds(row) and isinstance(row.get(block), dict))
         row = next(both, None)
         if row is None:
             return
         (call,) = self.calls()
         ids = {self.parent_key: row["id"]}
-        for given, _ in self._called(call, ids, Answers(), self.report):
-            missing = given.keys() - row[self.block or ""].keys() - ids.keys()
+        answers = known.setdefault(row["id"], Answers())
+        for given, _ in self._called(call, ids, answers, self.report):
+            missing = given.keys() - row[block].keys() - ids.keys()
             self.whole = not missing
             self.logger.info(
                 "%s: %s comes with each row %s",
@@ -217,9 +225,12 @@ class ChildStream(LevStream):
             if error.status != HTTPStatus.NOT_FOUND:
                 raise
             if not self.absent_is_none:
-                report.parents_gone.add((self.parent.name, *ids.values()))
-                self.logger.warning(
-                    "%s: the parent is gone, so it is skipped. %s", self.name, error
+                gone = (self.parent.name, *ids.values())
+                # Each of many streams may ask for the same parent: once is told.
+                level = logging.DEBUG if gone in self._tap.report.parents_gone else logging.WARNING
+                self._tap.report.parents_gone.add(gone)
+                self.logger.log(
+                    level, "%s: the parent is gone, so it is skipped. %s", self.name, error
                 )
 
     def _pages(self, call: Call, ids: Ids, report: StreamReport) -> Iterator[Answer]:

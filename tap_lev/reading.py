@@ -295,10 +295,11 @@ class Reading:
             return
         done = [number for number, row in enumerate(rows, 1) if row["id"] == parent]
         rows = rows[done[0] if done else 0 :]
+        known: dict[int, Answers] = {}
         for child in children:
-            self._guard(partial(child.prove, rows), child)
+            self._guard(partial(child.prove, rows, known), child)
         for row in rows:
-            answers = Answers()
+            answers = known.pop(row["id"], None) or Answers()
             requests = sum(child.report.requests for child in children)
             for child in children:
                 if child in self._members and child.holds(row):

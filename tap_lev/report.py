@@ -17,7 +17,6 @@ class StreamReport:
         requests: Requests sent, retries included.
         retries: Requests that had to be repeated.
         throttled: Answers with status 429.
-        parents_gone: Parents that were gone when their children were asked for.
         waited: Seconds waited between tries.
         notes: What the reader of the summary should know, a sentence each.
         failure: Why the stream is not complete, or None.
@@ -27,7 +26,6 @@ class StreamReport:
     requests: int = 0
     retries: int = 0
     throttled: int = 0
-    parents_gone: set[tuple[Any, ...]] = dataclasses.field(default_factory=set)
     waited: float = 0.0
     notes: list[str] = dataclasses.field(default_factory=list)
     failure: Exception | None = None
@@ -38,6 +36,8 @@ class RunReport:
 
     def __init__(self) -> None:
         self.streams: dict[str, StreamReport] = {}
+        self.parents_gone: set[tuple[Any, ...]] = set()
+        """Parents that were gone when their children were asked for: stream and ids."""
 
     def stream(self, name: str) -> StreamReport:
         """Open the report of one stream."""
@@ -57,7 +57,7 @@ class RunReport:
             "requests": sum(s.requests for s in streams),
             "retries": sum(s.retries for s in streams),
             "throttled": sum(s.throttled for s in streams),
-            "parents_gone": len({parent for s in streams for parent in s.parents_gone}),
+            "parents_gone": len(self.parents_gone),
             "seconds_waited": round(sum(s.waited for s in streams), 1),
             "notes": [note for s in streams for note in s.notes],
             "failed": {

@@ -310,6 +310,8 @@ class LevStream(Stream):
         forbidden = isinstance(error, LevAPIError) and error.status == HTTPStatus.FORBIDDEN
         if forbidden and self.config["forbidden_streams"] == "skip":
             self.tell(f"skipped, because the key may not read it. {error}")
+            # With a walk of its own it would be read apart from the others ever after.
+            self.bookmark.abandon()
             return
         self.report.failure = error
         if not isinstance(error, LevError | SingerSDKError):

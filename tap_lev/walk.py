@@ -126,9 +126,13 @@ class Bookmark:
         """Note that everything before the walk's cursor is written."""
         self._entry["walk"] = walk.to_state()
 
+    def abandon(self) -> None:
+        """Forget the unfinished walk."""
+        self._entry.pop("walk", None)
+
     def finish(self, walk: Walk) -> None:
         """Note that the walk is complete."""
-        self._entry.pop("walk", None)
+        self.abandon()
         self._entry[self._completed_at] = timestamps.render(walk.started_at)
         if self._replication_key:
             self._entry["replication_key"] = self._replication_key

@@ -171,10 +171,10 @@ def test_blocks_that_fields_throw_out_are_read_without_fields(
 
 
 @pytest.mark.parametrize("missing", ["null", "empty", "404"])
-@pytest.mark.parametrize(("kind", "calls"), [("whole", {1}), ("reduced", {45, 46})])
+@pytest.mark.parametrize(("kind", "calls"), [("whole", 1), ("reduced", 45)])
 @pytest.mark.parametrize("deals", [True, False])
 def test_financials_are_the_same_whole_or_reduced(
-    lev: SandboxServer, kind: str, calls: set[int], missing: str, *, deals: bool
+    lev: SandboxServer, kind: str, calls: int, missing: str, *, deals: bool
 ) -> None:
     lev.sandbox.switch(embedded_financials=kind, missing_financials=missing)
     streams = ("deal_financials", *(["deals"] if deals else []))
@@ -183,7 +183,7 @@ def test_financials_are_the_same_whole_or_reduced(
     check(run, lev, streams)
     rows = landed(run, "deal_financials")
     assert 0 < len(rows) < 45, "some deals have none"
-    assert len(asked(lev, "/deals/{deal_id}/financials")) in calls
+    assert len(asked(lev, "/deals/{deal_id}/financials")) == calls
 
 
 @pytest.mark.parametrize(("kind", "says"), [("whole", "no further"), ("reduced", "for each")])
@@ -406,6 +406,22 @@ def test_forbidden_streams_can_be_skipped(lev: SandboxServer) -> None:
         assert scope in told
     check(run, lev, ["deals", "deal_notes"])
     assert len(asked(lev, "/deals/{deal_id}/term-sheets")) == 1
+
+
+def test_a_stream_that_is_skipped_on_its_way_does_not_cost_a_walk_ever_after(
+    lev: SandboxServer,
+) -> None:
+    config = config_of(lev, page_size=10, forbidden_streams="skip")
+    streams = ("deals", "deal_notes", "deal_properties")
+    route = "/deals/{deal_id}/notes"
+    lev.sandbox.fault("status", route=route, status=403, at=18, times=None)
+    run = sync(config, streams=streams)
+    assert run.exit_code == 0
+    assert run.state is not None
+    assert not run.state["bookmarks"].get("deal_notes")
+    lev.sandbox.clear_log()
+    sync(config, streams=streams, state=run.state)
+    assert len(asked(lev, "/deals")) == 5
 
 
 # -- One that fails, and its next run
