@@ -34,7 +34,7 @@ SETTINGS: dict[str, Any] = th.PropertiesList(
         default=DEFAULT_API_URL,
         title="API URL",
         description=(
-            "Base URL of the API. Newer accounts use https://api.lev.com/api/external/v2. "
+            "Base URL of the API. Lev's newer pages name https://api.lev.com/api/external/v2. "
             "Only https, except to this machine."
         ),
     ),
