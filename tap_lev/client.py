@@ -218,7 +218,7 @@ class LevClient:
     @staticmethod
     def _wait(error: LevError, tries: int) -> float:
         hint = getattr(error, "retry_after", None)
-        if hint is not None:
+        if hint:  # no wait at all would use the retries up in no time
             return float(hint)
         ceiling = min(LONGEST_BACKOFF, 0.5 * 2**tries)
         return random.uniform(ceiling / 2, ceiling)  # noqa: S311 - jitter is no secret

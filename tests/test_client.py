@@ -487,7 +487,6 @@ def test_any_answer_shows_that_lev_is_there(
     ("headers", "message", "wait"),
     [
         pytest.param({"Retry-After": "7"}, "Retry after 30 seconds.", 7, id="header"),
-        pytest.param({"Retry-After": "0"}, "Retry after 30 seconds.", 0, id="not at all"),
         pytest.param({}, "Retry after 30 seconds.", 30, id="message"),
         pytest.param({"Retry-After": "86400"}, "", 900, id="not for ever"),
     ],
@@ -506,6 +505,16 @@ def test_it_waits_as_it_is_told(  # noqa: PLR0913
     made.read()
     assert made.waits == [wait]
     assert made.report.waited == wait
+
+
+def test_to_be_told_not_to_wait_does_not_use_the_retries_up(
+    server: SandboxServer, setup: Callable[..., Setup]
+) -> None:
+    server.sandbox.fault("status", status=429, headers={"Retry-After": "0"}, times=3)
+    made = setup(max_retries=3)
+    made.read()
+    assert len(made.waits) == 3
+    assert all(2**tries / 4 <= wait <= 2**tries / 2 for tries, wait in enumerate(made.waits))
 
 
 @pytest.mark.parametrize("form", ["A", "B", "C"])
