@@ -301,7 +301,9 @@ def test_the_server_must_filter_where_the_settings_say_so(lev: SandboxServer) ->
     assert bookmarks["deals"] != first.state["bookmarks"]["deals"]
 
 
-def test_the_overlap_is_read_again_and_no_more(lev: SandboxServer) -> None:
+def test_the_overlap_is_read_again_and_no_more(
+    lev: SandboxServer, caplog: pytest.LogCaptureFixture
+) -> None:
     first = sync(config_of(lev), streams=("contacts",))
     assert first.state is not None
     begun = first.state["bookmarks"]["contacts"]["replication_key_value"]
@@ -313,6 +315,7 @@ def test_the_overlap_is_read_again_and_no_more(lev: SandboxServer) -> None:
     lev.sandbox.update("contacts", 2, updated_at=just_inside)
     second = sync(config_of(lev), state=first.state, streams=("contacts",))
     assert sent(second, "contacts").keys() == {2}
+    assert "ignores" not in caplog.text, "a row at the bound is one that was asked for"
     wide = sync(config_of(lev, overlap_seconds=301), state=first.state, streams=("contacts",))
     assert sent(wide, "contacts").keys() == {1, 2}
 
