@@ -334,3 +334,16 @@ def test_runs_that_never_get_to_their_end_bring_every_stream_there(start_lev: St
             break
     assert complete == streams
     assert landed(target, "placements") == truth(lev.sandbox, "placements")
+
+
+def test_an_offset_is_no_place_to_come_back_to(start_lev: StartLev) -> None:
+    lev = start_lev()
+    for _ in range(120):
+        lev.sandbox.add("pipelines")
+    lev.sandbox.switch(pagination_shape={"pipelines": "offset"})
+    config = config_of(lev)
+    cut = sync(config, streams=("pipelines",), kill_after=100)
+    assert len(cut.records("pipelines")) > 50, "it was cut behind the first page"
+    assert cut.state is None
+    resumed = sync(config, state=cut.state, streams=("pipelines",))
+    assert len(resumed.records("pipelines")) == 123
