@@ -165,9 +165,9 @@ class LevClient:
                     "%s Trying again in %.1f s (%d of %d).", error, wait, tries, self._max_retries
                 )
                 report.retries += 1
-                report.waited += wait
                 with self._waiting():
                     self._sleep(wait)
+                report.waited += wait
 
     def account_id(self, report: StreamReport) -> int:
         """Find the id of the account that the key reads (lev-api.md §2.24).

@@ -66,8 +66,12 @@ class RunReport:
             },
         }
 
-    def summary(self) -> str:
-        """Tell the run in one line."""
+    def summary(self, *, broken_off: bool = False) -> str:
+        """Tell the run in one line.
+
+        Args:
+            broken_off: Whether the run ended before every stream was read.
+        """
         totals = self.totals()
         counts = (
             f"{totals['rows']} rows, {totals['requests']} requests, {totals['retries']} retries, "
@@ -76,6 +80,8 @@ class RunReport:
         if totals["parents_gone"]:
             counts += f", {totals['parents_gone']} parents gone"
         notes = "".join(f" {note}" for note in totals["notes"])
+        if broken_off:
+            return f"Sync broken off: {counts}.{notes}"
         if not totals["failed"]:
             return f"Sync complete: {totals['streams']} streams, {counts}.{notes}"
         failed = ", ".join(

@@ -23,7 +23,7 @@ from tap_lev.reading import Reading, readings
 from tap_lev.redaction import Redaction
 from tap_lev.refresh import check, parse, refresh
 from tap_lev.report import RunReport
-from tap_lev.shutdown import Shutdown
+from tap_lev.shutdown import Interruption, Shutdown
 from tap_lev.stream import LevStream
 from tap_lev.streams import STREAMS
 
@@ -120,12 +120,17 @@ class TapLev(Tap):
             LevError: At least one stream is not complete.
             KeyRefusedError: Lev does not accept the key, so none can be completed.
         """
-        if wanted := self.config.get("refresh"):
-            refresh(self, wanted)
-            advice = "Everything else that was named is written."
-        else:
-            self._sync()
-            advice = "Run it again, from the last state: what is missing comes then."
+        try:
+            if wanted := self.config.get("refresh"):
+                refresh(self, wanted)
+                advice = "Everything else that was named is written."
+            else:
+                self._sync()
+                advice = "Run it again, from the last state: what is missing comes then."
+        except (LevError, Interruption):
+            # The command tells why, in the one sentence of an error.
+            self.logger.info("%s", self.report.summary(broken_off=True), extra=self.report.totals())
+            raise
         log = self.logger.error if self.report.failures else self.logger.info
         log("%s", self.report.summary(), extra=self.report.totals())
         if self.report.failures:
