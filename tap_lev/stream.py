@@ -139,9 +139,13 @@ class LevStream(Stream):
                 self.name,
             )
             since = self._start_date
-        self.walk = Walk(self._fingerprint, server_time, since=since)
-        if self._is_whole and self.config["emit_activate_version_messages"]:
-            self.walk.version = int(server_time.timestamp())
+        version = self._version_of(server_time)
+        self.walk = Walk(self._fingerprint, server_time, since=since, version=version)
+
+    def _version_of(self, started_at: datetime | None) -> int | None:
+        """Number the table as a walk leaves it, where the target is to know."""
+        whole = self._is_whole and self.config["emit_activate_version_messages"]
+        return int(started_at.timestamp()) if whole and started_at is not None else None
 
     @property
     def since(self) -> datetime | None:
@@ -277,7 +281,10 @@ class LevStream(Stream):
         """Write a RECORD message."""
         self._check_max_record_limit(self.report.rows)
         # A version says which rows are of one table, over all runs of the walk.
-        self._stream_version = None if self.walk is None else self.walk.version
+        # A row that is refreshed joins the table that the last walk left.
+        self._stream_version = (
+            self.walk.version if self.walk else self._version_of(self.bookmark.value)
+        )
         try:
             self._write_record_message(self._shape.record(row, answer.request_id))
         except (OSError, SingerSDKError):

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tests.inprocess import catalog_of, config_of, sync
-from tests.support import run_tap
+from tests.support import Target, run_tap
 from tests.truth import QUERIES, landed, truth
 
 if TYPE_CHECKING:
@@ -298,3 +298,24 @@ def test_no_target_is_told_to_delete(account: SandboxServer, method: str) -> Non
     assert run.exit_code == 0
     assert {message["type"] for message in run.messages} == {"SCHEMA", "RECORD"}
     assert all("version" not in message for message in run.of("RECORD"))
+
+
+def test_a_refreshed_row_goes_the_way_of_the_others_when_it_is_gone(lev: SandboxServer) -> None:
+    config = config_of(lev, emit_activate_version_messages=True)
+    streams = ("deals", "deal_notes")
+    target = Target()
+    target.load(sync(config, streams=streams).messages)
+    (deal, *_) = {row["deal_id"] for row in truth(lev, "deal_notes")}
+    lev.sandbox.clock.advance(60)
+    refreshed = sync({**config, "refresh": {"deals": [deal]}}, streams=streams, state=target.state)
+    notes = {row["id"] for row in refreshed.records("deal_notes")}
+    versions = {record["version"] for record in refreshed.of("RECORD", "deal_notes")}
+    assert len(versions) == 1
+    target.load(refreshed.messages)
+    for note in notes:
+        lev.sandbox.remove("deal_notes", note)
+    lev.sandbox.clock.advance(60)
+    after = sync(config, streams=streams, state=target.state)
+    assert min(record["version"] for record in after.of("RECORD", "deal_notes")) > max(versions)
+    target.load(after.messages)
+    assert not notes & {row["id"] for row in target.rows("deal_notes") if row["deal_id"] == deal}
