@@ -67,7 +67,7 @@ def _place(stream: type[LevStream]) -> str:
 
 
 def _replication(stream: type[LevStream]) -> str:
-    if issubclass(stream, ChildStream):
+    if issubclass(stream, ChildStream) and not stream.unique:
         return f"follows `{_source(stream).name}`"
     if issubclass(stream, IncrementalStream):
         return f"INCREMENTAL by `{stream.replication_key}`"

@@ -98,7 +98,8 @@ class ChildStream(LevStream):
     @property
     @override
     def follows_changes(self) -> bool:
-        return bool(self.config["per_parent_scope"] == "changed")
+        # What many parents share is whole only if all of them are asked.
+        return self.config["per_parent_scope"] == "changed" and not self.unique
 
     @property
     @override

@@ -721,3 +721,16 @@ def test_refused_fields_are_read_all_and_left_out_here(
         assert [entry.status for entry in with_fields] == [status]
     told = Counter(text for text in caplog.messages if "does not accept fields" in text)
     assert list(told.values()) == [1, 1, 1], "once for each of the three streams"
+
+
+def test_what_parents_share_is_asked_of_all_of_them(lev: SandboxServer) -> None:
+    config = config_of(lev, per_parent_scope="changed")
+    streams = ("index_metric_definitions", "deal_notes")
+    first = sync(config, streams=streams)
+    lev.sandbox.clock.advance(3600)
+    lev.sandbox.update("deals", 7)
+    lev.sandbox.clear_log()
+    second = sync(config, streams=streams, state=first.state)
+    assert len(asked(lev, "/deals/{deal_id}/notes")) == 1
+    assert len(asked(lev, "/deals/{deal_id}/index/metric-definitions")) == 45
+    check(second, lev, ["index_metric_definitions"])
