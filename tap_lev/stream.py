@@ -130,13 +130,9 @@ class LevStream(Stream):
         """Begin a walk, at a moment of the server's clock."""
         since, bookmark = self.since, self.bookmark.value
         if since is not None and bookmark is not None and bookmark > server_time:
-            self.logger.warning(
-                "The bookmark of %s, %s, is later than Lev's clock, %s: a change since then may "
-                "be dated before it. Reading all of %s once.",
-                self.name,
-                timestamps.render(bookmark),
-                timestamps.render(server_time),
-                self.name,
+            self.tell_restart(
+                f"its bookmark, {timestamps.render(bookmark)}, is later than Lev's clock, "
+                f"{timestamps.render(server_time)}: a change since may be dated before it."
             )
             since = self._start_date
         version = self._version_of(server_time)
