@@ -114,6 +114,15 @@ def types_in_postgres(database: Database, stream: str) -> dict[str, str]:
         return dict(connection.execute(query, (SCHEMA, stream)).fetchall())
 
 
+def access(lev: SandboxServer, database: Database) -> dict[str, str]:
+    """What Meltano has to be told to get from a Lev into a database."""
+    return {
+        "TAP_LEV_API_URL": lev.url,
+        "TAP_LEV_API_KEY": lev.key,
+        **database.environment(),
+    }
+
+
 def change(lev: SandboxServer) -> dict[str, int]:
     """Change, add and archive rows.
 
@@ -136,9 +145,7 @@ def test_meltano_into_postgres_twice(start_lev: StartLev, postgres: Server, tmp_
     project = MeltanoProject(
         tmp_path,
         {
-            "TAP_LEV_API_URL": lev.url,
-            "TAP_LEV_API_KEY": lev.key,
-            **database.environment(),
+            **access(lev, database),
         },
     )
     first = project.run("tap-lev", "target-postgres")
@@ -184,12 +191,10 @@ def test_every_stream_through_meltano(
     lev = start_lev(**SMALL)
     database = postgres.create_database()
     environment = {
-        "TAP_LEV_API_URL": lev.url,
-        "TAP_LEV_API_KEY": lev.key,
+        **access(lev, database),
         "TAP_LEV__SELECT": json.dumps([f"{stream}.*" for stream in ALL]),
         "TAP_LEV_PAGE_SIZE": "5",
         **{f"TAP_LEV_{name.upper()}": json.dumps(values) for name, values in QUERIES.items()},
-        **database.environment(),
     }
     project = MeltanoProject(tmp_path, environment)
     first = project.run("tap-lev", "target-postgres")
@@ -219,12 +224,10 @@ def test_a_refresh_through_meltano_brings_its_rows_only(
     lev = start_lev(**SMALL)
     database = postgres.create_database()
     environment = {
-        "TAP_LEV_API_URL": lev.url,
-        "TAP_LEV_API_KEY": lev.key,
+        **access(lev, database),
         "TAP_LEV__SELECT": json.dumps(
             [f"{stream}.*" for stream in (*DEFAULT, "term_sheets", "contact_notes")]
         ),
-        **database.environment(),
     }
     children = ("deal_properties", "deal_team_members", "deal_pipelines", "term_sheets")
     project = MeltanoProject(tmp_path, environment)
@@ -270,10 +273,8 @@ def test_meltano_goes_on_after_a_run_that_failed(
     project = MeltanoProject(
         tmp_path,
         {
-            "TAP_LEV_API_URL": lev.url,
-            "TAP_LEV_API_KEY": lev.key,
+            **access(lev, database),
             "TAP_LEV_PAGE_SIZE": "20",
-            **database.environment(),
         },
     )
     lev.sandbox.fault("status", route="/contacts", status=403, at=4, times=None)
