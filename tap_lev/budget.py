@@ -1,0 +1,218 @@
+"""The budget: when may the next request go, so that Lev never has to refuse one."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import time
+from collections import defaultdict, deque
+from fractions import Fraction
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+
+
+class Limits(NamedTuple):
+    """How many requests each window may hold.
+
+    Attributes:
+        account: Of the whole account.
+        endpoint: Of one endpoint, which is a route template.
+    """
+
+    account: int
+    endpoint: int
+
+
+TIERS = {
+    "free": Limits(30, 10),
+    "standard": Limits(100, 20),
+    "enterprise": Limits(500, 60),
+}
+
+# Lev names rate_limits without showing them, so these are the likely names.
+_ACCOUNT = ("account", "per_account", "requests_per_minute", "account_requests_per_minute")
+_ENDPOINT = (
+    "endpoint",
+    "per_endpoint",
+    "requests_per_minute_per_endpoint",
+    "endpoint_requests_per_minute",
+)
+_NUMBER = ("limit", "requests", "requests_per_minute", "per_minute")
+_WINDOW = ("window", "window_seconds")
+_NEARLY = 0.9
+
+
+def configured(config: Mapping[str, Any]) -> Limits | None:
+    """Find the limits that the settings give by themselves.
+
+    Returns:
+        The limits, or None when Lev has to be asked.
+    """
+    return _laid_over(TIERS.get(config.get("api_tier", "auto")), config)
+
+
+def told(me: object, config: Mapping[str, Any]) -> Limits | None:
+    """Read the limits from what ``GET /me`` says.
+
+    Numbers count where they can be read without doubt, else the name of the tier does. What the
+    settings say goes before both.
+
+    Args:
+        me: The ``data`` of the answer, whatever it is.
+        config: The settings.
+
+    Returns:
+        The limits, or None when there is nothing to go by.
+    """
+    platform = _object(_object(me).get("platform"))
+    numbers = _object(platform.get("rate_limits"))
+    window = config.get("rate_limit_window_seconds", 60)
+    account, endpoint = (_number(numbers, names, window) for names in (_ACCOUNT, _ENDPOINT))
+    if account and endpoint:
+        return _laid_over(Limits(account, endpoint), config)
+    return _laid_over(TIERS.get(str(platform.get("api_tier")).strip().lower()), config)
+
+
+def _laid_over(limits: Limits | None, config: Mapping[str, Any]) -> Limits | None:
+    account = config.get("requests_per_minute") or (limits and limits.account)
+    endpoint = config.get("requests_per_minute_per_endpoint") or (limits and limits.endpoint)
+    return Limits(int(account), int(endpoint)) if account and endpoint else None
+
+
+def _object(value: object) -> dict[str, Any]:
+    return value if isinstance(value, dict) else {}
+
+
+def _number(values: Mapping[str, Any], names: Iterable[str], window: float) -> int | None:
+    """Find the one number that stands under these names, for this window."""
+    if any(values[name] != window for name in _WINDOW if name in values):
+        return None
+    found = {
+        _number(value, _NUMBER, window) if isinstance(value, dict) else value
+        for value in (values.get(name) for name in names)
+        if isinstance(value, dict) or (type(value) is int and value > 0)
+    }
+    return found.pop() if len(found) == 1 else None
+
+
+@dataclasses.dataclass(slots=True)
+class _Bucket:
+    """Counts the requests to one thing that has a limit."""
+
+    out: int = 0
+    releases: deque[float] = dataclasses.field(default_factory=deque)
+    paused_until: float = -math.inf
+
+    def free_at(self, now: float, places: int) -> float:
+        """Say when a request may go: some time past when it may now."""
+        while self.releases and self.releases[0] <= now:
+            self.releases.popleft()
+        excess = self.out + len(self.releases) - places
+        if excess < 0:
+            return self.paused_until
+        if excess >= len(self.releases):
+            return math.inf
+        return max(self.paused_until, self.releases[excess])
+
+
+class RateBudget:
+    """Says when a request may be sent, so that no window of the server holds too many.
+
+    A request counts from the moment it is sent until one window after its answer. That is enough,
+    however long a request is under way: take any stretch of the server's time that is no longer
+    than a window, and of the requests that reached the server within it the one that was sent
+    last. Each of the others was answered after it reached the server, so less than one window
+    before the last one did, and the last one was sent before that or later: all others were still
+    counted when it was sent, and with it they were no more than allowed.
+
+    It knows nothing of threads: one at a time may call it.
+
+    Args:
+        limits: What the server allows.
+        share: The part of it to use, in each bucket; one request always may go.
+        window: The length of the server's window in seconds.
+        clock: Tells the time in seconds; it never goes back.
+
+    Attributes:
+        limits: What the server allows. It may be replaced at any time.
+    """
+
+    def __init__(
+        self,
+        limits: Limits,
+        share: float = 1.0,
+        window: float = 60.0,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.limits = limits
+        # As it is written: 0.29 of 100 is 29, though 0.29 * 100 is a little less.
+        self._share = Fraction(str(share)).as_integer_ratio()
+        self._window = window
+        self._clock = clock
+        self._account = _Bucket()
+        self._endpoints: defaultdict[str, _Bucket] = defaultdict(_Bucket)
+        self._count = 0
+        self._first = 0.0
+
+    def delay(self, endpoint: str) -> float:
+        """Say in how many seconds a request to the endpoint may be sent.
+
+        Returns:
+            0 when it may go now; infinity when a request that is still out must be answered first.
+        """
+        now = self._clock()
+        until = max(
+            self._account.free_at(now, self._places(self.limits.account)),
+            self._endpoints[endpoint].free_at(now, self._places(self.limits.endpoint)),
+        )
+        if until <= now:
+            return 0.0
+        wait = until - now
+        # Rounding must not end the wait a moment too early.
+        return wait if now + wait >= until else math.nextafter(wait, math.inf)
+
+    def sent(self, endpoint: str) -> None:
+        """Count a request as sent now."""
+        if not self._count:
+            self._first = self._clock()
+        self._count += 1
+        for bucket in (self._account, self._endpoints[endpoint]):
+            bucket.out += 1
+
+    def answered(self, endpoint: str) -> None:
+        """Note that the answer to a request is there, or no longer waited for."""
+        release = self._clock() + self._window
+        for bucket in (self._account, self._endpoints[endpoint]):
+            bucket.out -= 1
+            bucket.releases.append(release)
+
+    def pause(self, endpoint: str | None, seconds: float) -> bool:
+        """Send nothing for a while, because the server refused a request.
+
+        Args:
+            endpoint: The endpoint that is over its limit. None: the account is.
+            seconds: How long to wait, from now.
+
+        Returns:
+            Whether this is news: nearly as long a pause was not known yet.
+        """
+        bucket = self._account if endpoint is None else self._endpoints[endpoint]
+        now = self._clock()
+        news = bucket.paused_until - now < _NEARLY * seconds
+        bucket.paused_until = max(bucket.paused_until, now + seconds)
+        return news
+
+    @property
+    def part_used(self) -> float:
+        """The requests sent, as a part of those that the account's limit allowed meanwhile."""
+        if not self._count:
+            return 0.0
+        # The window that has just begun is as full as the server lets it be.
+        windows = 1 + (self._clock() - self._first) // self._window
+        return self._count / (self.limits.account * windows)
+
+    def _places(self, limit: int) -> int:
+        numerator, denominator = self._share
+        return max(1, limit * numerator // denominator)
