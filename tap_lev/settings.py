@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import difflib
+import math
 import os
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -11,12 +13,15 @@ from singer_sdk import typing as th
 from singer_sdk.typing import DEFAULT_JSONSCHEMA_VALIDATOR, extend_validator_with_defaults
 
 from tap_lev import timestamps
+from tap_lev.budget import TIERS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
 DEFAULT_API_URL = "https://api.levcapital.com/api/external/v2"
 _VALIDATOR = extend_validator_with_defaults(DEFAULT_JSONSCHEMA_VALIDATOR)
+_ENVIRONMENT = "TAP_LEV_"
+_NUMBERS = {"integer": (int, "a whole number"), "number": (float, "a number")}
 LOOPBACK_HOSTS = frozenset({"127.0.0.1", "::1", "localhost"})
 
 SETTINGS: dict[str, Any] = th.PropertiesList(
@@ -82,6 +87,65 @@ SETTINGS: dict[str, Any] = th.PropertiesList(
         ),
     ),
     th.Property(
+        "per_parent_scope",
+        th.StringType(allowed_values=["all", "changed"]),
+        default="all",
+        title="Scope of per-parent streams",
+        description=(
+            "Whose children are read: of all parents, or only of changed ones (fewer requests, "
+            "but Lev does not promise that a child's change is one of its parent)."
+        ),
+    ),
+    th.Property(
+        "api_tier",
+        th.StringType(allowed_values=["auto", *TIERS]),
+        default="auto",
+        title="API tier",
+        description=(
+            "The account's limits: free (30 requests a minute, 10 of them to one endpoint), "
+            "standard (100, 20), enterprise (500, 60), or auto (Lev is asked)."
+        ),
+    ),
+    th.Property(
+        "requests_per_minute",
+        th.IntegerType(minimum=1),
+        title="Requests per minute",
+        description="Requests that Lev allows the account, instead of the tier's number.",
+    ),
+    th.Property(
+        "requests_per_minute_per_endpoint",
+        th.IntegerType(minimum=1),
+        title="Requests per minute and endpoint",
+        description="Requests that Lev allows to one endpoint, instead of the tier's number.",
+    ),
+    th.Property(
+        "rate_limit_share",
+        th.DecimalType(exclusive_minimum=0, maximum=1),
+        default=0.9,
+        title="Share of the limits",
+        description=(
+            "Part of both limits that the tap may use, above 0 and up to 1. The rest is left to "
+            "the account's other programs."
+        ),
+    ),
+    th.Property(
+        "rate_limit_window_seconds",
+        th.DecimalType(exclusive_minimum=0, maximum=86400),
+        default=60,
+        title="Window of the limits",
+        description="Length of the time in which Lev counts requests, in seconds.",
+    ),
+    th.Property(
+        "max_parallel_streams",
+        th.IntegerType(minimum=1),
+        default=8,
+        title="Parallel streams",
+        description=(
+            "How many streams are read at the same time, each with a request in flight; 1 reads "
+            "one after the other."
+        ),
+    ),
+    th.Property(
         "request_timeout_seconds",
         th.IntegerType(minimum=1),
         default=60,
@@ -94,16 +158,6 @@ SETTINGS: dict[str, Any] = th.PropertiesList(
         default=8,
         title="Retries",
         description="How often one request is repeated after a 429, a 5xx or a broken connection.",
-    ),
-    th.Property(
-        "per_parent_scope",
-        th.StringType(allowed_values=["all", "changed"]),
-        default="all",
-        title="Scope of per-parent streams",
-        description=(
-            "Whose children are read: of all parents, or only of changed ones (fewer requests, "
-            "but Lev does not promise that a child's change is one of its parent)."
-        ),
     ),
     th.Property(
         "forbidden_streams",
@@ -169,15 +223,37 @@ def check(config: dict[str, Any], schema: Mapping[str, Any]) -> list[str]:
     Returns:
         One sentence for each fault. None repeats the key.
     """
-    for name in [name for name, value in config.items() if value is None]:
-        del config[name]
+    _tidy(config)
     wrong = {
         ".".join(map(str, error.path)): error.message
         for error in _VALIDATOR(schema).iter_errors(config)
         if error.path and error.path[0] != "api_key"
     }
-    sentences = [f"The setting {name} is wrong: {message}." for name, message in wrong.items()]
+    # No bound refuses a NaN.
+    wrong |= {
+        name: "nan is no number"
+        for name, value in config.items()
+        if isinstance(value, float) and math.isnan(value) and name != "api_key"
+    }
+    sentences = [
+        _variable_fault(_ENVIRONMENT + name.upper(), name, config.get(name))
+        or f"The setting {name} is wrong: {message}."
+        for name, message in wrong.items()
+    ]
     return sentences or list(_faults(config))
+
+
+def _tidy(config: dict[str, Any]) -> None:
+    for name, value in list(config.items()):
+        types = SETTINGS["properties"].get(name, {}).get("type", ())
+        if value is None:
+            del config[name]
+        elif isinstance(value, str) and "number" in types:
+            # As text it comes from the environment: neither the SDK nor Meltano reads it there.
+            with contextlib.suppress(ValueError):
+                config[name] = float(value)
+        elif isinstance(value, float) and "integer" in types and value.is_integer():
+            config[name] = int(value)
 
 
 def _faults(config: Mapping[str, Any]) -> Iterator[str]:
@@ -208,12 +284,24 @@ def _faults(config: Mapping[str, Any]) -> Iterator[str]:
 
 def environment_fault(prefix: str, error: ValueError) -> str:
     """Say which environment variable the SDK could not read."""
-    for name, schema in SETTINGS["properties"].items():
+    for name in SETTINGS["properties"]:
         variable = prefix + name.upper()
-        value = os.environ.get(variable, "0")
-        if "integer" in schema["type"] and not value.strip().lstrip("+-").isdecimal():
-            return f"The environment variable {variable} must be a whole number, not {value!r}."
+        if fault := _variable_fault(variable, name, os.environ.get(variable)):
+            return fault
     return f"A setting in the environment cannot be read: {error}."
+
+
+def _variable_fault(variable: str, name: str, value: object) -> str | None:
+    """Say that a setting's value is no number, when the environment is where it comes from."""
+    if not isinstance(value, str) or os.environ.get(variable) != value:
+        return None
+    for kind, (read, what) in _NUMBERS.items():
+        if kind in SETTINGS["properties"].get(name, {}).get("type", ()):
+            try:
+                read(value)
+            except ValueError:
+                return f"The environment variable {variable} must be {what}, not {value!r}."
+    return None
 
 
 def unknown(config: Mapping[str, Any], known: Mapping[str, Any]) -> Iterator[str]:

@@ -17,6 +17,8 @@ from tests.support import run_tap
 
 ROOT = Path(__file__).parents[1]
 KINDS = {kind: kind for kind in ("array", "boolean", "integer", "object", "string")}
+# Meltano's own kind for a number fails when the value comes from the environment.
+KINDS["number"] = "string"
 
 
 EXPECTED = {

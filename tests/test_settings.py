@@ -30,9 +30,13 @@ def test_a_key_is_enough_and_the_rest_has_defaults() -> None:
         "page_size": 200,
         "overlap_seconds": 300,
         "updated_at_filter": "auto",
+        "per_parent_scope": "all",
+        "api_tier": "auto",
+        "rate_limit_share": 0.9,
+        "rate_limit_window_seconds": 60,
+        "max_parallel_streams": 8,
         "request_timeout_seconds": 60,
         "max_retries": 8,
-        "per_parent_scope": "all",
         "forbidden_streams": "fail",
         "unknown_fields": "warn",
         "emit_activate_version_messages": False,
@@ -57,6 +61,17 @@ def test_a_null_counts_as_not_given() -> None:
         ("updated_at_filter", "server"),
         ("updated_at_filter", "client"),
         ("per_parent_scope", "changed"),
+        ("api_tier", "auto"),
+        ("api_tier", "free"),
+        ("api_tier", "standard"),
+        ("api_tier", "enterprise"),
+        ("requests_per_minute", 1),
+        ("requests_per_minute_per_endpoint", 1),
+        ("rate_limit_share", 1),
+        ("rate_limit_share", 0.001),
+        ("rate_limit_window_seconds", 0.25),
+        ("rate_limit_window_seconds", 86400),
+        ("max_parallel_streams", 1),
         ("forbidden_streams", "skip"),
         ("unknown_fields", "collect"),
         ("fact_queries", []),
@@ -99,6 +114,38 @@ def test_what_is_allowed(name: str, value: object) -> None:
         ("emit_activate_version_messages", "yes"),
         ("per_parent_scope", "some"),
         ("per_parent_scope", ["all"]),
+        ("api_tier", "gold"),
+        ("api_tier", "Standard"),
+        ("api_tier", 2),
+        ("requests_per_minute", 0),
+        ("requests_per_minute", 1.5),
+        ("requests_per_minute", "100"),
+        ("requests_per_minute", True),
+        ("requests_per_minute_per_endpoint", -1),
+        ("requests_per_minute_per_endpoint", {"/deals": 5}),
+        ("rate_limit_share", 0),
+        ("rate_limit_share", -0.5),
+        ("rate_limit_share", 1.0001),
+        ("rate_limit_share", 90),
+        ("rate_limit_share", True),
+        ("rate_limit_share", [0.5]),
+        ("rate_limit_share", "90%"),
+        ("rate_limit_share", "NaN"),
+        ("rate_limit_share", float("nan")),
+        ("rate_limit_window_seconds", 0),
+        ("rate_limit_window_seconds", -60),
+        ("rate_limit_window_seconds", 86401),
+        ("rate_limit_window_seconds", "a minute"),
+        ("rate_limit_window_seconds", ""),
+        ("rate_limit_window_seconds", "-1"),
+        ("rate_limit_window_seconds", "Infinity"),
+        ("rate_limit_window_seconds", float("inf")),
+        ("rate_limit_window_seconds", float("nan")),
+        ("max_parallel_streams", 0),
+        ("max_parallel_streams", 2.5),
+        ("max_parallel_streams", "8"),
+        ("max_parallel_streams", False),
+        ("max_parallel_streams", float("nan")),
         ("forbidden_streams", "ignore"),
         ("forbidden_streams", True),
         ("unknown_fields", "drop"),
@@ -160,6 +207,22 @@ def test_a_list_says_what_is_wrong_with_it() -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("name", "value", "expected"),
+    [
+        ("rate_limit_share", "0.5", 0.5),
+        ("rate_limit_share", " 1 ", 1.0),
+        ("rate_limit_window_seconds", "2.5", 2.5),
+        ("page_size", 50.0, 50),
+        ("max_parallel_streams", 3.0, 3),
+    ],
+)
+def test_a_number_may_be_written_in_another_way(name: str, value: object, expected: float) -> None:
+    config: dict[str, Any] = {"api_key": KEY, name: value}
+    assert settings.check(config, settings.SETTINGS) == []
+    assert (config[name], type(config[name])) == (expected, type(expected))
+
+
 @pytest.mark.parametrize("key", [None, "", "  ", "\n", 12345678, ["lev_sk_test"], {"key": "x"}])
 def test_a_missing_key_says_where_one_comes_from(key: object) -> None:
     (sentence,) = faults(api_key=key)
@@ -197,6 +260,9 @@ def test_no_settings_whatever_crash_the_check(config: dict[str, Any]) -> None:
         assert key.isascii()
         assert key.isprintable()
         assert 1 <= config["page_size"] <= 200
+        assert 0 < config["rate_limit_share"] <= 1
+        assert config["rate_limit_window_seconds"] > 0
+        assert type(config["max_parallel_streams"]) is int
 
 
 @given(st.text(min_size=8).filter(str.strip))
@@ -241,6 +307,18 @@ def test_a_variable_that_is_no_whole_number_is_named(
     assert sentence == (
         f"The environment variable TAP_LEV_MAX_RETRIES must be a whole number, not {value!r}."
     )
+
+
+def test_a_variable_that_is_no_number_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TAP_LEV_RATE_LIMIT_SHARE", "most")
+    sentence = "The environment variable TAP_LEV_RATE_LIMIT_SHARE must be a number, not 'most'."
+    assert faults(rate_limit_share="most") == [sentence]
+    assert settings.environment_fault("TAP_LEV_", ValueError("odd")) == sentence
+    monkeypatch.setenv("TAP_LEV_RATE_LIMIT_SHARE", "0.5")
+    assert faults(rate_limit_share="most") == [
+        "The setting rate_limit_share is wrong: 'most' is not of type 'number', 'null'."
+    ]
+    assert faults(rate_limit_share="0.5") == []
 
 
 def test_another_fault_of_the_environment_is_told_as_it_is(
