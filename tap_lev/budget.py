@@ -105,11 +105,15 @@ class _Bucket:
     releases: deque[float] = dataclasses.field(default_factory=deque)
     paused_until: float = -math.inf
 
-    def free_at(self, now: float, places: int) -> float:
-        """Say when a request may go: some time past when it may now."""
+    def held(self, now: float) -> int:
+        """Say how many requests count."""
         while self.releases and self.releases[0] <= now:
             self.releases.popleft()
-        excess = self.out + len(self.releases) - places
+        return self.out + len(self.releases)
+
+    def free_at(self, now: float, places: int) -> float:
+        """Say when a request may go: some time past when it may now."""
+        excess = self.held(now) - places
         if excess < 0:
             return self.paused_until
         if excess >= len(self.releases):
@@ -173,6 +177,10 @@ class RateBudget:
         # Rounding must not end the wait a moment too early.
         return wait if now + wait >= until else math.nextafter(wait, math.inf)
 
+    def held(self, endpoint: str) -> int:
+        """Say how many requests to the endpoint count now."""
+        return self._endpoints[endpoint].held(self._clock())
+
     def sent(self, endpoint: str) -> None:
         """Count a request as sent now."""
         if not self._count:
@@ -210,7 +218,7 @@ class RateBudget:
         if not self._count:
             return 0.0
         # The window that has just begun is as full as the server lets it be.
-        windows = 1 + (self._clock() - self._first) // self._window
+        windows = 1 + int((self._clock() - self._first) / self._window)
         return self._count / (self.limits.account * windows)
 
     def _places(self, limit: int) -> int:
