@@ -58,6 +58,7 @@ lock: $(MELTANO_VENV) ## Pin what the requirement files ask for (newest versions
 	@$(call compile,meltano) requirements/meltano.in
 	@$(call compile,target-postgres) requirements/target-postgres.in
 	@$(call compile,target-jsonl) requirements/target-jsonl.in --overrides requirements/target-jsonl.override
+	@$(call compile,target-duckdb) requirements/target-duckdb.in
 
 clean: ## Remove the environments and everything made by running
 	@rm -rf .venv .venv-meltano .meltano .cache .hypothesis .mypy_cache .pytest_cache .ruff_cache .coverage* build dist output
@@ -87,7 +88,7 @@ $(MELTANO_VENV): requirements/meltano.txt | python
 	@$(call pip_install,.venv-meltano) --no-deps -r requirements/meltano.txt
 	@touch $@
 
-$(PLUGINS): $(MELTANO_VENV) pyproject.toml meltano.yml requirements/tap.txt requirements/target-postgres.txt requirements/target-jsonl.txt
+$(PLUGINS): $(MELTANO_VENV) pyproject.toml meltano.yml requirements/tap.txt $(wildcard requirements/target-*.txt)
 	@echo "Installing Meltano's plugins"
 	@mkdir -p .meltano
 	@.venv-meltano/bin/meltano --log-level=warning install --clean > .meltano/install.log 2>&1 || { cat .meltano/install.log >&2; exit 1; }
