@@ -67,12 +67,13 @@ def told(me: object, config: Mapping[str, Any]) -> Limits | None:
         The limits, or None when there is nothing to go by.
     """
     platform = _object(_object(me).get("platform"))
-    numbers = _object(platform.get("rate_limits"))
+    numbers, tier = _object(platform.get("rate_limits")), platform.get("api_tier")
     window = config.get("rate_limit_window_seconds", 60)
     account, endpoint = (_number(numbers, names, window) for names in (_ACCOUNT, _ENDPOINT))
     if account and endpoint:
         return _laid_over(Limits(account, endpoint), config)
-    return _laid_over(TIERS.get(str(platform.get("api_tier")).strip().lower()), config)
+    known = TIERS.get(tier.strip().lower()) if isinstance(tier, str) else None
+    return _laid_over(known, config)
 
 
 def _laid_over(limits: Limits | None, config: Mapping[str, Any]) -> Limits | None:
@@ -85,14 +86,16 @@ def _object(value: object) -> dict[str, Any]:
     return value if isinstance(value, dict) else {}
 
 
-def _number(values: Mapping[str, Any], names: Iterable[str], window: float) -> int | None:
-    """Find the one number that stands under these names, for this window."""
+def _number(
+    values: Mapping[str, Any], names: Iterable[str], window: float, *, deep: bool = True
+) -> int | None:
+    """Find the one number, for this window, that stands under these names."""
     if any(values[name] != window for name in _WINDOW if name in values):
         return None
     found = {
-        _number(value, _NUMBER, window) if isinstance(value, dict) else value
-        for value in (values.get(name) for name in names)
-        if isinstance(value, dict) or (type(value) is int and value > 0)
+        _number(value, _NUMBER, window, deep=False) if isinstance(value, dict) else value
+        for value in map(values.get, names)
+        if (type(value) is int and value > 0) or (deep and isinstance(value, dict))
     }
     return found.pop() if len(found) == 1 else None
 
@@ -208,7 +211,7 @@ class RateBudget:
         """
         bucket = self._account if endpoint is None else self._endpoints[endpoint]
         now = self._clock()
-        news = bucket.paused_until - now < _NEARLY * seconds
+        news = max(0.0, bucket.paused_until - now) < _NEARLY * seconds
         bucket.paused_until = max(bucket.paused_until, now + seconds)
         return news
 
