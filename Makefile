@@ -1,6 +1,6 @@
 # Everything runs in environments that this file makes: .venv for the tap, the sandbox and the tools,
-# .venv-meltano for Meltano, .meltano for the plugins that Meltano installs. They are made again when the
-# requirement files, or the Python, change.
+# .venv-meltano for Meltano, .meltano for the plugins that Meltano installs, .venv-bench for the benchmarks.
+# They are made again when the requirement files, or the Python, change.
 
 PYTHON ?= python3
 PYTEST_ARGS ?= -n auto
@@ -12,6 +12,7 @@ VENV := .venv/.made-by-$(PYTHON_VERSION)
 PACKAGES := .venv/.packages
 MELTANO_VENV := .venv-meltano/.made-by-$(PYTHON_VERSION)
 PLUGINS := .meltano/.plugins
+BENCH := .venv-bench/.made-by-$(PYTHON_VERSION)
 
 ifdef UV
 make_venv = "$(UV)" venv --quiet --clear --no-project --python "$(PYTHON)" $(1)
@@ -22,7 +23,7 @@ pip_install = $(1)/bin/python -m pip install -qq --disable-pip-version-check --n
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help install test coverage lint typecheck format demo lock clean python
+.PHONY: help install test coverage lint typecheck format demo bench lock clean python
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' Makefile
@@ -52,16 +53,20 @@ format: $(PACKAGES) ## Put the code into the project's style
 demo: $(PACKAGES) $(PLUGINS) ## Load a sandbox account into a PostgreSQL, change it, load again, show what landed
 	@.venv/bin/python -m demo
 
+bench: $(BENCH) ## Measure the tap beside others and write docs/performance.md (one part: BENCH_ARGS="--only rows")
+	@.venv-bench/bin/python -m benchmarks $(BENCH_ARGS)
+
 lock: $(MELTANO_VENV) ## Pin what the requirement files ask for (newest versions: make lock UPGRADE=--upgrade)
 	@$(call compile,dev) pyproject.toml sandbox/pyproject.toml requirements/dev.in
 	@$(call compile,tap) pyproject.toml --constraints requirements/dev.txt
+	@$(call compile,bench) pyproject.toml sandbox/pyproject.toml requirements/bench.in --constraints requirements/dev.txt
 	@$(call compile,meltano) requirements/meltano.in
 	@$(call compile,target-postgres) requirements/target-postgres.in
 	@$(call compile,target-jsonl) requirements/target-jsonl.in --overrides requirements/target-jsonl.override
 	@$(call compile,target-duckdb) requirements/target-duckdb.in
 
 clean: ## Remove the environments and everything made by running
-	@rm -rf .venv .venv-meltano .meltano .cache .hypothesis .mypy_cache .pytest_cache .ruff_cache .coverage* build dist output
+	@rm -rf .venv .venv-meltano .venv-bench .meltano .cache .hypothesis .mypy_cache .pytest_cache .ruff_cache .coverage* build dist output
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 compile = .venv-meltano/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
@@ -92,4 +97,11 @@ $(PLUGINS): $(MELTANO_VENV) pyproject.toml meltano.yml requirements/tap.txt $(wi
 	@echo "Installing Meltano's plugins"
 	@mkdir -p .meltano
 	@.venv-meltano/bin/meltano --log-level=warning install --clean > .meltano/install.log 2>&1 || { cat .meltano/install.log >&2; exit 1; }
+	@touch $@
+
+$(BENCH): requirements/bench.txt pyproject.toml sandbox/pyproject.toml | python
+	@echo "Making .venv-bench with Python $(PYTHON_VERSION)"
+	@$(call make_venv,.venv-bench)
+	@$(call pip_install,.venv-bench) --no-deps -r requirements/bench.txt
+	@$(call pip_install,.venv-bench) --no-deps --no-build-isolation -e . -e sandbox
 	@touch $@
