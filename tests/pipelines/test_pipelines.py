@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime as dt
-import decimal
 import json
 import os
 import subprocess
@@ -11,29 +10,28 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import psycopg.rows
-import pytest
-from psycopg import sql
-
 from demo.meltano import MeltanoProject, plugin_program
-from demo.postgres import running_postgres
 from tap_lev import timestamps
-from tap_lev.stream import IncrementalStream
-from tap_lev.streams import STREAMS
-from tests.truth import ALL, OTHER_NAMES, QUERIES, key_of, truth
+from tests.pipelines.tables import (
+    CORE,
+    DEFAULT,
+    SCHEMA,
+    SCHEMAS,
+    SMALL,
+    UNPACED,
+    in_lev,
+    in_postgres,
+)
+from tests.truth import ALL, OTHER_NAMES, QUERIES
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable
 
     from demo.postgres import Database, Server
     from lev_sandbox import SandboxServer
     from tests.conftest import StartLev
 
-SCHEMA = "lev_sandbox"
 HOUR = 3600
-DEFAULT = [stream.name for stream in STREAMS if stream.selected_by_default]
-CORE = [s.name for s in STREAMS if issubclass(s, IncrementalStream) and s.selected_by_default]
-SCHEMAS = {stream.name: stream.schema["properties"] for stream in STREAMS}
 TYPES = {
     "string": "text",
     "integer": "int8",
@@ -42,49 +40,6 @@ TYPES = {
     "object": "jsonb",
 }
 """What each type of a column is in PostgreSQL."""
-SMALL = {"deals": 12, "placements": 15, "contacts": 20, "companies": 8, "lenders": 6}
-
-Row = dict[str, Any]
-Table = dict[tuple[Any, ...], Row]
-
-
-@pytest.fixture(scope="module")
-def postgres() -> Iterator[Server]:
-    """A PostgreSQL server."""
-    with running_postgres() as server:
-        yield server
-
-
-def in_lev(lev: SandboxServer, stream: str) -> Table:
-    """The rows of a stream as Lev says them, by key; what it does not say is null."""
-    nothing = dict.fromkeys(SCHEMAS[stream].keys() - {"as_of"})
-    return by_key(stream, [nothing | row for row in truth(lev, stream)])
-
-
-def in_postgres(database: Database, stream: str) -> Table:
-    """The rows of a stream in PostgreSQL, by key, in JSON's types."""
-    query = sql.SQL("SELECT * FROM {}").format(sql.Identifier(SCHEMA, stream))
-    with database.connect(row_factory=psycopg.rows.dict_row) as connection:
-        return by_key(stream, [_plain(row) for row in connection.execute(query).fetchall()])
-
-
-def by_key(stream: str, rows: list[Row]) -> Table:
-    """Find rows by their key."""
-    found = {key_of(stream, row): row for row in rows}
-    assert len(found) == len(rows), f"{stream} has a key twice"
-    return found
-
-
-def _plain(row: dict[str, Any]) -> dict[str, Any]:
-    def plain(value: object) -> object:
-        match value:
-            case dt.datetime():
-                return timestamps.render(value.replace(tzinfo=value.tzinfo or dt.UTC))
-            case decimal.Decimal():
-                return float(value)
-        return value
-
-    return {n: plain(v) for n, v in row.items() if not n.startswith("_sdc_") and n != "as_of"}
 
 
 def in_sql(column: dict[str, Any]) -> str:
@@ -119,6 +74,7 @@ def access(lev: SandboxServer, database: Database) -> dict[str, str]:
     return {
         "TAP_LEV_API_URL": lev.url,
         "TAP_LEV_API_KEY": lev.key,
+        **{f"TAP_LEV_{name.upper()}": str(value) for name, value in UNPACED.items()},
         **database.environment(),
     }
 
