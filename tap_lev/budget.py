@@ -79,7 +79,7 @@ def told(me: object, config: Mapping[str, Any]) -> Limits | None:
 def _laid_over(limits: Limits | None, config: Mapping[str, Any]) -> Limits | None:
     account = config.get("requests_per_minute") or (limits and limits.account)
     endpoint = config.get("requests_per_minute_per_endpoint") or (limits and limits.endpoint)
-    return Limits(int(account), int(endpoint)) if account and endpoint else None
+    return Limits(account, endpoint) if account and endpoint else None
 
 
 def _object(value: object) -> dict[str, Any]:
