@@ -41,6 +41,7 @@ _ENDPOINT = (
 )
 _NUMBER = ("limit", "requests", "requests_per_minute", "per_minute")
 _WINDOW = ("window", "window_seconds")
+# So that refusals of requests that were out at the same time are one piece of news.
 _NEARLY = 0.9
 
 
