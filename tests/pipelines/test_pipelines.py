@@ -22,6 +22,7 @@ from tests.pipelines.tables import (
     in_lev,
     in_postgres,
 )
+from tests.pipelines.targets import in_duckdb, needs_duckdb
 from tests.truth import ALL, OTHER_NAMES, QUERIES
 
 if TYPE_CHECKING:
@@ -69,13 +70,12 @@ def types_in_postgres(database: Database, stream: str) -> dict[str, str]:
         return dict(connection.execute(query, (SCHEMA, stream)).fetchall())
 
 
-def access(lev: SandboxServer, database: Database) -> dict[str, str]:
-    """What Meltano has to be told to get from a Lev into a database."""
+def access(lev: SandboxServer) -> dict[str, str]:
+    """What the tap has to be told to get at a Lev."""
     return {
         "TAP_LEV_API_URL": lev.url,
         "TAP_LEV_API_KEY": lev.key,
         **{f"TAP_LEV_{name.upper()}": str(value) for name, value in UNPACED.items()},
-        **database.environment(),
     }
 
 
@@ -100,9 +100,7 @@ def test_meltano_into_postgres_twice(start_lev: StartLev, postgres: Server, tmp_
     database = postgres.create_database()
     project = MeltanoProject(
         tmp_path,
-        {
-            **access(lev, database),
-        },
+        {**access(lev), **database.environment()},
     )
     first = project.run("tap-lev", "target-postgres")
     assert first.code == 0, first.tail()
@@ -147,7 +145,8 @@ def test_every_stream_through_meltano(
     lev = start_lev(**SMALL)
     database = postgres.create_database()
     environment = {
-        **access(lev, database),
+        **access(lev),
+        **database.environment(),
         "TAP_LEV__SELECT": json.dumps([f"{stream}.*" for stream in ALL]),
         "TAP_LEV_PAGE_SIZE": "5",
         **{f"TAP_LEV_{name.upper()}": json.dumps(values) for name, values in QUERIES.items()},
@@ -180,7 +179,8 @@ def test_a_refresh_through_meltano_brings_its_rows_only(
     lev = start_lev(**SMALL)
     database = postgres.create_database()
     environment = {
-        **access(lev, database),
+        **access(lev),
+        **database.environment(),
         "TAP_LEV__SELECT": json.dumps(
             [f"{stream}.*" for stream in (*DEFAULT, "term_sheets", "contact_notes")]
         ),
@@ -229,7 +229,8 @@ def test_meltano_goes_on_after_a_run_that_failed(
     project = MeltanoProject(
         tmp_path,
         {
-            **access(lev, database),
+            **access(lev),
+            **database.environment(),
             "TAP_LEV_PAGE_SIZE": "20",
         },
     )
@@ -250,6 +251,15 @@ def test_meltano_goes_on_after_a_run_that_failed(
     assert len(asked) == 2
 
 
+@needs_duckdb
+def test_meltano_into_duckdb(start_lev: StartLev, tmp_path: Path) -> None:
+    lev = start_lev(**SMALL)
+    run = MeltanoProject(tmp_path, access(lev), name="prod").run("tap-lev", "target-duckdb")
+    assert run.code == 0, run.tail()
+    landed = in_duckdb(tmp_path / "warehouse.duckdb", "lev", DEFAULT)
+    assert landed == {stream: in_lev(lev, stream) for stream in DEFAULT}
+
+
 def test_a_pipe_into_a_file_with_a_state_kept_by_hand(start_lev: StartLev, tmp_path: Path) -> None:
     lev = start_lev(contacts=450)
     target = plugin_program("loaders", "target-jsonl")
@@ -265,8 +275,7 @@ def test_a_pipe_into_a_file_with_a_state_kept_by_hand(start_lev: StartLev, tmp_p
     environment = {
         "PATH": os.environ["PATH"],
         "PYTHONPATH": str(Path(__file__).parents[2]),
-        "TAP_LEV_API_URL": lev.url,
-        "TAP_LEV_API_KEY": lev.key,
+        **access(lev),
     }
 
     def run() -> dict[str, int]:
