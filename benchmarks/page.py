@@ -1,0 +1,296 @@
+"""The tables in docs/performance.md, made from the figures."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from statistics import median
+from typing import TYPE_CHECKING, Any
+
+from benchmarks.pace import GIVES_UP, MINUTE
+from benchmarks.programs import CLIENT_LOOP, DLT, PLAIN_TAP, TAP_LEV
+from benchmarks.startup import NOTHING_NEW, NOTHING_NEW_CHANGED, SDK
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+
+RESULTS = Path(__file__).with_name("results.json")
+PAGE = Path(__file__).parents[1] / "docs" / "performance.md"
+MEBIBYTE = 2**20
+MILLION = 1_000_000
+
+Results = dict[str, Any]
+Row = tuple[str, ...]
+
+
+# -- Figures
+
+
+def per_second(rows: Results, name: str, *, net: bool = True) -> float:
+    """Compute a program's rows a second.
+
+    Args:
+        rows: The figures of the part.
+        name: The program.
+        net: Whether its start is left out: what an account of one page takes.
+    """
+    taken = rows["programs"][name]
+    wall = median(taken["wall"])
+    if not net:
+        return float(rows["rows"] / wall)
+    return float((rows["rows"] - rows["page"]) / (wall - median(taken["start_wall"])))
+
+
+def cpu_per_million(rows: Results, name: str) -> float:
+    """Compute the processor seconds that a program takes for a million rows, without its start."""
+    taken = rows["programs"][name]
+    seconds = median(taken["cpu"]) - median(taken["start_cpu"])
+    return float(seconds / (rows["rows"] - rows["page"]) * MILLION)
+
+
+def growth(memory: Results, name: str) -> float:
+    """Compute how many times its memory at the small account a program takes at the large one."""
+    peaks = memory["programs"][name]
+    return float(median(peaks["large"]) / median(peaks["small"]))
+
+
+def ours(selection: Results) -> Results:
+    """Take this tap's median run."""
+    runs: list[Results] = sorted(selection[TAP_LEV], key=lambda run: run["wall"] / run["floor"])
+    return runs[len(runs) // 2]
+
+
+def times_faster(selection: Results) -> float:
+    """Compute how many times this tap's time the plain tap takes, at least."""
+    return float(selection[PLAIN_TAP]["wall"] / ours(selection)["wall"])
+
+
+def ended(run: Results) -> bool:
+    """Say whether a run was ended before it was complete."""
+    return bool(run["exit_code"])
+
+
+# -- Tables
+
+
+def _verdict(*, met: bool) -> str:
+    return "met" if met else "**not met**"
+
+
+def _pace_targets(pace: Results) -> Iterator[Row]:
+    for tier, found in pace["tiers"].items():
+        for name, selection in found["selections"].items():
+            run = ours(selection)
+            ratio = run["wall"] / run["floor"]
+            refused = sum(each["refused"] for each in selection[TAP_LEV])
+            yield (
+                f"wall time ÷ floor, `{tier}`, {name}",
+                "≤ 1.05, no 429",
+                f"{ratio:.3f}, {refused or 'no'} 429",
+                _verdict(met=ratio <= 1.05 and not refused),  # noqa: PLR2004
+            )
+    standard = pace["tiers"].get("standard", {"selections": {}})["selections"]
+    for name, selection in standard.items():
+        yield _at_least(
+            f"speed ÷ plain SDK tap's, `standard`, {name}",
+            4,
+            times_faster(selection),
+            more=ended(selection[PLAIN_TAP]),
+        )
+
+
+def _at_least(measure: str, target: float, found: float, *, more: bool = False) -> Row:
+    figure = f"{'more than ' if more else ''}{found:.2f}"
+    return (measure, f"≥ {target:g}", figure, _verdict(met=found >= target))
+
+
+def _at_most(measure: str, target: float, found: float) -> Row:
+    return (measure, f"≤ {target:.2f}", f"{found:.2f}", _verdict(met=found <= target))
+
+
+def _targets(results: Results) -> Iterator[Row]:
+    if "pace" in results:
+        yield from _pace_targets(results["pace"])
+    if rows := results.get("rows"):
+        for name, target in ((PLAIN_TAP, 8), (DLT, 5), (CLIENT_LOOP, 0.8)):
+            ratio = per_second(rows, TAP_LEV) / per_second(rows, name)
+            yield _at_least(f"rows/s ÷ {name}'s", target, ratio)
+    if memory := results.get("memory"):
+        yield _at_most("peak memory at 1M rows ÷ at 10k", 1.1, growth(memory, TAP_LEV))
+    if startup := results.get("startup"):
+        base = median(startup["commands"][SDK]["cpu"])
+        for name, label in ((NOTHING_NEW, ""), (NOTHING_NEW_CHANGED, ", scope `changed`")):
+            ratio = median(startup["commands"][name]["cpu"]) / base
+            yield _at_most(f"CPU, nothing new{label} ÷ `import singer_sdk`", 1.5, ratio)
+
+
+def summary(results: Results) -> str:
+    """Build the table of targets."""
+    return _table(("measure", "target", "measured", ""), _targets(results))
+
+
+def _rows(results: Results) -> str:
+    rows = results["rows"]
+    best = per_second(rows, TAP_LEV)
+    head = ("program", "rows/s", "tap-lev's ÷ its", "CPU s per 1M rows", "rows/s with its start",
+            "start, s")  # fmt: skip
+    return _table(
+        head,
+        (
+            (
+                name,
+                f"{per_second(rows, name):,.0f}",
+                f"{best / per_second(rows, name):.2f}",
+                f"{cpu_per_million(rows, name):.1f}",
+                f"{per_second(rows, name, net=False):,.0f}",
+                f"{median(taken['start_wall']):.2f}",
+            )
+            for name, taken in rows["programs"].items()
+        ),
+    )
+
+
+def _memory(results: Results) -> str:
+    memory = results["memory"]
+    head = ("program", f"{memory['small']:,} rows, MiB", f"{memory['large']:,} rows, MiB", "ratio")
+    return _table(
+        head,
+        (
+            (
+                name,
+                *(f"{median(peaks[size]) / MEBIBYTE:.1f}" for size in ("small", "large")),
+                f"{growth(memory, name):.2f}",
+            )
+            for name, peaks in memory["programs"].items()
+        ),
+    )
+
+
+def _time(run: Results) -> str:
+    more = "> " if ended(run) else ""
+    return f"{more}{run['wall']:.1f}"
+
+
+def _pace(results: Results) -> str:
+    pace = results["pace"]
+    head = ("tier", "selection", "requests", "windows", "floor, s", "tap-lev, s", "÷ floor", "429s",
+            "plain tap, s", "÷ floor", "429s", "plain ÷ tap-lev")  # fmt: skip
+    rows = []
+    for tier, found in pace["tiers"].items():
+        for name, selection in found["selections"].items():
+            run, plain = ours(selection), selection[PLAIN_TAP]
+            more = "> " if ended(plain) else ""
+            rows.append(
+                (
+                    f"`{tier}`",
+                    name,
+                    f"{run['requests']:,}",
+                    f"{run['even'] / found['window']:.1f}",
+                    f"{run['floor']:.1f}",
+                    _time(run),
+                    f"{run['wall'] / run['floor']:.3f}",
+                    f"{run['refused']}",
+                    _time(plain),
+                    f"{more}{plain['wall'] / run['floor']:.2f}",
+                    f"{plain['refused']}",
+                    f"{more}{times_faster(selection):.1f}",
+                )
+            )
+    return _table(head, rows)
+
+
+def _tiers(results: Results) -> str:
+    head = ("tier", "requests a window", "of them per endpoint", "window here, s", "for Lev's, s")
+    return _table(
+        head,
+        (
+            (f"`{tier}`", *map(str, found["limits"]), f"{found['window']:g}", f"{MINUTE}")
+            for tier, found in results["pace"]["tiers"].items()
+        ),
+    )
+
+
+def _as_made(results: Results) -> str:
+    sentence = (
+        "As the SDK makes it, with 5 tries, the plain tap ended with exit code {} after {:,} of "
+        "{:,} requests.\n"
+    )
+    return "".join(
+        sentence.format(run["exit_code"], run["requests"], ours(selection)["requests"])
+        for found in results["pace"]["tiers"].values()
+        for selection in found["selections"].values()
+        if (run := selection.get(GIVES_UP))
+    )
+
+
+def _startup(results: Results) -> str:
+    startup = results["startup"]
+    base = startup["commands"][SDK]
+    head = ("command", "CPU, s", "÷ import", "wall, s", "÷ import", "rows written")
+    return _table(
+        head,
+        (
+            (
+                f"`{name}`" if "," not in name else name,
+                *(
+                    cell
+                    for kind in ("cpu", "wall")
+                    for cell in (
+                        f"{median(taken[kind]):.2f}",
+                        f"{median(taken[kind]) / median(base[kind]):.2f}",
+                    )
+                ),
+                f"{startup['rows'][name]:,}",
+            )
+            for name, taken in startup["commands"].items()
+        ),
+    )
+
+
+def _machine(results: Results) -> str:
+    head = ("part", "measured on", "machine", "Python", "versions")
+    return _table(
+        head,
+        (
+            (
+                part,
+                *(results[part]["machine"][k] for k in ("date", "machine", "python", "packages")),
+            )
+            for part in ("rows", "memory", "pace", "startup")
+            if part in results
+        ),
+    )
+
+
+def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    lines = (head, ["---"] * len(head), *rows)
+    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
+
+
+TABLES: Mapping[str, Callable[[Results], str]] = {
+    "summary": summary,
+    "rows": _rows,
+    "memory": _memory,
+    "pace": _pace,
+    "tiers": _tiers,
+    "as made": _as_made,
+    "startup": _startup,
+    "machine": _machine,
+}
+
+
+def filled(text: str, results: Results) -> str:
+    """Put the tables between their markers, as far as there are figures for them."""
+    needs = {"tiers": "pace", "as made": "pace", "summary": None, "machine": None}
+    for name, build in TABLES.items():
+        part = needs.get(name, name)
+        if part is None or part in results:
+            table = build(results)
+            pattern = rf"(<!-- {name} -->\n).*(<!-- /{name} -->)"
+            text = re.sub(pattern, lambda m, t=table: m[1] + t + m[2], text, flags=re.DOTALL)  # type: ignore[misc]
+    return text
+
+
+def write(results: Results) -> None:
+    """Write the tables into the page."""
+    PAGE.write_text(filled(PAGE.read_text(encoding="utf-8"), results), encoding="utf-8")

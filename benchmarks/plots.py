@@ -1,0 +1,153 @@
+"""The pictures in docs/: requests over time under a tier's limits, rows a second, memory."""
+
+from __future__ import annotations
+
+from statistics import median
+from typing import TYPE_CHECKING, Any
+
+import matplotlib as mpl
+from matplotlib.figure import Figure
+
+from benchmarks.page import MEBIBYTE, PAGE, ended, ours, per_second
+from benchmarks.programs import CLIENT_LOOP, DLT, DLT_UNCOMPRESSED, PLAIN_TAP, TAP_LEV
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+TIER = "standard"
+INK, FAINT = "#24292f", "#8c959f"
+# Colours that remain apart for colour-blind readers.
+COLOURS = {
+    TAP_LEV: "#0072b2",
+    PLAIN_TAP: "#d55e00",
+    DLT: "#b5bcc4",
+    DLT_UNCOMPRESSED: "#b5bcc4",
+    CLIENT_LOOP: "#57606a",
+}
+STYLE = {
+    "svg.fonttype": "none",
+    "svg.hashsalt": "tap-lev",
+    "font.family": "sans-serif",
+    "font.sans-serif": ["Helvetica", "Arial", "DejaVu Sans"],
+    "font.size": 11,
+    "text.color": INK,
+    "axes.edgecolor": FAINT,
+    "axes.labelcolor": INK,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "xtick.color": INK,
+    "ytick.color": INK,
+}
+
+Results = dict[str, Any]
+
+
+def draw(results: Results, suffix: str = "svg") -> None:
+    """Draw the pictures that there are figures for.
+
+    Args:
+        results: The figures.
+        suffix: The format, ``svg`` or ``png``.
+    """
+    with mpl.rc_context(STYLE):  # type: ignore[arg-type, unused-ignore]
+        if TIER in results.get("pace", {}).get("tiers", {}):
+            _save(_pace(results["pace"]["tiers"][TIER]), f"pace.{suffix}")
+        if {"rows", "memory"} <= results.keys():
+            _save(_rows_and_memory(results["rows"], results["memory"]), f"rows.{suffix}")
+
+
+def _save(figure: Figure, name: str) -> None:
+    # Without a date, so that the same figures give the same file.
+    metadata = {"Date": None} if name.endswith(".svg") else None
+    figure.savefig(PAGE.with_name(name), facecolor="white", dpi=110, metadata=metadata)
+
+
+def _title(figure: Figure, title: str, below: str) -> None:
+    figure.text(0.02, 0.95, title, fontsize=14, fontweight="bold", va="top")
+    figure.text(0.02, 0.872, below, color="#57606a", va="top")
+
+
+def _pace(found: Results) -> Figure:
+    figure = Figure(figsize=(9.6, 4.6))
+    account, endpoint = found["limits"]
+    _title(
+        figure,
+        f"A sync takes the time that the limits say, on the {TIER} tier",
+        f"Requests answered, by time. Lev allows {account} a minute, {endpoint} of them to one "
+        "endpoint.",
+    )
+    panes = figure.subplots(1, 2)
+    figure.subplots_adjust(left=0.085, right=0.965, bottom=0.125, top=0.7, wspace=0.2)
+    for axes, (name, selection) in zip(panes, found["selections"].items(), strict=True):
+        _curves(axes, name, selection, found["window"])
+    panes[0].set_ylabel("requests")
+    return figure
+
+
+def _curves(axes: Axes, name: str, selection: Results, window: float) -> None:
+    tap, plain = ours(selection), selection[PLAIN_TAP]
+    total, floor = tap["requests"], tap["floor"] / window
+    for who, run in ((PLAIN_TAP, plain), (TAP_LEV, tap)):
+        times = [0.0, *(moment / window for moment, _ in run["curve"])]
+        counts = [0, *(count for _, count in run["curve"])]
+        axes.plot(times, counts, color=COLOURS[who], linewidth=2.2, solid_capstyle="round")
+        if not ended(run):
+            axes.plot(times[-1], counts[-1], "o", color=COLOURS[who], markersize=6)
+    axes.axvline(floor, color=FAINT, linewidth=1, linestyle=(0, (4, 3)), zorder=0)
+    axes.text(
+        floor, total * 1.055, f"least possible: {floor:.0f} min", color="#57606a", ha="center"
+    )
+    minutes = "not finished" if ended(plain) else f"{plain['wall'] / window:.0f} min"
+    axes.text(1, 0.3, f"{PLAIN_TAP}, {minutes}", transform=axes.transAxes, ha="right",
+              color=COLOURS[PLAIN_TAP], fontweight="bold")  # fmt: skip
+    said = f"{TAP_LEV}, {tap['wall'] / window:.1f} min"
+    axes.annotate(said, (floor, total), (9, -15), textcoords="offset points",
+                  color=COLOURS[TAP_LEV], fontweight="bold")  # fmt: skip
+    axes.set_title(name, loc="left", fontsize=11, fontweight="bold", pad=24)
+    axes.set_xlabel("minutes of Lev's")
+    axes.set_xlim(0, None)
+    axes.set_ylim(0, total * 1.03)
+    axes.yaxis.set_major_formatter("{x:,.0f}")
+
+
+def _rows_and_memory(rows: Results, memory: Results) -> Figure:
+    figure = Figure(figsize=(9.6, 3.9))
+    _title(
+        figure,
+        "Rows a second, and memory",
+        f"One stream, {rows['rows']:,} rows of 21 fields, no limits, medians of {rows['runs']}; "
+        f"memory at {memory['small']:,} and {memory['large']:,} rows.",
+    )
+    speed, peak = figure.subplots(1, 2, sharey=True)
+    figure.subplots_adjust(left=0.235, right=0.97, bottom=0.07, top=0.7, wspace=0.08)
+    names = sorted(rows["programs"], key=lambda name: per_second(rows, name))
+    for place, name in enumerate(names):
+        _bar(speed, place, name, per_second(rows, name), per_second(rows, TAP_LEV))
+        small, large = (
+            median(memory["programs"][name][size]) / MEBIBYTE for size in ("small", "large")
+        )
+        peak.plot([small, large], [place, place], color=COLOURS[name], linewidth=3)
+        peak.plot(large, place, "o", color=COLOURS[name], markersize=9)
+        peak.plot(small, place, "o", color="white", markeredgecolor=COLOURS[name],
+                  markeredgewidth=2, markersize=9)  # fmt: skip
+        peak.annotate(f"{small:.0f} → {large:.0f} MiB", (max(small, large), place), (11, 0),
+                      textcoords="offset points", va="center")  # fmt: skip
+    for axes, label, room in (
+        (speed, "rows a second", 2),
+        (peak, "peak memory, ○ small ● large account", 1.4),
+    ):
+        axes.set_title(label, loc="left", fontsize=11, fontweight="bold")
+        axes.spines["bottom"].set_visible(False)
+        axes.tick_params(length=0)
+        axes.set_xticks([])
+        axes.set_xlim(0, axes.get_xlim()[1] * room)
+    speed.set_yticks(range(len(names)), names)
+    for label, name in zip(speed.get_yticklabels(), names, strict=True):
+        label.set_fontweight("bold" if name == TAP_LEV else "normal")
+    return figure
+
+
+def _bar(axes: Axes, place: int, name: str, value: float, best: float) -> None:
+    axes.barh(place, value, color=COLOURS[name], height=0.62)
+    said = f"{value:,.0f}" if name == TAP_LEV else f"{value:,.0f}  (tap-lev {best / value:.2g}×)"
+    axes.annotate(said, (value, place), (6, 0), textcoords="offset points", va="center")
