@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import re
 import sys
 import tempfile
 import time
@@ -77,11 +78,17 @@ def main() -> None:
             if part in parts:
                 found = measures[part]() | {"machine": machine.told()}
                 results[part] = _beside(results.get(part), found) if part == "pace" else found
-                RESULTS.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
+                RESULTS.write_text(_readable(results), encoding="utf-8")
     page.write(results)
     plots.draw(results)
     print(page.summary(results), end="")
     tell(f"{RESULTS.name}, {page.PAGE.name} and the pictures are written")
+
+
+def _readable(results: dict[str, Any]) -> str:
+    """Write JSON with a line for each list of numbers, not for each number."""
+    text = json.dumps(results, indent=1) + "\n"
+    return re.sub(r"\[[^][{}]*\]", lambda m: re.sub(r"\s+", " ", m[0]), text)
 
 
 def _beside(last: dict[str, Any] | None, found: dict[str, Any]) -> dict[str, Any]:
