@@ -36,7 +36,7 @@ WINDOWS = {"free": 2.0, "standard": 3.0, "enterprise": 3.0}
 """Seconds that stand for Lev's minute: short, but long enough that no processor is the limit."""
 PAGES = {"free": 160, "standard": 421, "enterprise": 1261}
 """Pages of each of the four lists of the default selection: more than 20 windows of them."""
-DEALS = {"free": 30, "standard": 60, "enterprise": 175}
+DEALS = {"free": 30, "standard": 68, "enterprise": 200}
 """Deals where everything is selected; the others are in the sandbox's own proportion to them."""
 CURVE_POINTS = 120
 
