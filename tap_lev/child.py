@@ -11,60 +11,20 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from typing_extensions import override
 
 from tap_lev.answer import items
+from tap_lev.answers import Call
 from tap_lev.errors import BrokenAnswerError, LevAPIError, LevError
 from tap_lev.pagination import Pages
 from tap_lev.stream import LevStream
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
     from datetime import datetime
 
     from tap_lev.answer import Answer
+    from tap_lev.answers import Answers, Ids
     from tap_lev.pagination import Position
     from tap_lev.report import StreamReport
     from tap_lev.stream import ListStream
-
-Ids = dict[str, Any]
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class Call:
-    """A read for one parent.
-
-    Attributes:
-        endpoint: Method and route template.
-        body: The JSON body of a read by POST.
-        columns: What the rows of the answer take from the call.
-    """
-
-    endpoint: str
-    body: Mapping[str, Any] | None = None
-    columns: Mapping[str, Any] = dataclasses.field(default_factory=dict)
-
-
-class Answers:
-    """What Lev answered for one row of the list, so that several streams can use one answer."""
-
-    def __init__(self) -> None:
-        self._known: dict[tuple[str, tuple[Any, ...]], list[Answer] | LevError] = {}
-
-    def of(self, call: Call, ids: Ids, pages: Iterator[Answer]) -> Iterable[Answer]:
-        """Read pages, unless they were read for another stream.
-
-        A read by POST is no stream's but one.
-        """
-        if call.body is not None:
-            return pages
-        key = (call.endpoint, tuple(ids.values()))
-        if key not in self._known:
-            try:
-                self._known[key] = list(pages)
-            except LevError as error:
-                self._known[key] = error
-        known = self._known[key]
-        if isinstance(known, LevError):
-            raise known
-        return known
 
 
 class ChildStream(LevStream):
@@ -111,6 +71,11 @@ class ChildStream(LevStream):
         """Find the reads for one parent."""
         return [Call(f"GET {self.path}")] if self.path else []
 
+    @functools.cached_property
+    def endpoint(self) -> str | None:
+        """Method and route template of the reads for each parent, None where there are none."""
+        return next((call.endpoint for call in self.calls()), None)
+
     # -- Embedded or read
 
     @functools.cached_property
@@ -127,12 +92,14 @@ class ChildStream(LevStream):
             return False
         return not self.probe or bool(self.whole)
 
-    def prove(self, rows: Iterable[dict[str, Any]], known: dict[int, Answers]) -> None:
+    def prove(
+        self, rows: Iterable[dict[str, Any]], answers_of: Callable[[dict[str, Any]], Answers]
+    ) -> None:
         """Find out, by the first row that has a block, whether it is as good as the endpoint.
 
         Args:
             rows: The rows of a page.
-            known: What Lev answered for each row, by id. The endpoint's answer is added.
+            answers_of: Finds what Lev answers for a row. The endpoint's answer is added.
         """
         if not self.probe or self.whole is not None:
             return
@@ -143,8 +110,7 @@ class ChildStream(LevStream):
             return
         (call,) = self.calls()
         ids = {self.parent_key: row["id"]}
-        answers = known.setdefault(row["id"], Answers())
-        for given, _ in self._called(call, ids, answers, self.report):
+        for given, _ in self._called(call, ids, answers_of(row), self.report):
             missing = given.keys() - row[block].keys() - ids.keys()
             self.whole = not missing
             self.logger.info(
@@ -155,6 +121,20 @@ class ChildStream(LevStream):
                 if missing
                 else "and whole, so no further request is made.",
             )
+
+    def read_ahead(self, row: dict[str, Any], answer: Answer, answers: Answers) -> None:
+        """Read what ``visit`` will need first.
+
+        Raises:
+            Exception: Something that ``visit`` needs before it cannot be read.
+        """
+        for ids in self._parents(row, answer, answers, self.report):
+            for call in self.calls():
+                try:
+                    answers.begin(call, ids, self._pages(call, ids, self.report))
+                except LevAPIError as error:
+                    if error.status != HTTPStatus.NOT_FOUND:
+                        raise
 
     def visit(self, row: dict[str, Any], answer: Answer, answers: Answers) -> None:
         """Write the rows of one row of the list."""

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import signal
 import sys
+import threading
 from typing import TYPE_CHECKING, Any
 
 from singer_sdk.exceptions import SingerSDKError
@@ -60,6 +62,10 @@ class LevCommand(SingerCommand):
 
     def _end(self, sentence: str, exit_code: int) -> None:
         self.logger.error("%s", sentence)
+        if threading.active_count() > 1:
+            # They may hang in a write or a read, and Python's own end would stumble over them.
+            logging.shutdown()
+            os._exit(exit_code)
         sys.exit(exit_code)
 
 

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
 import random
-import time
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
@@ -17,10 +15,10 @@ from tap_lev.errors import BrokenAnswerError, LevAPIError, LevConnectionError, L
 
 if TYPE_CHECKING:
     import logging
-    from collections.abc import Callable, Mapping
-    from contextlib import AbstractContextManager
+    from collections.abc import Mapping
 
     from tap_lev.answer import Answer
+    from tap_lev.gate import Gate
     from tap_lev.report import StreamReport
 
 LONGEST_BACKOFF = 60.0
@@ -92,24 +90,16 @@ class LevClient:
     Args:
         config: The tap's settings, valid.
         logger: Where retries are told.
-        waiting: Surrounds every wait, for the network or for time to pass.
-        sleep: Waits a number of seconds.
+        gate: What every request passes, and every wait.
     """
 
-    def __init__(
-        self,
-        config: Mapping[str, Any],
-        logger: logging.Logger,
-        waiting: Callable[[], AbstractContextManager[None]] = contextlib.nullcontext,
-        sleep: Callable[[float], None] = time.sleep,
-    ) -> None:
+    def __init__(self, config: Mapping[str, Any], logger: logging.Logger, gate: Gate) -> None:
+        self.gate = gate
         self._url = config["api_url"].rstrip("/")
         self._timeout: float = config["request_timeout_seconds"]
         self._max_retries: int = config["max_retries"]
         self._logger = logger
-        self._waiting = waiting
-        self._sleep = sleep
-        self._account_id: int | None = None
+        self._me: Answer | None = None
         self.reached = False
         """Whether Lev has answered at all."""
         self._session = requests.Session()
@@ -154,20 +144,20 @@ class LevClient:
         tries = 0
         while True:
             try:
-                return self._try(f"{method} {path}", report, request)
+                return self._try(endpoint, f"{method} {path}", report, request)
             except (LevAPIError, LevConnectionError, BrokenAnswerError) as error:
                 transient = not isinstance(error, LevAPIError) or error.is_transient
                 if not transient or tries == self._max_retries:
                     raise
-                wait = self._wait(error, tries)
                 tries += 1
-                self._logger.warning(
-                    "%s Trying again in %.1f s (%d of %d).", error, wait, tries, self._max_retries
-                )
                 report.retries += 1
-                with self._waiting():
-                    self._sleep(wait)
-                report.waited += wait
+                self._let_pass(error, endpoint, tries)
+
+    def me(self, report: StreamReport) -> Any:  # noqa: ANN401 - JSON is anything
+        """Read what Lev says of the key and its account, once (lev-api.md §2.24)."""
+        if self._me is None:
+            self._me = self.read("GET /me", report)
+        return self._me.data
 
     def account_id(self, report: StreamReport) -> int:
         """Find the id of the account that the key reads (lev-api.md §2.24).
@@ -175,24 +165,24 @@ class LevClient:
         Raises:
             BrokenAnswerError: Lev does not tell it.
         """
-        if self._account_id is None:
-            data = self.read("GET /me", report).data
-            account = data.get("account") if isinstance(data, dict) else None
-            found = account.get("id") if isinstance(account, dict) else None
-            if not isinstance(found, int):
-                raise BrokenAnswerError("Lev does not tell the account's id in GET /me.")
-            self._account_id = found
-        return self._account_id
+        data = self.me(report)
+        account = data.get("account") if isinstance(data, dict) else None
+        found = account.get("id") if isinstance(account, dict) else None
+        if not isinstance(found, int):
+            self._me = None
+            raise BrokenAnswerError("Lev does not tell the account's id in GET /me.")
+        return found
 
-    def _try(self, asked: str, report: StreamReport, request: requests.Request) -> Answer:
+    def _try(
+        self, endpoint: str, asked: str, report: StreamReport, request: requests.Request
+    ) -> Answer:
+        prepared = self._session.prepare_request(request)
         report.requests += 1
         try:
             # A redirect is never followed: the key belongs to one host (lev-api.md §1.1).
-            with self._waiting():
+            with self.gate.passing(endpoint):
                 response = self._session.send(
-                    self._session.prepare_request(request),
-                    timeout=self._timeout,
-                    allow_redirects=False,
+                    prepared, timeout=self._timeout, allow_redirects=False
                 )
         except requests.Timeout:
             raise LevConnectionError(
@@ -203,6 +193,8 @@ class LevClient:
                 f"The connection to Lev failed during {asked}: {_cause(error)}."
             ) from None
         self.reached = True
+        if response.status_code != HTTPStatus.UNAUTHORIZED:
+            self.gate.open()
         if response.is_redirect:
             raise LevError(
                 f"Lev redirects {asked} to {response.headers['Location']!r}. The key is not "
@@ -215,12 +207,24 @@ class LevClient:
             )
         return read_answer(response.content, response.headers, asked)
 
+    def _let_pass(self, error: LevError, endpoint: str, tries: int) -> None:
+        """Wait before another try, or have the gate wait with all that a 429 concerns."""
+        wait, of = self._wait(error, tries), f"{tries} of {self._max_retries}"
+        if not isinstance(error, LevAPIError) or error.status != HTTPStatus.TOO_MANY_REQUESTS:
+            self._logger.warning("%s Trying again in %.1f s (%s).", error, wait, of)
+            self.gate.sleep(wait)
+            return
+        concerned = endpoint if error.is_of_endpoint else None
+        if self.gate.budget.pause(concerned, wait):
+            whose = f"Requests to {endpoint} wait" if concerned else "All requests wait"
+            self._logger.warning("%s %s for %.1f s (try %s).", error, whose, wait, of)
+
     @staticmethod
     def _wait(error: LevError, tries: int) -> float:
         hint = getattr(error, "retry_after", None)
         if hint:  # no wait at all would use the retries up in no time
             return float(hint)
-        ceiling = min(LONGEST_BACKOFF, 0.5 * 2**tries)
+        ceiling = min(LONGEST_BACKOFF, 0.25 * 2**tries)
         return random.uniform(ceiling / 2, ceiling)  # noqa: S311 - jitter is no secret
 
 

@@ -64,6 +64,7 @@ class LevAPIError(LevError):
         endpoint: Method and path of the request.
         request_id: Lev's id of the request, or None where the body has none.
         retry_after: Seconds that the answer asks to wait, or None.
+        limit_type: Which limit a 429 is about, or None where it does not say.
     """
 
     def __init__(  # noqa: PLR0913
@@ -75,6 +76,7 @@ class LevAPIError(LevError):
         endpoint: str,
         request_id: str | None = None,
         retry_after: float | None = None,
+        limit_type: str | None = None,
     ) -> None:
         self.status = status
         self.kind = kind
@@ -82,6 +84,7 @@ class LevAPIError(LevError):
         self.endpoint = endpoint
         self.request_id = request_id
         self.retry_after = retry_after
+        self.limit_type = limit_type
         super().__init__(
             f"Lev answered {endpoint} with {status} {kind}: {message} "
             f"(request_id {request_id or 'not given'})."
@@ -91,6 +94,15 @@ class LevAPIError(LevError):
     def refuses_parameters(self) -> bool:
         """Whether the status says that a parameter, such as a cursor, is not accepted."""
         return self.status in {HTTPStatus.BAD_REQUEST, HTTPStatus.UNPROCESSABLE_ENTITY}
+
+    @property
+    def is_of_endpoint(self) -> bool:
+        """Whether a 429 is about the limit of one endpoint.
+
+        One that does not say so is about the account's: the older model of lev-api.md §1.10, whose
+        answers name no limit, has no other.
+        """
+        return "endpoint" in (self.limit_type or "")
 
     @property
     def is_transient(self) -> bool:
@@ -145,6 +157,7 @@ def api_error(
         endpoint=endpoint,
         request_id=_quoted(request_id) if request_id else None,
         retry_after=_retry_after(headers.get("Retry-After"), fields),
+        limit_type=_quoted(fields["limit_type"]).lower() if fields.get("limit_type") else None,
     )
 
 

@@ -14,7 +14,8 @@ from singer_sdk.exceptions import SyncLifecycleSignal
 from singer_sdk.metrics import Status, Tag
 
 from tap_lev import timestamps
-from tap_lev.child import Answers, ChildStream
+from tap_lev.answers import AnswersOfPage
+from tap_lev.child import ChildStream
 from tap_lev.errors import KeyRefusedError, LevAPIError, LevError
 from tap_lev.optional import Option
 from tap_lev.pagination import Pages
@@ -70,6 +71,12 @@ class Reading:
         self._tap = tap
         self._source = source
         self._members = list(members)
+        self._seen = 0
+
+    @property
+    def name(self) -> str:
+        """The names of the streams that are still read."""
+        return ", ".join(member.name for member in self._members)
 
     # -- Running
 
@@ -85,6 +92,7 @@ class Reading:
         """
         with self._metered(schemas=schemas):
             self._guard(self._walk, *self._members)
+        self._tap.client.gate.forget(self)
 
     def refresh(self, keys: Iterable[int]) -> None:
         """Write single rows and their children. The state stays as it is."""
@@ -124,6 +132,7 @@ class Reading:
             for member in members:
                 if member in self._members:
                     self._members.remove(member)
+                    self._tap.client.gate.forget(member)
                     member.fail(error)
 
     # -- The walk
@@ -263,6 +272,19 @@ class Reading:
             )
         return bool(lost)
 
+    # -- What is left
+
+    _left = 0
+    """How many rows the later pages bring, as far as it is known."""
+
+    def _foresee(self, answer: Answer, rows: int) -> None:
+        """Tell the gate how many pages there will be. A wrong number costs time, never rows."""
+        self._seen += rows
+        total = (answer.pagination or {}).get("total")
+        self._left = max(0, total - self._seen) if isinstance(total, int) else 0
+        pages = self._left / max(1, rows)
+        self._tap.client.gate.expect(self, f"GET {self._source.path}", pages)
+
     # -- Taking rows
 
     def _take(self, answer: Answer, position: Position | None, parent: int | None = None) -> int:
@@ -277,6 +299,7 @@ class Reading:
             The number of rows in the page.
         """
         rows = list(self._source.rows(answer))
+        self._foresee(answer, len(rows))
         self._note_ignored_filter(rows)
         if self._source in self._members:
             self._guard(partial(self._source.write_page, rows, answer), self._source)
@@ -295,18 +318,17 @@ class Reading:
             return
         done = [number for number, row in enumerate(rows, 1) if row["id"] == parent]
         rows = rows[done[0] if done else 0 :]
-        known: dict[int, Answers] = {}
-        for child in children:
-            self._guard(partial(child.prove, rows, known), child)
-        for row in rows:
-            answers = known.pop(row["id"], None) or Answers()
-            requests = sum(child.report.requests for child in children)
+        with AnswersOfPage(self._tap, rows, answer, self._left) as page:
             for child in children:
-                if child in self._members and child.holds(row):
-                    self._guard(partial(child.visit, row, answer, answers), child)
-            asked = sum(child.report.requests for child in children) > requests
-            if asked and position is not None:
-                self._checkpoint(position, row["id"])
+                self._guard(partial(child.prove, rows, page.of), child)
+            if self._tap.side_by_side and self._dry_run_rows is None:
+                page.read_ahead(children, self._members)
+            for row, answers in page:
+                for child in children:
+                    if child in self._members and child.holds(row):
+                        self._guard(partial(child.visit, row, answer, answers), child)
+                if answers.asked and position is not None:
+                    self._checkpoint(position, row["id"])
 
     def _note_ignored_filter(self, rows: list[dict[str, Any]]) -> None:
         """Note that rows come which the filter, if it was sent, should have left out."""

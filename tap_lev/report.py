@@ -17,7 +17,6 @@ class StreamReport:
         requests: Requests sent, retries included.
         retries: Requests that had to be repeated.
         throttled: Answers with status 429.
-        waited: Seconds waited between tries.
         notes: What the reader of the summary should know, a sentence each.
         failure: Why the stream is not complete, or None.
     """
@@ -26,7 +25,6 @@ class StreamReport:
     requests: int = 0
     retries: int = 0
     throttled: int = 0
-    waited: float = 0.0
     notes: list[str] = dataclasses.field(default_factory=list)
     failure: Exception | None = None
 
@@ -36,8 +34,14 @@ class RunReport:
 
     def __init__(self) -> None:
         self.streams: dict[str, StreamReport] = {}
+        self.tap = StreamReport()
+        """What was done for no stream."""
         self.parents_gone: set[tuple[Any, ...]] = set()
         """Parents that were gone when their children were asked for: stream and ids."""
+        self.waited = 0.0
+        """Seconds in which there was nothing to do but wait, for the budget or for another try."""
+        self.budget_used = 0.0
+        """The requests made, as a part of those that the account's limit allowed meanwhile."""
 
     def stream(self, name: str) -> StreamReport:
         """Open the report of one stream."""
@@ -50,15 +54,16 @@ class RunReport:
 
     def totals(self) -> dict[str, Any]:
         """Add the streams up, in a form fit for structured logs."""
-        streams = self.streams.values()
+        streams = [self.tap, *self.streams.values()]
         return {
-            "streams": len(streams),
+            "streams": len(self.streams),
             "rows": sum(s.rows for s in streams),
             "requests": sum(s.requests for s in streams),
             "retries": sum(s.retries for s in streams),
             "throttled": sum(s.throttled for s in streams),
             "parents_gone": len(self.parents_gone),
-            "seconds_waited": round(sum(s.waited for s in streams), 1),
+            "seconds_waited": round(self.waited, 1),
+            "budget_used": round(self.budget_used, 3),
             "notes": [note for s in streams for note in s.notes],
             "failed": {
                 name: error.request_id if isinstance(error, LevAPIError) else None
@@ -75,7 +80,8 @@ class RunReport:
         totals = self.totals()
         counts = (
             f"{totals['rows']} rows, {totals['requests']} requests, {totals['retries']} retries, "
-            f"{totals['throttled']} times 429, {totals['seconds_waited']} s waited"
+            f"{totals['throttled']} times 429, {totals['seconds_waited']} s waited, "
+            f"{totals['budget_used']:.0%} of the budget used"
         )
         if totals["parents_gone"]:
             counts += f", {totals['parents_gone']} parents gone"

@@ -15,10 +15,13 @@ from singer_sdk.exceptions import MappingError
 from singer_sdk.helpers.capabilities import PluginCapabilities, TapCapabilities
 from typing_extensions import override
 
-from tap_lev import inputs, settings
+from tap_lev import budget, inputs, settings
+from tap_lev.baton import Baton, Crew
+from tap_lev.budget import RateBudget
 from tap_lev.cli import LevCommand
 from tap_lev.client import LevClient
-from tap_lev.errors import ConfigError, LevError
+from tap_lev.errors import BrokenAnswerError, ConfigError, KeyRefusedError, LevAPIError, LevError
+from tap_lev.gate import Gate
 from tap_lev.reading import Reading, readings
 from tap_lev.redaction import Redaction
 from tap_lev.refresh import check, parse, refresh
@@ -57,6 +60,8 @@ class TapLev(Tap):
 
     def __init__(self, *, catalog: Any = None, state: Any = None, **kwargs: Any) -> None:  # noqa: ANN401
         self.shutdown = Shutdown()
+        self.baton = Baton(self.shutdown)
+        self.crew = Crew(self.baton)
         self.report = RunReport()
         if catalog is not None:
             catalog = inputs.check_catalog(catalog, STREAMS_BY_NAME)
@@ -78,7 +83,17 @@ class TapLev(Tap):
     @functools.cached_property
     def client(self) -> LevClient:
         """The way to Lev, shared by all streams."""
-        return LevClient(self.config, self.logger, waiting=self.shutdown.waiting)
+        limits = budget.configured(self.config) or budget.TIERS["free"]
+        share, window = (self.config[f"rate_limit_{of}"] for of in ("share", "window_seconds"))
+        gate = Gate(
+            RateBudget(limits, share, window), self.baton, self.config["max_parallel_streams"]
+        )
+        return LevClient(self.config, self.logger, gate)
+
+    @property
+    def side_by_side(self) -> bool:
+        """Whether several requests may be under way at the same time."""
+        return bool(self.config["max_parallel_streams"] > 1)
 
     # -- Input
 
@@ -121,16 +136,20 @@ class TapLev(Tap):
             KeyRefusedError: Lev does not accept the key, so none can be completed.
         """
         try:
-            if wanted := self.config.get("refresh"):
-                refresh(self, wanted)
-                advice = "Everything else that was named is written."
-            else:
-                self._sync()
-                advice = "Run it again, from the last state: what is missing comes then."
+            with self.baton:
+                self._learn_limits()
+                if wanted := self.config.get("refresh"):
+                    refresh(self, wanted)
+                    advice = "Everything else that was named is written."
+                else:
+                    self._sync()
+                    advice = "Run it again, from the last state: what is missing comes then."
         except (LevError, Interruption):
             # The command tells why, in the one sentence of an error.
+            self._count_waits()
             self.logger.info("%s", self.report.summary(broken_off=True), extra=self.report.totals())
             raise
+        self._count_waits()
         log = self.logger.error if self.report.failures else self.logger.info
         log("%s", self.report.summary(), extra=self.report.totals())
         if self.report.failures:
@@ -141,8 +160,40 @@ class TapLev(Tap):
             self.state_writer.write_state(self.state)
         for stream in self.selected:
             self.report.stream(stream.name)
-        for reading in readings(self, self.selected):
-            reading.run()
+        planned = readings(self, self.selected)
+        if not self.side_by_side:
+            for reading in planned:
+                reading.run()
+            return
+        for reading in planned:
+            self.crew.start(reading.run, reading.name)
+        self.crew.wait()
+
+    def _learn_limits(self) -> None:
+        """Ask Lev for the account's limits, unless the settings give them (lev-api.md §1.10)."""
+        if budget.configured(self.config) is not None:
+            return
+        try:
+            limits = budget.told(self.client.me(self.report.tap), self.config)
+            reason = "Lev does not tell them"
+        except KeyRefusedError:
+            raise
+        except (LevAPIError, BrokenAnswerError) as error:
+            limits, reason = None, str(error)
+        if limits is not None:
+            self.client.gate.budget.limits = limits
+            return
+        self.logger.warning(
+            "The account's rate limits are not known (%s), so those of the smallest tier are kept: "
+            "%d requests a minute, %d of them to one endpoint. If the account has more, set "
+            "api_tier, or requests_per_minute and requests_per_minute_per_endpoint.",
+            reason,
+            *self.client.gate.budget.limits,
+        )
+
+    def _count_waits(self) -> None:
+        gate = self.client.gate
+        self.report.waited, self.report.budget_used = gate.waited, gate.budget.part_used
 
     def read_alone(self, stream: LevStream) -> None:
         """Read one stream by itself, as the SDK's dry runs want it.
@@ -151,7 +202,9 @@ class TapLev(Tap):
             Exception: Whatever made it fail.
         """
         stream.walk = stream.unfinished()
-        Reading(self, stream.source, [stream]).run(schemas=False)
+        with self.baton:
+            self._learn_limits()
+            Reading(self, stream.source, [stream]).run(schemas=False)
         if stream.report.failure is not None:
             raise stream.report.failure
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import json
 import signal
+import threading
 from typing import TYPE_CHECKING, Any
 
 from singer_sdk.contrib.msgspec import MsgSpecWriter
@@ -12,7 +13,7 @@ from typing_extensions import override
 
 from tap_lev.errors import LevError
 from tap_lev.tap import TapLev
-from tests.support import Run
+from tests.support import UNLIMITED, Run
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -43,7 +44,7 @@ class Lines(MsgSpecWriter):
 
 def config_of(server: SandboxServer, **settings: Any) -> dict[str, Any]:  # noqa: ANN401
     """Settings for a sandbox."""
-    return {"api_url": server.url, "api_key": server.key, "max_retries": 2, **settings}
+    return {"api_url": server.url, "api_key": server.key, "max_retries": 2} | UNLIMITED | settings
 
 
 def sync(
@@ -64,6 +65,7 @@ def sync(
         kill_after: Kill it when so many lines are written.
     """
     handlers = {signum: signal.getsignal(signum) for signum in (signal.SIGINT, signal.SIGTERM)}
+    threads = set(threading.enumerate())
     writer = Lines(kill_after)
     try:
         tap = TapLev(
@@ -79,6 +81,8 @@ def sync(
     except Killed:
         exit_code = -signal.SIGKILL
     finally:
+        for thread in set(threading.enumerate()) - threads:
+            thread.join()  # it ends as soon as its request is answered
         for signum, handler in handlers.items():
             signal.signal(signum, handler)
     return Run(exit_code, writer.lines, "")

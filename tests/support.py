@@ -22,6 +22,12 @@ if TYPE_CHECKING:
 KEPT_VARIABLES = ("PATH", "SYSTEMROOT", "TMPDIR")
 """What a tap process is given of this process's environment, beside what coverage needs."""
 
+UNLIMITED = {
+    "requests_per_minute": 1_000_000_000,
+    "requests_per_minute_per_endpoint": 1_000_000_000,
+}
+"""Settings for a Lev without limits: nothing is waited for, and Lev is not asked for its limits."""
+
 LOG_LINE = re.compile(r"[-\d]+ [:,\d]+ \| (?P<level>[A-Z]+) +\| \S+ +\| (?P<message>.*)")
 
 Message = dict[str, Any]

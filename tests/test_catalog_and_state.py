@@ -15,14 +15,14 @@ from lev_sandbox import Sandbox, SandboxServer
 from tap_lev import inputs
 from tap_lev.errors import ConfigError
 from tap_lev.tap import STREAMS_BY_NAME
-from tests.support import Run, run_tap
+from tests.support import UNLIMITED, Run, run_tap
 from tests.truth import QUERIES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 KEY = "lev_sk_test_0123456789"
-NOWHERE = {"api_url": "http://127.0.0.1:1", "api_key": KEY, "max_retries": 0}
+NOWHERE = {"api_url": "http://127.0.0.1:1", "api_key": KEY, "max_retries": 0, **UNLIMITED}
 BOOKMARK = {"replication_key": "updated_at", "replication_key_value": "2026-11-01T08:00:00Z"}
 
 JSON = st.recursive(
@@ -49,7 +49,7 @@ def server(running: SandboxServer) -> SandboxServer:
 
 @pytest.fixture
 def config(server: SandboxServer) -> dict[str, Any]:
-    return {"api_url": server.url, "api_key": KEY, "max_retries": 0, "page_size": 10}
+    return {"api_url": server.url, "api_key": KEY, "max_retries": 0, "page_size": 10, **UNLIMITED}
 
 
 @pytest.fixture(scope="module")

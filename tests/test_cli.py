@@ -21,7 +21,8 @@ import pytest
 from lev_sandbox import Sandbox, SandboxServer
 from tap_lev.child import ChildStream
 from tap_lev.streams import STREAMS
-from tests.support import Run, TapProcess, run_tap, start_tap
+from tests.inprocess import catalog_of
+from tests.support import UNLIMITED, Run, TapProcess, run_tap, start_tap
 from tests.truth import ALL, QUERIES
 
 if TYPE_CHECKING:
@@ -64,7 +65,7 @@ def server(running: SandboxServer) -> SandboxServer:
 @pytest.fixture
 def config(server: SandboxServer) -> dict[str, Any]:
     """All that a tap needs."""
-    return {"api_url": server.url, "api_key": KEY, "max_retries": 0}
+    return {"api_url": server.url, "api_key": KEY, "max_retries": 0, **UNLIMITED}
 
 
 def assert_clean(run: Run) -> None:
@@ -101,7 +102,7 @@ def test_a_good_run_writes_messages_to_stdout_and_a_summary_to_stderr(
     rows, requests = len(run.of("RECORD")), len(server.sandbox.requests)
     assert run.log("INFO")[-1] == (
         f"Sync complete: 11 streams, {rows} rows, {requests} requests, 0 retries, 0 times 429, "
-        "0.0 s waited."
+        "0.0 s waited, 0% of the budget used."
     )
     assert run.log("ERROR") == run.log("WARNING") == []
 
@@ -503,7 +504,7 @@ def test_a_signal_ends_a_wait(server: SandboxServer, config: dict[str, Any], sig
     )
     with start_tap(config | {"max_retries": 1}) as tap:
         with draining(tap) as lines:
-            wait_for(lambda: "Trying again in 600.0 s (1 of 1)." in tap.stderr)
+            wait_for(lambda: "All requests wait for 600.0 s (try 1 of 1)." in tap.stderr)
             tap.popen.send_signal(signum)
         run = tap.finish(lines)
     assert_ended_by(signum, run)
@@ -529,7 +530,7 @@ def test_a_signal_while_the_target_is_slow_lets_the_page_be_written(
     server: SandboxServer, config: dict[str, Any], signum: int
 ) -> None:
     # Nobody reads: a page of 200 rows is more than a pipe holds, so the tap stands in a write.
-    with start_tap(config) as tap:
+    with start_tap(config, catalog=catalog_of("contacts")) as tap:
         wait_for_request(server, 1)
         wait_for(lambda: is_blocked(tap))
         tap.popen.send_signal(signum)
@@ -542,7 +543,7 @@ def test_a_signal_while_the_target_is_slow_lets_the_page_be_written(
 def test_an_impatient_user_need_not_wait_for_a_target_that_reads_nothing(
     server: SandboxServer, config: dict[str, Any]
 ) -> None:
-    with start_tap(config) as tap:
+    with start_tap(config, catalog=catalog_of("contacts")) as tap:
         wait_for_request(server, 1)
         wait_for(lambda: is_blocked(tap))
 

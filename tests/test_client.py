@@ -9,8 +9,11 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from typing_extensions import override
 
 from lev_sandbox import Clock, Sandbox, SandboxServer, router
+from tap_lev.baton import Baton
+from tap_lev.budget import Limits, RateBudget
 from tap_lev.client import LONGEST_BACKOFF, READS, LevClient
 from tap_lev.errors import (
     BrokenAnswerError,
@@ -19,6 +22,7 @@ from tap_lev.errors import (
     LevConnectionError,
     LevError,
 )
+from tap_lev.gate import Gate
 from tap_lev.report import StreamReport
 
 if TYPE_CHECKING:
@@ -58,6 +62,31 @@ def server(running: SandboxServer) -> SandboxServer:
     return running
 
 
+class StandIn(Baton):
+    """A baton, and a clock that goes on only when something waits."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.waits: list[float] = []
+        self.lendings = 0
+        self.__enter__()
+
+    def clock(self) -> float:
+        return sum(self.waits)
+
+    @override
+    def wait(self, event: threading.Event, timeout: float | None = None) -> None:
+        assert timeout is not None, "nobody will end this wait"
+        self.waits.append(timeout)
+
+    @contextlib.contextmanager
+    @override
+    def lent(self) -> Iterator[None]:
+        self.lendings += 1
+        with super().lent():
+            yield
+
+
 class Setup:
     """A client, and everything that it tells."""
 
@@ -70,19 +99,15 @@ class Setup:
             "max_retries": 1,
         }
         self.report = StreamReport()
-        self.waits: list[float] = []
-        self.waiting = 0
-        self.client = LevClient(
-            config | changes,
-            logging.getLogger("tap-lev"),
-            waiting=self._waiting,
-            sleep=self.waits.append,
+        self.baton = StandIn()
+        self.gate = Gate(
+            RateBudget(Limits(1000, 1000), clock=self.baton.clock), self.baton, 1, self.baton.clock
         )
+        self.client = LevClient(config | changes, logging.getLogger("tap-lev"), self.gate)
 
-    @contextlib.contextmanager
-    def _waiting(self) -> Iterator[None]:
-        self.waiting += 1
-        yield
+    @property
+    def waits(self) -> list[float]:
+        return self.baton.waits
 
     def read(self, endpoint: str = CONTACTS, **params: str | int) -> Any:  # noqa: ANN401
         return self.client.read(endpoint, self.report, params)
@@ -402,7 +427,7 @@ def test_what_passes_is_tried_again(
     assert len(made.read(limit=100).data) == 100
     assert (made.report.requests, made.report.retries) == (2, 1)
     assert made.report.throttled == (fault.get("status") == 429)
-    assert made.report.waited == made.waits[0]
+    assert made.gate.waited == made.waits[0]
     assert len(made.waits) == 1
     assert [entry.fault for entry in server.sandbox.requests] == [fault["kind"], None]
 
@@ -504,7 +529,7 @@ def test_it_waits_as_it_is_told(  # noqa: PLR0913
     made = setup()
     made.read()
     assert made.waits == [wait]
-    assert made.report.waited == wait
+    assert made.gate.waited == wait
 
 
 def test_to_be_told_not_to_wait_does_not_use_the_retries_up(
@@ -568,7 +593,7 @@ def test_a_retry_is_told(
     assert f"429 rate_limit_exceeded: The sandbox was asked to fail. (request_id {request_id})" in (
         message
     )
-    assert message.endswith("Trying again in 7.0 s (1 of 3).")
+    assert message.endswith("All requests wait for 7.0 s (try 1 of 3).")
 
 
 def test_requests_and_waits_are_what_a_signal_may_interrupt(
@@ -577,4 +602,5 @@ def test_requests_and_waits_are_what_a_signal_may_interrupt(
     server.sandbox.fault("status", status=500)
     made = setup()
     made.read()
-    assert made.waiting == 3
+    assert made.baton.lendings == 2
+    assert len(made.waits) == 1

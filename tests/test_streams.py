@@ -21,7 +21,7 @@ from tap_lev.streams import STREAMS
 from tap_lev.streams.deals import Deals
 from tap_lev.tap import TapLev
 from tests.inprocess import catalog_of, config_of, sync
-from tests.support import run_tap
+from tests.support import UNLIMITED, run_tap
 from tests.truth import ALL, KEYS, QUERIES, key_of, landed, truth
 
 if TYPE_CHECKING:
@@ -309,7 +309,7 @@ def built() -> set[str]:
 
 def config_of_nobody() -> dict[str, Any]:
     """Settings that lead nowhere."""
-    return {"api_url": "http://127.0.0.1:9", "api_key": "k", **QUERIES}
+    return {"api_url": "http://127.0.0.1:9", "api_key": "k", **QUERIES, **UNLIMITED}
 
 
 def test_every_request_that_a_stream_can_build_is_safe() -> None:

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 from typing_extensions import override
 
-from tap_lev.child import Call, ChildStream
+from tap_lev.answers import Call
+from tap_lev.child import ChildStream
 from tap_lev.schema import BOOLEAN, INTEGER, NUMBER, STRING, array, described, record, table
 from tap_lev.streams.deals import Deals
 

@@ -1,0 +1,148 @@
+"""The baton: of all threads, only its holder runs. It is given up to wait, and for nothing else."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from typing import TYPE_CHECKING, Self
+
+from tap_lev.shutdown import Shutdown
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+
+class Stopped(BaseException):
+    """The run has ended while this thread waited: it ends too, and writes nothing more."""
+
+
+class Baton:
+    """Makes threads take turns, so that nothing that they share needs a lock of its own.
+
+    The SDK's objects are not made for threads. With the baton, messages and state are as
+    consistent as in a single thread, and only the waiting is done side by side. The thread that
+    makes the baton is the one that signals interrupt.
+
+    Args:
+        shutdown: Is told when that thread waits, so that a signal can end the wait.
+    """
+
+    def __init__(self, shutdown: Shutdown | None = None) -> None:
+        self._lock = threading.Lock()
+        self._shutdown = shutdown or Shutdown()
+        self._main = threading.current_thread()
+        self._holder: threading.Thread | None = None
+        self._stopped = False
+        self._awaited: list[threading.Event] = []
+
+    def __enter__(self) -> Self:
+        """Take the baton.
+
+        Raises:
+            Stopped: The run has ended.
+        """
+        self._take()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Give the baton back."""
+        # A second signal can end the wait for it, and then it is another's.
+        if self._holder is threading.current_thread():
+            self._give()
+
+    @contextlib.contextmanager
+    def lent(self) -> Iterator[None]:
+        """Give the baton up for the time of a wait.
+
+        Raises:
+            Stopped: The run has ended meanwhile; not in the main thread.
+            Interruption: A signal came; in the main thread only.
+        """
+        main = threading.current_thread() is self._main
+        self._give()
+        try:
+            with self._shutdown.waiting() if main else contextlib.nullcontext():
+                yield
+        finally:
+            self._take()
+
+    def wait(self, event: threading.Event, timeout: float | None = None) -> None:
+        """Wait, without the baton, for what another thread does, or for seconds to pass.
+
+        Raises:
+            Stopped: The run has ended meanwhile.
+            Interruption: A signal came.
+        """
+        self._awaited.append(event)
+        try:
+            with self.lent():
+                event.wait(timeout)
+        finally:
+            self._awaited.remove(event)
+
+    def stop(self) -> None:
+        """End the run: no thread but the main one will get the baton again."""
+        self._stopped = True
+        for event in self._awaited:
+            event.set()
+
+    def _take(self) -> None:
+        self._lock.acquire()
+        self._holder = threading.current_thread()
+        if self._stopped and self._holder is not self._main:
+            self._give()
+            raise Stopped
+
+    def _give(self) -> None:
+        self._holder = None
+        self._lock.release()
+
+
+class Crew:
+    """The threads of a run. What ends one of them ends the run.
+
+    Its methods are called with the baton in hand.
+
+    Args:
+        baton: What they take turns with.
+    """
+
+    def __init__(self, baton: Baton) -> None:
+        self._baton = baton
+        self._at_work = 0
+        self._failure: BaseException | None = None
+        self._news = threading.Event()
+
+    def start(self, work: Callable[[], None], name: str) -> None:
+        """Let a thread do some work, with the baton in hand."""
+        self._at_work += 1
+        # Not waited for at the end of the process: it may hang in a read of the network.
+        threading.Thread(target=self._do, args=(work,), name=name, daemon=True).start()
+
+    def wait(self) -> None:
+        """Wait until all work is done.
+
+        Raises:
+            BaseException: What one of the threads did not catch; the others have ended, too.
+            Interruption: A signal came.
+        """
+        try:
+            while self._at_work and self._failure is None:
+                self._baton.wait(self._news)
+                self._news.clear()
+        finally:
+            self._baton.stop()
+        if self._failure is not None:
+            raise self._failure
+
+    def _do(self, work: Callable[[], None]) -> None:
+        with contextlib.suppress(Stopped), self._baton:
+            try:
+                work()
+            except Stopped:
+                raise
+            except BaseException as error:  # noqa: BLE001 - the main thread raises it
+                self._failure = self._failure or error
+                self._baton.stop()
+            self._at_work -= 1
+            self._news.set()

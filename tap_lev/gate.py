@@ -1,0 +1,195 @@
+"""The gate: every request passes it, one by one, when the budget has a place and it is its turn."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import math
+import threading
+import time
+from collections import defaultdict
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from tap_lev.baton import Baton
+    from tap_lev.budget import RateBudget
+
+
+@dataclasses.dataclass(eq=False, slots=True)
+class _Turn:
+    """A request that waits.
+
+    Attributes:
+        endpoint: Where it goes.
+        event: Set when there is something new for it.
+        given: Whether it may go.
+    """
+
+    endpoint: str
+    event: threading.Event = dataclasses.field(default_factory=threading.Event)
+    given: bool = False
+
+
+class Gate:
+    """Lets requests go as the budget allows, of those that wait the most urgent first.
+
+    Its methods are called with the baton in hand.
+
+    Args:
+        budget: When a request may go.
+        baton: Given up for each wait.
+        parallel: How many requests may be out at the same time.
+        clock: Seconds, for what was waited.
+    """
+
+    def __init__(
+        self,
+        budget: RateBudget,
+        baton: Baton,
+        parallel: int,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.budget = budget
+        self.waited = 0.0
+        """Seconds in which every request there was had to wait for time to pass."""
+        self._baton = baton
+        self._parallel = parallel
+        self._clock = clock
+        self._is_open = False
+        self._out = 0
+        self._turns: list[_Turn] = []
+        self._sleeping = 0
+        self._idle_since: float | None = None
+        self._alarm = math.inf
+        self._expected: dict[str, dict[object, float]] = defaultdict(dict)
+
+    # -- Passing
+
+    @contextlib.contextmanager
+    def passing(self, endpoint: str) -> Iterator[None]:
+        """Surround the network's part of a request: before it a wait, if there must be one.
+
+        Args:
+            endpoint: Method and route template.
+
+        Raises:
+            Stopped: The run has ended meanwhile.
+            Interruption: A signal came.
+        """
+        self._wait_for_turn(endpoint)
+        try:
+            with self._baton.lent():
+                yield
+        finally:
+            self._out -= 1
+            self.budget.answered(endpoint)
+            self._admit()
+
+    def open(self) -> None:
+        """Let several requests be out at the same time; until then it is one, to try the key."""
+        if not self._is_open:
+            self._is_open = True
+            self._admit()
+
+    def sleep(self, seconds: float) -> None:
+        """Let time pass.
+
+        Raises:
+            Stopped: The run has ended meanwhile.
+            Interruption: A signal came.
+        """
+        self._sleeping += 1
+        self._note_idleness()
+        try:
+            self._baton.wait(threading.Event(), seconds)
+        finally:
+            self._sleeping -= 1
+            self._note_idleness()
+
+    def _wait_for_turn(self, endpoint: str) -> None:
+        turn = _Turn(endpoint)
+        self._turns.append(turn)
+        self._admit()
+        try:
+            while not turn.given:
+                # One thread at a time minds the clock; the others wait to be told.
+                delay = self._soonest()
+                wake_at = self._clock() + delay
+                minds_the_clock = wake_at < self._alarm
+                if minds_the_clock:
+                    self._alarm = wake_at
+                self._baton.wait(turn.event, delay if minds_the_clock else None)
+                if minds_the_clock and self._alarm == wake_at:
+                    self._alarm = math.inf
+                self._admit()
+                turn.event.clear()
+        finally:
+            if turn in self._turns:
+                self._turns.remove(turn)
+
+    def _admit(self) -> None:
+        """Let go whatever can go."""
+        while self._turns and self._out < self._places:
+            ready = [turn for turn in self._turns if not self.budget.delay(turn.endpoint)]
+            if not ready:
+                break
+            turn = ready[0] if len(ready) == 1 else min(ready, key=self._rank)
+            self.budget.sent(turn.endpoint)
+            self._out += 1
+            self._turns.remove(turn)
+            turn.given = True
+            turn.event.set()
+        if self._turns and self._clock() + self._soonest() < self._alarm:
+            self._turns[0].event.set()
+        self._note_idleness()
+
+    @property
+    def _places(self) -> int:
+        return self._parallel if self._is_open else 1
+
+    def _soonest(self) -> float:
+        """Find the seconds until a request can go by the clock alone."""
+        if self._out >= self._places:
+            return math.inf
+        return min(self.budget.delay(turn.endpoint) for turn in self._turns)
+
+    def _note_idleness(self) -> None:
+        now = self._clock()
+        if self._idle_since is not None:
+            self.waited += now - self._idle_since
+        self._idle_since = now if not self._out and (self._turns or self._sleeping) else None
+
+    # -- Whose turn it is
+
+    def expect(self, reader: object, endpoint: str, requests: float) -> None:
+        """Take note of how many more requests somebody will make.
+
+        Args:
+            reader: Who makes them. A new number takes the place of its last one.
+            endpoint: Where they go.
+            requests: How many.
+        """
+        self._expected[endpoint][reader] = requests
+
+    def forget(self, reader: object) -> None:
+        """Take note that somebody makes no more requests."""
+        for readers in self._expected.values():
+            readers.pop(reader, None)
+
+    def _left(self, endpoint: str) -> float:
+        return sum(self._expected[endpoint].values())
+
+    def _rank(self, turn: _Turn) -> tuple[float, ...]:
+        """Rank those that could go: the least goes.
+
+        What an endpoint has left may take as long, by its own limit, as all that is left takes by
+        the account's. Such an endpoint decides when the run ends, so it never waits for another;
+        of several, the one with the most requests left goes first. All others share evenly.
+        """
+        left, limits = self._left(turn.endpoint), self.budget.limits
+        all_left = sum(map(self._left, tuple(self._expected)))
+        if left * limits.account >= all_left * limits.endpoint:
+            return (0, -left)
+        return (1, self.budget.held(turn.endpoint))
