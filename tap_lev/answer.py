@@ -26,6 +26,7 @@ class Answer:
         pagination: The envelope's ``pagination``, None where there is none.
         request_id: Lev's id of the request, None where the answer has none.
         server_time: The server's clock: envelope, else ``Date`` header, else this machine's.
+        shaped: Whether ``data`` is of the form that the reader of the answer expected.
     """
 
     endpoint: str
@@ -33,18 +34,46 @@ class Answer:
     pagination: dict[str, Any] | None
     request_id: str | None
     server_time: datetime
+    shaped: bool = False
 
 
-def read_answer(body: bytes, headers: Mapping[str, str], endpoint: str) -> Answer:
+class Envelope(msgspec.Struct, kw_only=True):
+    """What stands around the data of an answer."""
+
+    data: Any
+    request_id: str | None = None
+    timestamp: str | None = None
+    pagination: dict[str, Any] | None = None
+
+
+def read_answer(
+    body: bytes,
+    headers: Mapping[str, str],
+    endpoint: str,
+    decoder: msgspec.json.Decoder[Envelope] | None = None,
+) -> Answer:
     """Read an answer.
+
+    Args:
+        body: The answer's body.
+        headers: The answer's headers.
+        endpoint: Method and path of the request.
+        decoder: Reads bodies of the usual form. ``data`` is what it makes of it, where it can.
 
     Raises:
         BrokenAnswerError: It is not the JSON of Lev's API.
     """
-    try:
-        envelope = msgspec.json.decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        envelope = None
+    envelope = _decoded(body, decoder) if decoder else None
+    if isinstance(envelope, Envelope):
+        return Answer(
+            endpoint=endpoint,
+            data=envelope.data,
+            pagination=envelope.pagination,
+            request_id=envelope.request_id,
+            server_time=_server_time(envelope.timestamp, headers),
+            shaped=True,
+        )
+    envelope = _decoded(body, _ANYTHING)
     if not isinstance(envelope, dict) or "data" not in envelope:
         raise BrokenAnswerError(
             f"Lev answered {endpoint} with {len(body)} bytes of "
@@ -57,10 +86,22 @@ def read_answer(body: bytes, headers: Mapping[str, str], endpoint: str) -> Answe
         data=envelope["data"],
         pagination=pagination if isinstance(pagination, dict) else None,
         request_id=request_id if isinstance(request_id, str) else None,
-        server_time=timestamps.parse(envelope.get("timestamp"))
-        or _http_date(headers.get("Date"))
-        or datetime.now(UTC),
+        server_time=_server_time(envelope.get("timestamp"), headers),
     )
+
+
+_ANYTHING: msgspec.json.Decoder[Any] = msgspec.json.Decoder()
+
+
+def _decoded(body: bytes, decoder: msgspec.json.Decoder[Any]) -> Any:  # noqa: ANN401 - JSON
+    try:
+        return decoder.decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return None
+
+
+def _server_time(timestamp: object, headers: Mapping[str, str]) -> datetime:
+    return timestamps.parse(timestamp) or _http_date(headers.get("Date")) or datetime.now(UTC)
 
 
 def _http_date(text: str | None) -> datetime | None:

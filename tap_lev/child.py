@@ -92,6 +92,16 @@ class ChildStream(LevStream):
             return False
         return not self.probe or bool(self.whole)
 
+    @property
+    def is_plain_block(self) -> bool:
+        """Whether the rows can be taken out of the parent's row as they are."""
+        return (
+            self.is_plain
+            and self.embedded
+            and not (self.probe or self.unique)
+            and self._parent is self.source
+        )
+
     def prove(
         self, rows: Iterable[dict[str, Any]], answers_of: Callable[[dict[str, Any]], Answers]
     ) -> None:
@@ -233,7 +243,7 @@ class ChildStream(LevStream):
     def _ask(self, call: Call, ids: Ids, position: Position, report: StreamReport) -> Answer:
         client = self._tap.client
         if call.body is not None:
-            return client.read(call.endpoint, report, ids=ids, body={**call.body, **position})
+            return client.read(call.endpoint, report, ids=ids, json={**call.body, **position})
         return self.optional.ask(
             self.field_options(written=True),
             lambda params: client.read(call.endpoint, report, position | params, ids=ids),

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 import requests
+from requests.adapters import HTTPAdapter
 from requests.auth import AuthBase
 
 from tap_lev.answer import read_answer
@@ -17,12 +18,17 @@ if TYPE_CHECKING:
     import logging
     from collections.abc import Mapping
 
-    from tap_lev.answer import Answer
+    import msgspec
+
+    from tap_lev.answer import Answer, Envelope
     from tap_lev.gate import Gate
     from tap_lev.report import StreamReport
 
 LONGEST_BACKOFF = 60.0
 """The longest wait between two tries, in seconds, where Lev asks for none (lev-api.md §1.10)."""
+
+CHUNK = 1 << 20
+"""Bytes of a body that are read at a time: a page at once, as a rule."""
 
 READS = frozenset(
     {
@@ -103,19 +109,26 @@ class LevClient:
         self.reached = False
         """Whether Lev has answered at all."""
         self._session = requests.Session()
+        # What the environment says of proxies and certificates, once and not with each request.
+        found = self._session.merge_environment_settings(self._url, {}, None, None, None)
+        self._session.proxies, self._session.verify = found["proxies"], found["verify"]
+        self._session.trust_env = False
+        adapter = HTTPAdapter(pool_maxsize=config["max_parallel_streams"])
+        self._session.mount(self._url, adapter)
         self._session.auth = BearerAuth(config["api_key"])
         self._session.headers["Accept"] = "application/json"
         self._session.headers["X-Origin-App"] = config["origin_app"]
         if config.get("active_account"):
             self._session.headers["X-Active-Account"] = config["active_account"]
 
-    def read(
+    def read(  # noqa: PLR0913, PLR0917 - what a request is made of
         self,
         endpoint: str,
         report: StreamReport,
         params: Mapping[str, str | int] | None = None,
         ids: Mapping[str, Any] | None = None,
-        body: Mapping[str, Any] | None = None,
+        json: Mapping[str, Any] | None = None,
+        decoder: msgspec.json.Decoder[Envelope] | None = None,
     ) -> Answer:
         """Make one request, as often as it takes.
 
@@ -124,7 +137,8 @@ class LevClient:
             report: Counts what the request costs.
             params: The query parameters.
             ids: What stands in the route template's placeholders.
-            body: The JSON body of a read by POST.
+            json: The body of a read by POST.
+            decoder: Reads answers of the usual form.
 
         Returns:
             The answer.
@@ -140,11 +154,12 @@ class LevClient:
         method, path = endpoint.split(" ")
         for name, value in (ids or {}).items():
             path = path.replace(f"{{{name}}}", quote(str(value), safe=""))
-        request = requests.Request(method, self._url + path, params=params, json=body)
+        request = requests.Request(method, self._url + path, params=params, json=json)
         tries = 0
         while True:
             try:
-                return self._try(endpoint, f"{method} {path}", report, request)
+                body, headers = self._try(endpoint, f"{method} {path}", report, request)
+                return read_answer(body, headers, f"{method} {path}", decoder)
             except (LevAPIError, LevConnectionError, BrokenAnswerError) as error:
                 transient = not isinstance(error, LevAPIError) or error.is_transient
                 if not transient or tries == self._max_retries:
@@ -175,15 +190,16 @@ class LevClient:
 
     def _try(
         self, endpoint: str, asked: str, report: StreamReport, request: requests.Request
-    ) -> Answer:
+    ) -> tuple[bytes, Mapping[str, str]]:
         prepared = self._session.prepare_request(request)
         report.requests += 1
         try:
             # A redirect is never followed: the key belongs to one host (lev-api.md §1.1).
             with self.gate.passing(endpoint):
                 response = self._session.send(
-                    prepared, timeout=self._timeout, allow_redirects=False
+                    prepared, timeout=self._timeout, allow_redirects=False, stream=True
                 )
+                content = b"".join(response.iter_content(CHUNK))
         except requests.Timeout:
             raise LevConnectionError(
                 f"Lev did not answer {asked} within {self._timeout:g} s."
@@ -202,10 +218,8 @@ class LevClient:
             )
         if response.status_code != HTTPStatus.OK:
             report.throttled += response.status_code == HTTPStatus.TOO_MANY_REQUESTS
-            raise api_error(
-                response.status_code, response.content, response.headers, endpoint=asked
-            )
-        return read_answer(response.content, response.headers, asked)
+            raise api_error(response.status_code, content, response.headers, endpoint=asked)
+        return content, response.headers
 
     def _let_pass(self, error: LevError, endpoint: str, tries: int) -> None:
         """Wait before another try, or have the gate wait with all that a 429 concerns."""

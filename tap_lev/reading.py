@@ -18,6 +18,7 @@ from tap_lev.answers import AnswersOfPage
 from tap_lev.child import ChildStream
 from tap_lev.errors import KeyRefusedError, LevAPIError, LevError
 from tap_lev.optional import Option
+from tap_lev.page import PageShape
 from tap_lev.pagination import Pages
 from tap_lev.stream import FIELDS, UPDATED_AT
 
@@ -72,6 +73,7 @@ class Reading:
         self._source = source
         self._members = list(members)
         self._seen = 0
+        self._shapes: dict[tuple[ChildStream, ...], PageShape] = {}
 
     @property
     def name(self) -> str:
@@ -158,7 +160,7 @@ class Reading:
                 pages = self._pages()
         for member in self._members:
             member.finish()
-        self._write_state()
+        self._tap.write_state()
 
     def _pages(self) -> Pages:
         return Pages(f"GET {self._source.path}", cursor_only=self._source.paged)
@@ -209,10 +211,7 @@ class Reading:
             return  # an offset is no place to come back to
         for member in self._members:
             member.checkpoint(cursor, parent)
-        self._write_state()
-
-    def _write_state(self) -> None:
-        self._tap.state_writer.write_state(self._tap.state)
+        self._tap.write_state()
 
     # -- Asking
 
@@ -225,12 +224,18 @@ class Reading:
         if self._source.paged:
             page_size = self._tap.config["page_size"]
             limit = {"limit": min(page_size, self._dry_run_rows or page_size)}
-        answer = self._source.optional.ask(
-            self._options,
-            lambda params: self._tap.client.read(
-                f"GET {self._source.path}", self._report, limit | position | params
-            ),
-        )
+
+        def request(params: dict[str, str]) -> Answer:
+            shape = self._shape_of_page
+            blocks = params.get("include", "").split(",")
+            return self._tap.client.read(
+                f"GET {self._source.path}",
+                self._report,
+                limit | position | params,
+                decoder=shape.decoder if shape and shape.blocks.issubset(blocks) else None,
+            )
+
+        answer = self._source.optional.ask(self._options, request)
         return self._ask(position) if self._has_lost_blocks(answer) else answer
 
     @property
@@ -255,6 +260,19 @@ class Reading:
             *self._source.field_options(written=self._source in self._members),
             *(Option("include", block) for block in sorted(blocks)),
         ]
+
+    @property
+    def _shape_of_page(self) -> PageShape | None:
+        """What pages are decoded into, where all members take the rows as they come."""
+        children = [member for member in self._members if isinstance(member, ChildStream)]
+        if not self._source.is_plain or not all(child.is_plain_block for child in children):
+            return None
+        key = tuple(children)
+        if key not in self._shapes:
+            self._shapes[key] = PageShape(self._source, children)
+        # Within a page only single rows tell where to go on.
+        within = any(member.walk is not None and member.walk.parent for member in self._members)
+        return None if within or self._dry_run_rows else self._shapes[key]
 
     def _has_lost_blocks(self, answer: Answer) -> bool:
         """Whether ``fields=`` has thrown out what ``include=`` asked for (lev-api.md §1.7)."""
@@ -298,12 +316,30 @@ class Reading:
         Returns:
             The number of rows in the page.
         """
+        if answer.shaped and (shape := self._shape_of_page):
+            return self._take_as_it_is(answer, shape)
         rows = list(self._source.rows(answer))
         self._foresee(answer, len(rows))
-        self._note_ignored_filter(rows)
+        self._note_ignored_filter(row.get(UPDATED_AT) for row in rows)
         if self._source in self._members:
             self._guard(partial(self._source.write_page, rows, answer), self._source)
         self._take_children(rows, answer, position, parent)
+        return len(rows)
+
+    def _take_as_it_is(self, answer: Answer, shape: PageShape) -> int:
+        """Write what a page brings, without looking at each row more than it needs."""
+        rows: list[Any] = answer.data
+        self._foresee(answer, len(rows))
+        self._note_ignored_filter(getattr(row, UPDATED_AT, None) for row in rows)
+        taken: dict[LevStream, list[Any]] = {}
+        for member in self._members:
+            held = member.held(rows)
+            if isinstance(member, ChildStream):
+                held = shape.children(member, held)
+            taken[member] = held
+        shape.strip(rows)
+        for member, found in taken.items():
+            self._guard(partial(member.write_all, found, shape), member)
         return len(rows)
 
     def _take_children(
@@ -330,13 +366,17 @@ class Reading:
                 if answers.asked and position is not None:
                     self._checkpoint(position, row["id"])
 
-    def _note_ignored_filter(self, rows: list[dict[str, Any]]) -> None:
-        """Note that rows come which the filter, if it was sent, should have left out."""
+    def _note_ignored_filter(self, changes: Iterable[object]) -> None:
+        """Note that rows come which the filter, if it was sent, should have left out.
+
+        Args:
+            changes: When the rows last changed, as it stands in them.
+        """
         bound, optional = self._bound, self._source.optional
         sent = [option for option in optional.sent(self._options) if option.param == FILTER]
         if bound is None or not sent:
             return
-        dates = (timestamps.parse(row.get(UPDATED_AT)) for row in rows)
+        dates = map(timestamps.parse, changes)
         if any(date is not None and date < bound for date in dates):
             optional.leave_out(FILTER)
             self._source.tell(

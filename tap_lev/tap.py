@@ -8,11 +8,12 @@ import sys
 from typing import IO, TYPE_CHECKING, Any, ClassVar
 
 import click
+import msgspec
 from dotenv import find_dotenv, load_dotenv
 from singer_sdk import Tap
-from singer_sdk.contrib.msgspec import MsgSpecWriter
 from singer_sdk.exceptions import MappingError
 from singer_sdk.helpers.capabilities import PluginCapabilities, TapCapabilities
+from singer_sdk.singerlib.encoding.simple import StateMessage
 from typing_extensions import override
 
 from tap_lev import budget, inputs, settings
@@ -29,6 +30,7 @@ from tap_lev.report import RunReport
 from tap_lev.shutdown import Interruption, Shutdown
 from tap_lev.stream import LevStream
 from tap_lev.streams import STREAMS
+from tap_lev.writer import PageWriter
 
 if TYPE_CHECKING:
     from types import FrameType
@@ -45,7 +47,8 @@ class TapLev(Tap):
     name = "tap-lev"
     # A copy, because the SDK adds its own settings to it.
     config_jsonschema: ClassVar[dict[str, Any]] = copy.deepcopy(settings.SETTINGS)
-    message_writer_class = MsgSpecWriter
+    message_writer_class = PageWriter
+    message_writer: PageWriter
     # BATCH is not among them: its STATE could cover rows of a page that no batch holds yet.
     capabilities: ClassVar[list[CapabilitiesEnum]] = [
         TapCapabilities.CATALOG,
@@ -63,6 +66,7 @@ class TapLev(Tap):
         self.baton = Baton(self.shutdown)
         self.crew = Crew(self.baton)
         self.report = RunReport()
+        self._state_written = b""
         if catalog is not None:
             catalog = inputs.check_catalog(catalog, STREAMS_BY_NAME)
         if state:
@@ -157,7 +161,7 @@ class TapLev(Tap):
 
     def _sync(self) -> None:
         if self.state:
-            self.state_writer.write_state(self.state)
+            self.write_state()
         for stream in self.selected:
             self.report.stream(stream.name)
         planned = readings(self, self.selected)
@@ -190,6 +194,16 @@ class TapLev(Tap):
             reason,
             *self.client.gate.budget.limits,
         )
+
+    def write_state(self) -> None:
+        """Write a STATE message, if there is news in it.
+
+        In place of the SDK's ``state_writer``, which copies the whole state each time.
+        """
+        state = msgspec.json.encode(self.state)
+        if state != self._state_written:
+            self.message_writer.write_message(StateMessage(value=self.state))
+            self._state_written = state
 
     def _count_waits(self) -> None:
         gate = self.client.gate

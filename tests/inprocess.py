@@ -8,15 +8,16 @@ import signal
 import threading
 from typing import TYPE_CHECKING, Any
 
-from singer_sdk.contrib.msgspec import MsgSpecWriter
+import msgspec
 from typing_extensions import override
 
 from tap_lev.errors import LevError
 from tap_lev.tap import TapLev
+from tap_lev.writer import PageWriter, RecordMessage
 from tests.support import UNLIMITED, Run
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from singer_sdk.singerlib.encoding.simple import Message
 
@@ -27,7 +28,7 @@ class Killed(BaseException):
     """The process is gone: nothing after this line was written."""
 
 
-class Lines(MsgSpecWriter):
+class Lines(PageWriter):
     """Collects what would go to stdout, up to where the process is killed."""
 
     def __init__(self, kill_after: int | None) -> None:
@@ -40,6 +41,13 @@ class Lines(MsgSpecWriter):
         if len(self.lines) == self._kill_after:
             raise Killed
         self.lines.append(bytes(self.format_message(message)).decode())
+
+    @override
+    def write_records(self, records: Sequence[RecordMessage]) -> None:
+        for record in records:
+            if len(self.lines) == self._kill_after:
+                raise Killed
+            self.lines.append(msgspec.json.encode(record).decode() + "\n")
 
 
 def config_of(server: SandboxServer, **settings: Any) -> dict[str, Any]:  # noqa: ANN401

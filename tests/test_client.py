@@ -97,6 +97,7 @@ class Setup:
             "origin_app": "warehouse-sync",
             "request_timeout_seconds": 10,
             "max_retries": 1,
+            "max_parallel_streams": 1,
         }
         self.report = StreamReport()
         self.baton = StandIn()
@@ -302,7 +303,7 @@ def test_a_read_by_post_sends_its_body_with_each_try(
     made = setup()
     body = {"context": "net operating income", "limit": 5, "include_signed_urls": False}
     answer = made.client.read(
-        "POST /deals/{deal_id}/index/search", made.report, ids={"deal_id": 1}, body=body
+        "POST /deals/{deal_id}/index/search", made.report, ids={"deal_id": 1}, json=body
     )
     end()
     assert isinstance(answer.data, list)
