@@ -207,7 +207,8 @@ class AnswersOfPage:
                 self._tap.baton.wait(self._progress)
             if child not in self._wanted:
                 return
-            each = max(1.0, (child.report.requests - before) / max(1, number))
+            made = child.report.requests - before
+            each = max(1.0, made / number) if number else child.requests_per_row
             gate.expect(child, endpoint, each * (len(self._rows) - number + self._more))
             if number < self._written or not child.holds(row):
                 continue

@@ -26,6 +26,9 @@ if TYPE_CHECKING:
     from tap_lev.report import StreamReport
     from tap_lev.stream import ListStream
 
+PARENTS_PER_ROW = 10
+"""How many parents are thought to be below a row of the list, where they are not its row."""
+
 
 class ChildStream(LevStream):
     """Rows of a parent's row."""
@@ -70,6 +73,12 @@ class ChildStream(LevStream):
     def calls(self) -> Iterable[Call]:
         """Find the reads for one parent."""
         return [Call(f"GET {self.path}")] if self.path else []
+
+    @property
+    def requests_per_row(self) -> float:
+        """How many requests a row of the list takes, before it is known."""
+        each = len(list(self.calls()))
+        return each if self._parent is self.source else PARENTS_PER_ROW * each
 
     @functools.cached_property
     def endpoint(self) -> str | None:

@@ -141,8 +141,8 @@ SETTINGS: dict[str, Any] = th.PropertiesList(
         default=8,
         title="Parallel streams",
         description=(
-            "How many streams are read at the same time, each with a request in flight; 1 reads "
-            "one after the other."
+            "How many requests may be under way at the same time, of streams that are read side by "
+            "side; 1 reads one stream after the other."
         ),
     ),
     th.Property(
