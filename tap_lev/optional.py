@@ -98,8 +98,10 @@ class OptionalParameters:
             return answered[0]
 
     def _refuse(self, option: Option, error: LevAPIError) -> None:
-        self._refused.add(option.name)
-        self._on_refusal(option, error)
+        # Another thread may have found out meanwhile.
+        if option.name not in self._refused:
+            self._refused.add(option.name)
+            self._on_refusal(option, error)
 
     def _try(
         self, options: Sequence[Option], request: Callable[[dict[str, str]], T]

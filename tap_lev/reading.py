@@ -72,7 +72,8 @@ class Reading:
         self._tap = tap
         self._source = source
         self._members = list(members)
-        self._seen = 0
+        self._seen: int | None = 0
+        self._fewest: int | None = None
         self._shapes: dict[tuple[ChildStream, ...], PageShape] = {}
 
     @property
@@ -158,6 +159,7 @@ class Reading:
                 restarts += 1
                 answer, position = self._start_again(f"Lev refuses the cursor: {error}"), {}
                 pages = self._pages()
+        self._compare()
         for member in self._members:
             member.finish()
         self._tap.write_state()
@@ -170,6 +172,7 @@ class Reading:
         if walk is None:
             return self._start(), {}, None
         position: Position = {"cursor": walk.cursor} if walk.cursor else {}
+        self._seen = walk.seen if walk.cursor else 0
         try:
             answer = self._ask(position)
         except LevAPIError as error:
@@ -190,6 +193,7 @@ class Reading:
         return self._start()
 
     def _start(self) -> Answer:
+        self._seen, self._fewest = 0, None
         for member in self._members:
             member.walk = None
         bound = self._bound
@@ -209,8 +213,11 @@ class Reading:
         cursor = position.get("cursor")
         if isinstance(cursor, int) or (position and not cursor):
             return  # an offset is no place to come back to
+        seen = self._seen
+        if parent is not None and seen is not None:
+            seen -= self._on_page
         for member in self._members:
-            member.checkpoint(cursor, parent)
+            member.checkpoint(cursor, parent, seen)
         self._tap.write_state()
 
     # -- Asking
@@ -290,18 +297,36 @@ class Reading:
             )
         return bool(lost)
 
-    # -- What is left
+    # -- What there is
 
+    _on_page = 0
     _left = 0
     """How many rows the later pages bring, as far as it is known."""
 
-    def _foresee(self, answer: Answer, rows: int) -> None:
-        """Tell the gate how many pages there will be. A wrong number costs time, never rows."""
-        self._seen += rows
+    def _count(self, answer: Answer, rows: int) -> None:
+        """Count the rows of a page, and tell the gate how many pages there will be."""
+        self._on_page = rows
+        if self._seen is not None:
+            self._seen += rows
         total = (answer.pagination or {}).get("total")
-        self._left = max(0, total - self._seen) if isinstance(total, int) else 0
-        pages = self._left / max(1, rows)
-        self._tap.client.gate.expect(self, f"GET {self._source.path}", pages)
+        if isinstance(total, int):
+            self._fewest = total if self._fewest is None else min(self._fewest, total)
+            self._left = max(0, total - (self._seen or 0))
+        self._tap.client.gate.expect(self, f"GET {self._source.path}", self._left / max(1, rows))
+
+    def _compare(self) -> None:
+        """Tell when fewer rows came than Lev counted all the time.
+
+        Rows that were added or removed meanwhile are no reason: the least of the counts holds.
+        """
+        filtered = any(o.param == FILTER for o in self._source.optional.sent(self._options))
+        whole = not filtered and not self._dry_run_rows and self._members
+        if whole and self._fewest is not None and self._seen is not None:
+            short = self._fewest - self._seen
+            if short > 0:
+                self._source.tell(
+                    f"Lev counts {self._fewest} rows, but {self._seen} came: {short} are missing."
+                )
 
     # -- Taking rows
 
@@ -319,7 +344,7 @@ class Reading:
         if answer.shaped and (shape := self._shape_of_page):
             return self._take_as_it_is(answer, shape)
         rows = list(self._source.rows(answer))
-        self._foresee(answer, len(rows))
+        self._count(answer, len(rows))
         self._note_ignored_filter(row.get(UPDATED_AT) for row in rows)
         if self._source in self._members:
             self._guard(partial(self._source.write_page, rows, answer), self._source)
@@ -329,7 +354,7 @@ class Reading:
     def _take_as_it_is(self, answer: Answer, shape: PageShape) -> int:
         """Write what a page brings, without looking at each row more than it needs."""
         rows: list[Any] = answer.data
-        self._foresee(answer, len(rows))
+        self._count(answer, len(rows))
         self._note_ignored_filter(getattr(row, UPDATED_AT, None) for row in rows)
         taken: dict[LevStream, list[Any]] = {}
         for member in self._members:

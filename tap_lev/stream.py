@@ -186,10 +186,10 @@ class LevStream(Stream):
         holds, parse = self.walk.holds, timestamps.parse
         return [row for row in rows if holds(parse(getattr(row, UPDATED_AT, None)))]
 
-    def checkpoint(self, cursor: str | None, parent: int | None = None) -> None:
+    def checkpoint(self, cursor: str | None, parent: int | None, seen: int | None) -> None:
         """Note that everything before a place is written."""
         if self.walk is not None:
-            self.walk.cursor, self.walk.parent = cursor, parent
+            self.walk.cursor, self.walk.parent, self.walk.seen = cursor, parent, seen
             self.bookmark.checkpoint(self.walk)
 
     def finish(self) -> None:

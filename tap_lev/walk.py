@@ -26,6 +26,7 @@ class Walk:
         cursor: The next page. None: the first.
         parent: The last row of that page whose children are written. None: the page is untouched.
         version: The number of the ACTIVATE_VERSION message that ends a full table, if any.
+        seen: How many rows the pages before the cursor held. None: not known.
     """
 
     request: str
@@ -34,6 +35,7 @@ class Walk:
     cursor: str | None = None
     parent: int | None = None
     version: int | None = None
+    seen: int | None = None
 
     def holds(self, updated_at: datetime | None) -> bool:
         """Say whether a row belongs to the walk. One without a date always does."""
@@ -47,7 +49,7 @@ class Walk:
             "cursor": self.cursor,
             "request": self.request,
         }
-        extras = {"parent": self.parent, "version": self.version}
+        extras = {"parent": self.parent, "version": self.version, "seen": self.seen}
         return values | {name: value for name, value in extras.items() if value is not None}
 
     @classmethod
@@ -61,18 +63,18 @@ class Walk:
             raise ValueError("it is not an object")  # noqa: TRY004
         started_at, since = timestamps.parse(value.get("started_at")), value.get("since")
         cursor, request = value.get("cursor"), value.get("request")
-        parent, version = value.get("parent"), value.get("version")
+        numbers = [value.get(name) for name in ("parent", "version", "seen")]
         if started_at is None:
             raise ValueError("started_at is not a date-time")
         if since is not None and timestamps.parse(since) is None:
             raise ValueError("since is not a date-time")
-        if not isinstance(cursor, str | None) or not (cursor or parent):
+        if not isinstance(cursor, str | None) or not (cursor or numbers[0]):
             raise ValueError("cursor is not a text")
         if not isinstance(request, str):
             raise ValueError("request is not a text")  # noqa: TRY004
-        if not all(number is None or type(number) is int for number in (parent, version)):
-            raise ValueError("parent or version is not a whole number")
-        return cls(request, started_at, timestamps.parse(since), cursor or None, parent, version)
+        if not all(number is None or type(number) is int for number in numbers):
+            raise ValueError("parent, version or seen is not a whole number")
+        return cls(request, started_at, timestamps.parse(since), cursor or None, *numbers)
 
 
 class Bookmark:

@@ -37,7 +37,8 @@ class RecordMessage(msgspec.Struct, tag="RECORD", gc=False):
 class PageWriter(MsgSpecWriter):
     """The SDK's writer, and a way to write many RECORD messages at once.
 
-    The SDK makes an object, a dict and a write for each of them: 13 times the time, for a contact.
+    The SDK makes an object, a dict and a write for each of them. With that, reading a contact takes
+    20 µs of the processor in all; without it 4.
     """
 
     @override

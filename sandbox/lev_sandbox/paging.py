@@ -132,6 +132,9 @@ class Pager:
             return Page(page.numbers, None)
         if not self.switches["pagination_total"] and page.pagination:
             del page.pagination["total"]
+        if every := self.switches["lost_row_every"]:
+            kept = [number for number in page.numbers if number % every]
+            return Page(kept, page.pagination)
         return page
 
     def _by_page(self, numbers: Sequence[int], limit: int) -> Page:

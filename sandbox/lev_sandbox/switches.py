@@ -100,6 +100,7 @@ SWITCHES: Mapping[str, Switch] = {
         LISTS, _one_of(None, "cursor", "offset", "page", "none", "empty", "absent")
     ),
     "empty_page_every": _number(None, 1, whole=True),
+    "lost_row_every": _number(None, 1, whole=True),
     "broken_cursor": _table(LISTS, _one_of(None, "repeat", "cycle", "null")),
     "cursor_lifetime_requests": _number(None, 0, whole=True),
     "cursor_lifetime_seconds": _number(None, 0),
