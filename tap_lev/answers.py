@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 PARENTS_AHEAD = 10
 """How many rows a stream may read ahead of the one whose children are written."""
 
+CAUTION = 3
+"""How many rows what was thought at first is worth, against what the rows so far have taken."""
+
 Ids = dict[str, Any]
 
 
@@ -208,7 +211,7 @@ class AnswersOfPage:
             if child not in self._wanted:
                 return
             made = child.report.requests - before
-            each = max(1.0, made / number) if number else child.requests_per_row
+            each = (made + CAUTION * child.requests_per_row) / (number + CAUTION)
             gate.expect(child, endpoint, each * (len(self._rows) - number + self._more))
             if number < self._written or not child.holds(row):
                 continue

@@ -25,9 +25,13 @@ class Baton:
 
     Args:
         shutdown: Is told when that thread waits, so that a signal can end the wait.
+
+    Attributes:
+        before_giving: Called each time that the baton is given up, with the baton still in hand.
     """
 
     def __init__(self, shutdown: Shutdown | None = None) -> None:
+        self.before_giving: Callable[[], None] = lambda: None
         self._lock = threading.Lock()
         self._shutdown = shutdown or Shutdown()
         self._main = threading.current_thread()
@@ -94,8 +98,11 @@ class Baton:
             raise Stopped
 
     def _give(self) -> None:
-        self._holder = None
-        self._lock.release()
+        try:
+            self.before_giving()
+        finally:
+            self._holder = None
+            self._lock.release()
 
 
 class Crew:

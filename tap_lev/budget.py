@@ -144,7 +144,7 @@ class RateBudget:
         clock: Tells the time in seconds; it never goes back.
 
     Attributes:
-        limits: What the server allows. It may be replaced at any time.
+        places: How many requests count at the same time, at most.
     """
 
     def __init__(
@@ -154,9 +154,9 @@ class RateBudget:
         window: float = 60.0,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self.limits = limits
         # As it is written: 0.29 of 100 is 29, though 0.29 * 100 is a little less.
         self._share = Fraction(str(share)).as_integer_ratio()
+        self.limits = limits
         self._window = window
         self._clock = clock
         self._account = _Bucket()
@@ -164,22 +164,40 @@ class RateBudget:
         self._count = 0
         self._first = 0.0
 
-    def delay(self, endpoint: str) -> float:
+    def delay(self, endpoint: str, kept: int = 0) -> float:
         """Say in how many seconds a request to the endpoint may be sent.
+
+        Args:
+            endpoint: Where it goes.
+            kept: How many of the account's places it must leave.
 
         Returns:
             0 when it may go now; infinity when a request that is still out must be answered first.
         """
         now = self._clock()
         until = max(
-            self._account.free_at(now, self._places(self.limits.account)),
-            self._endpoints[endpoint].free_at(now, self._places(self.limits.endpoint)),
+            self._account.free_at(now, self.places.account - kept),
+            self._endpoints[endpoint].free_at(now, self.places.endpoint),
         )
         if until <= now:
             return 0.0
         wait = until - now
         # Rounding must not end the wait a moment too early.
         return wait if now + wait >= until else math.nextafter(wait, math.inf)
+
+    @property
+    def limits(self) -> Limits:
+        """What the server allows. It may be replaced at any time."""
+        return self._limits
+
+    @limits.setter
+    def limits(self, limits: Limits) -> None:
+        self._limits = limits
+        self.places = Limits(*map(self._places, limits))
+
+    def free(self, endpoint: str) -> int:
+        """Say how many more requests to the endpoint may count now."""
+        return max(0, self.places.endpoint - self.held(endpoint))
 
     def held(self, endpoint: str) -> int:
         """Say how many requests to the endpoint count now."""

@@ -7,7 +7,7 @@ import dataclasses
 import math
 import threading
 import time
-from collections import defaultdict
+from collections import Counter, defaultdict
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -55,15 +55,20 @@ class Gate:
         self.waited = 0.0
         """Seconds in which every request there was had to wait for time to pass."""
         self._baton = baton
+        baton.before_giving = self._admit_after_answer
         self._parallel = parallel
         self._clock = clock
         self._is_open = False
-        self._out = 0
+        self._out: Counter[str] = Counter()
+        self._out_at_all = 0
+        self._answered = False
         self._turns: list[_Turn] = []
         self._sleeping = 0
         self._idle_since: float | None = None
         self._alarm = math.inf
-        self._expected: dict[str, dict[object, float]] = defaultdict(dict)
+        self._expected: dict[str, dict[object, int]] = defaultdict(dict)
+        self._left: dict[str, int] = {}
+        self._all_left = 0
 
     # -- Passing
 
@@ -83,9 +88,10 @@ class Gate:
             with self._baton.lent():
                 yield
         finally:
-            self._out -= 1
+            self._out[endpoint] -= 1
+            self._out_at_all -= 1
             self.budget.answered(endpoint)
-            self._admit()
+            self._answered = True
 
     def open(self) -> None:
         """Let several requests be out at the same time; until then it is one, to try the key."""
@@ -121,23 +127,32 @@ class Gate:
                 if minds_the_clock:
                     self._alarm = wake_at
                 self._baton.wait(turn.event, delay if minds_the_clock else None)
-                if minds_the_clock and self._alarm == wake_at:
-                    self._alarm = math.inf
-                self._admit()
+                if minds_the_clock:
+                    if self._alarm == wake_at:
+                        self._alarm = math.inf
+                    self._admit()
                 turn.event.clear()
         finally:
             if turn in self._turns:
                 self._turns.remove(turn)
 
+    def _admit_after_answer(self) -> None:
+        """Let others go, now that the thread which got an answer has said what it wants next."""
+        if self._answered:
+            self._admit()
+
     def _admit(self) -> None:
         """Let go whatever can go."""
-        while self._turns and self._out < self._places:
-            ready = [turn for turn in self._turns if not self.budget.delay(turn.endpoint)]
+        self._answered = False
+        while self._turns and self._out_at_all < self._places:
+            kept = self._kept
+            ready = [turn for turn in self._turns if not self._delay(turn, kept)]
             if not ready:
                 break
             turn = ready[0] if len(ready) == 1 else min(ready, key=self._rank)
             self.budget.sent(turn.endpoint)
-            self._out += 1
+            self._out[turn.endpoint] += 1
+            self._out_at_all += 1
             self._turns.remove(turn)
             turn.given = True
             turn.event.set()
@@ -151,15 +166,17 @@ class Gate:
 
     def _soonest(self) -> float:
         """Find the seconds until a request can go by the clock alone."""
-        if self._out >= self._places:
+        if self._out_at_all >= self._places:
             return math.inf
-        return min(self.budget.delay(turn.endpoint) for turn in self._turns)
+        kept = self._kept
+        return min(self._delay(turn, kept) for turn in self._turns)
 
     def _note_idleness(self) -> None:
         now = self._clock()
         if self._idle_since is not None:
             self.waited += now - self._idle_since
-        self._idle_since = now if not self._out and (self._turns or self._sleeping) else None
+        idle = not self._out_at_all and (self._turns or self._sleeping)
+        self._idle_since = now if idle else None
 
     # -- Whose turn it is
 
@@ -171,25 +188,49 @@ class Gate:
             endpoint: Where they go.
             requests: How many.
         """
-        self._expected[endpoint][reader] = requests
+        readers = self._expected[endpoint]
+        readers[reader] = math.ceil(requests)
+        self._left[endpoint] = sum(readers.values())
+        self._all_left = sum(self._left.values())
 
     def forget(self, reader: object) -> None:
         """Take note that somebody makes no more requests."""
-        for readers in self._expected.values():
+        for endpoint, readers in self._expected.items():
             readers.pop(reader, None)
+            self._left[endpoint] = sum(readers.values())
+        self._all_left = sum(self._left.values())
 
-    def _left(self, endpoint: str) -> float:
-        return sum(self._expected[endpoint].values())
+    def _decides(self, endpoint: str) -> bool:
+        """Say whether an endpoint may decide when the run ends.
+
+        What it has left takes as long, by its own limit, as all that is left takes by the
+        account's. One of which nothing is known may have any number of requests left.
+        """
+        left, places = self._left.get(endpoint), self.budget.places
+        return not left or left * places.account >= self._all_left * places.endpoint
+
+    @property
+    def _kept(self) -> int:
+        """The account's places that are kept for the endpoints that decide.
+
+        The next request to one of them is made when the last is answered. If others took what is
+        free until then, the endpoint would be late by that in each window.
+        """
+        return sum(
+            min(self.budget.free(endpoint), self._left.get(endpoint, 0))
+            for endpoint, out in self._out.items()
+            if out and self._decides(endpoint)
+        )
+
+    def _delay(self, turn: _Turn, kept: int) -> float:
+        return self.budget.delay(turn.endpoint, 0 if self._decides(turn.endpoint) else kept)
 
     def _rank(self, turn: _Turn) -> tuple[float, ...]:
         """Rank those that could go: the least goes.
 
-        What an endpoint has left may take as long, by its own limit, as all that is left takes by
-        the account's. Such an endpoint decides when the run ends, so it never waits for another;
-        of several, the one with the most requests left goes first. All others share evenly.
+        An endpoint that may decide when the run ends never waits for another; of several, the one
+        with the most requests left goes first. All others share evenly.
         """
-        left, limits = self._left(turn.endpoint), self.budget.limits
-        all_left = sum(map(self._left, tuple(self._expected)))
-        if left * limits.account >= all_left * limits.endpoint:
-            return (0, -left)
+        if self._decides(turn.endpoint):
+            return (0, -(self._left.get(turn.endpoint, 0) or math.inf))
         return (1, self.budget.held(turn.endpoint))

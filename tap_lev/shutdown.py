@@ -50,10 +50,11 @@ class Shutdown:
         Raises:
             Interruption: A signal came before the wait or comes during it.
         """
-        if self._signum is not None:
-            raise Interruption(self._signum)
+        # Marked before it is asked: a signal between the two would be noted, and end nothing.
         self._waiting = True
         try:
+            if self._signum is not None:
+                raise Interruption(self._signum)
             yield
         finally:
             self._waiting = False

@@ -102,6 +102,19 @@ def test_a_request_that_is_out_does_not_hide_when_another_frees_its_place(clock:
     assert budget.delay(DEALS) == math.inf
 
 
+def test_places_of_the_account_can_be_kept_for_others(clock: Clock) -> None:
+    budget = RateBudget(Limits(5, 4), window=10, clock=clock)
+    for clock.now in (0, 1, 2):
+        ask(budget, DEALS)
+    assert (budget.free(DEALS), budget.free(NOTES)) == (1, 4)
+    assert [budget.delay(NOTES, kept) for kept in range(5)] == [0, 0, 8, 9, 10]
+    budget.sent(DEALS)
+    assert (budget.free(DEALS), budget.delay(NOTES, 4)) == (0, math.inf)
+    assert budget.delay(NOTES, 1000) == math.inf
+    budget.limits = Limits(2, 2)
+    assert budget.free(DEALS) == 0
+
+
 @pytest.mark.parametrize(
     ("share", "limit", "places"),
     [

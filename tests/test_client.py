@@ -9,10 +9,8 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from typing_extensions import override
 
 from lev_sandbox import Clock, Sandbox, SandboxServer, router
-from tap_lev.baton import Baton
 from tap_lev.budget import Limits, RateBudget
 from tap_lev.client import LONGEST_BACKOFF, READS, LevClient
 from tap_lev.errors import (
@@ -24,6 +22,7 @@ from tap_lev.errors import (
 )
 from tap_lev.gate import Gate
 from tap_lev.report import StreamReport
+from tests.standins import StandIn
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -60,31 +59,6 @@ def server(running: SandboxServer) -> SandboxServer:
     """A Lev in which it is always noon, as if just started."""
     running.sandbox.reset()
     return running
-
-
-class StandIn(Baton):
-    """A baton, and a clock that goes on only when something waits."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.waits: list[float] = []
-        self.lendings = 0
-        self.__enter__()
-
-    def clock(self) -> float:
-        return sum(self.waits)
-
-    @override
-    def wait(self, event: threading.Event, timeout: float | None = None) -> None:
-        assert timeout is not None, "nobody will end this wait"
-        self.waits.append(timeout)
-
-    @contextlib.contextmanager
-    @override
-    def lent(self) -> Iterator[None]:
-        self.lendings += 1
-        with super().lent():
-            yield
 
 
 class Setup:

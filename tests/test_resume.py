@@ -299,8 +299,8 @@ def test_another_page_size_is_no_change(start_lev: StartLev) -> None:
 
 def test_a_store_that_merges_states_does_not_bring_a_walk_back(start_lev: StartLev) -> None:
     lev = start_lev()
-    config = config_of(lev, page_size=PAGE, max_parallel_streams=1)
-    cut = sync(config, kill_after=60)
+    config = config_of(lev, page_size=PAGE)
+    cut = sync(config | {"max_parallel_streams": 1}, kill_after=60)
     finished = sync(config, state=cut.state)
     assert cut.state is not None
     assert finished.state is not None

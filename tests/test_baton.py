@@ -1,0 +1,426 @@
+"""Threads that take turns: who runs, who waits, and how all of them end."""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+import sys
+import threading
+import time
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from tap_lev.baton import Baton, Crew, Stopped
+from tap_lev.shutdown import Interruption, Shutdown
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from types import FrameType
+
+LONG = 20.0
+"""Seconds after which a test fails. None waits for as long."""
+
+
+class Thread:
+    """A thread, and what came of it."""
+
+    def __init__(self, work: Callable[[], object]) -> None:
+        self.error: BaseException | None = None
+        self._work = work
+        self._thread = threading.Thread(target=self._run, daemon=True)
+        self._thread.start()
+
+    def _run(self) -> None:
+        try:
+            self._work()
+        except BaseException as error:  # noqa: BLE001 - the test looks at it
+            self.error = error
+
+    def end(self) -> BaseException | None:
+        """Wait for its end."""
+        self._thread.join(LONG)
+        assert not self._thread.is_alive(), "it never ends"
+        return self.error
+
+
+def wait_until(condition: Callable[[], object]) -> None:
+    deadline = time.monotonic() + LONG
+    while not condition():
+        assert time.monotonic() < deadline, "it never comes"
+        time.sleep(0.001)
+
+
+@contextlib.contextmanager
+def signals_to(shutdown: Shutdown) -> Iterator[None]:
+    """Hand SIGTERM over, as the tap does."""
+    before = signal.signal(signal.SIGTERM, lambda signum, _: shutdown.handle(signum))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def send_signal() -> None:
+    signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGTERM)
+
+
+# -- Turns
+
+
+def test_one_at_a_time_has_the_baton() -> None:
+    baton, inside, most = Baton(), 0, 0
+
+    def work() -> None:
+        nonlocal inside, most
+        with baton:
+            for _ in range(20):
+                inside += 1
+                most = max(most, inside)
+                time.sleep(0)  # a chance for others
+                inside -= 1
+                with baton.lent():
+                    time.sleep(0)
+
+    threads = [Thread(work) for _ in range(8)]
+    assert [thread.end() for thread in threads] == [None] * 8
+    assert most == 1
+
+
+def test_what_is_lent_comes_back() -> None:
+    baton, order = Baton(), []
+    begun, may_end = threading.Event(), threading.Event()
+
+    def other() -> None:
+        with baton:
+            order.append("other")
+            begun.set()
+            assert may_end.wait(LONG)
+            order.append("other, still")
+
+    with baton:
+        order.append("first")
+        thread = Thread(other)
+        time.sleep(0.01)
+        assert not begun.is_set()
+        with baton.lent():
+            assert begun.wait(LONG)
+            may_end.set()
+        order.append("first again")
+    thread.end()
+    assert order == ["first", "other", "other, still", "first again"]
+
+
+def test_a_failure_while_it_is_lent_comes_with_the_baton_in_hand() -> None:
+    baton = Baton()
+    with baton:
+        with pytest.raises(OSError, match="reset"), baton.lent():
+            raise OSError("reset")
+        assert baton._holder is threading.current_thread()
+    with baton:
+        pass
+
+
+def test_a_wait_ends_with_its_event_or_its_time() -> None:
+    baton, event = Baton(), threading.Event()
+
+    def other() -> None:
+        with baton:
+            event.set()
+
+    with baton:
+        thread = Thread(other)
+        baton.wait(event)
+        assert event.is_set()
+        baton.wait(threading.Event(), 0.001)
+        assert baton._awaited == []
+    thread.end()
+
+
+def test_before_it_is_given_up_somebody_may_do_something() -> None:
+    baton, seen = Baton(), []
+    baton.before_giving = lambda: seen.append(baton._holder)
+    me = threading.current_thread()
+    with baton:
+        assert seen == []
+        with baton.lent():
+            assert seen == [me]
+            assert baton._holder is None
+        baton.wait(threading.Event(), 0)
+        assert seen == [me] * 2
+    assert seen == [me] * 3
+
+
+def test_whatever_that_does_the_baton_is_given_up() -> None:
+    baton = Baton()
+    baton.before_giving = lambda: 1 / 0  # type: ignore[assignment,return-value]
+    with pytest.raises(ZeroDivisionError), baton:
+        pass
+    baton.before_giving = lambda: None
+    assert Thread(baton.__enter__).end() is None
+
+
+# -- The end
+
+
+@pytest.mark.parametrize("timeout", [None, LONG])
+def test_after_the_end_whoever_waited_is_stopped(timeout: float | None) -> None:
+    baton, written, lent = Baton(), [], threading.Event()
+    answered = threading.Event()
+
+    def waits() -> None:
+        with baton:
+            baton.wait(threading.Event(), timeout)
+            written.append("after a wait")
+
+    def asks() -> None:
+        with baton:
+            with baton.lent():
+                lent.set()
+                assert answered.wait(LONG)
+            written.append("after an answer")
+
+    def begins() -> None:
+        with baton:
+            written.append("begun")
+
+    threads = [Thread(waits), Thread(asks)]
+    assert lent.wait(LONG)
+    wait_until(lambda: baton._awaited)
+    with baton:
+        threads.append(Thread(begins))
+        baton.stop()
+    answered.set()
+    assert [type(thread.end()) for thread in threads] == [Stopped] * 3
+    assert written == []
+
+
+def test_the_main_thread_is_not_stopped() -> None:
+    baton = Baton()
+    with baton:
+        baton.stop()
+        baton.wait(threading.Event(), 0)
+        with baton.lent():
+            pass
+        assert baton._holder is threading.current_thread()
+
+
+def test_no_except_clause_for_errors_catches_the_end() -> None:
+    assert not issubclass(Stopped, Exception)
+
+
+# -- Signals
+
+
+def test_a_signal_ends_the_wait_of_the_main_thread_only() -> None:
+    shutdown = Shutdown()
+    baton, event = Baton(shutdown), threading.Event()
+
+    def waits() -> None:
+        with baton:
+            baton.wait(event)
+
+    with signals_to(shutdown), baton:
+        thread = Thread(waits)
+        with pytest.raises(Interruption) as caught, baton.lent():  # noqa: PT012 - meanwhile
+            wait_until(lambda: baton._awaited)
+            send_signal()
+            time.sleep(LONG)
+        assert caught.value.signum == signal.SIGTERM
+        assert baton._holder is threading.current_thread()
+        assert thread._thread.is_alive()
+        event.set()
+    assert thread.end() is None
+
+
+def test_a_signal_while_the_main_thread_works_ends_its_next_wait() -> None:
+    shutdown = Shutdown()
+    baton = Baton(shutdown)
+    with signals_to(shutdown), baton:
+        send_signal()
+        with pytest.raises(Interruption):
+            baton.wait(threading.Event(), LONG)
+        assert baton._holder is threading.current_thread()
+        assert baton._awaited == []
+
+
+def test_a_signal_during_another_thread_s_wait_does_not_touch_it() -> None:
+    shutdown = Shutdown()
+    baton = Baton(shutdown)
+
+    def waits() -> None:
+        with baton:
+            shutdown.handle(signal.SIGTERM)
+            baton.wait(threading.Event(), 0.001)
+
+    assert Thread(waits).end() is None
+
+
+def test_a_second_signal_ends_the_wait_for_a_baton_that_does_not_come() -> None:
+    shutdown = Shutdown()
+    baton = Baton(shutdown)
+    has_it, may_go_on = threading.Event(), threading.Event()
+
+    def hangs() -> None:
+        with baton:
+            has_it.set()
+            assert may_go_on.wait(LONG)
+
+    def signals() -> None:
+        assert has_it.wait(LONG)
+        send_signal()  # ends the wait; then the main thread waits for the baton
+        wait_until(lambda: shutdown._signum is not None and not shutdown._waiting)
+        send_signal()
+
+    with signals_to(shutdown):
+        with pytest.raises(Interruption), baton:  # noqa: PT012 - what happens meanwhile
+            threads = [Thread(hangs), Thread(signals)]
+            baton.wait(threading.Event(), LONG)
+        assert baton._holder is not threading.current_thread()
+        assert baton._lock.locked(), "it is the other's, and is not given up for it"
+        may_go_on.set()
+        assert [thread.end() for thread in threads] == [None, None]
+    assert not baton._lock.locked()
+
+
+def lines_of(work: Callable[[], object], *, strike: Callable[[int], None]) -> int:
+    """Do some work in the tap's code, call something before each of its lines, count them."""
+    number = 0
+
+    def trace(frame: FrameType, event: str, _: Any) -> Any:  # noqa: ANN401
+        nonlocal number
+        if "tap_lev" not in frame.f_code.co_filename:
+            return None
+        if event == "line" and frame.f_code.co_name != "handle":
+            number += 1
+            strike(number)
+        return trace
+
+    before = sys.gettrace()
+    sys.settrace(trace)
+    try:
+        work()
+    finally:
+        sys.settrace(before)
+    return number
+
+
+def test_no_wait_begins_after_a_signal_at_whatever_line_it_comes() -> None:
+    def lines_until_signal(at: int | None) -> int:
+        shutdown = Shutdown()
+
+        class Awaited(threading.Event):
+            def wait(self, timeout: float | None = None) -> bool:
+                assert shutdown._signum is None, "the signal will not end this wait"
+                return super().wait(timeout)
+
+        def strike(number: int) -> None:
+            if number == at:
+                shutdown.handle(signal.SIGTERM)
+
+        lines = 0
+        with contextlib.suppress(Interruption), Baton(shutdown) as baton:
+            lines = lines_of(lambda: baton.wait(Awaited(), 0), strike=strike)
+            if at is not None:
+                baton.wait(Awaited(), 0)
+                pytest.fail("the signal is forgotten")
+        return lines
+
+    lines = lines_until_signal(None)
+    assert lines > 10
+    for at in range(1, lines + 1):
+        lines_until_signal(at)
+
+
+# -- The crew
+
+
+def test_a_crew_is_waited_for() -> None:
+    baton, done = Baton(), []
+    with baton:
+        crew = Crew(baton)
+
+        def work(number: int) -> None:
+            baton.wait(threading.Event(), 0.001 * number)
+            done.append(number)
+            if number == 2:
+                crew.start(lambda: work(5), "one more")
+
+        for number in range(4):
+            crew.start(lambda number=number: work(number), f"{number}")  # type: ignore[misc]
+        assert done == [], "not before the baton is given up"
+        crew.wait()
+        assert sorted(done) == [0, 1, 2, 3, 5]
+
+
+def test_what_ends_one_ends_all_and_is_raised() -> None:
+    baton, written = Baton(), []
+    fault = OSError("The disk is full.")
+
+    def fails() -> None:
+        baton.wait(threading.Event(), 0.001)
+        raise fault
+
+    def writes(event: threading.Event) -> None:
+        baton.wait(event)
+        written.append("after the end")
+
+    late = threading.Event()
+    with baton:
+        crew = Crew(baton)
+        for _ in range(3):
+            crew.start(lambda: writes(late), "writer")
+        crew.start(fails, "fails")
+        with pytest.raises(OSError, match="full") as caught:
+            crew.wait()
+        assert caught.value is fault
+        late.set()
+    wait_until(lambda: not any(t.name in {"writer", "fails"} for t in threading.enumerate()))
+    assert written == []
+
+
+def test_the_first_failure_is_raised() -> None:
+    baton = Baton()
+    first = threading.Event()
+
+    def fails(event: threading.Event | None, error: BaseException) -> None:
+        if event is not None:
+            with contextlib.suppress(Stopped):
+                baton.wait(event)
+        else:
+            first.set()
+        raise error
+
+    with baton:
+        crew = Crew(baton)
+        crew.start(lambda: fails(first, ValueError("second")), "second")
+        crew.start(lambda: fails(None, KeyError("first")), "first")
+        with pytest.raises(KeyError, match="first"):
+            crew.wait()
+
+
+def test_an_interruption_stops_the_crew() -> None:
+    shutdown = Shutdown()
+    baton, written = Baton(shutdown), []
+
+    def work() -> None:
+        with baton.lent():
+            assert answered.wait(LONG)
+        written.append("after the end")
+
+    answered = threading.Event()
+    with baton:
+        crew = Crew(baton)
+        crew.start(work, "worker")
+        shutdown.handle(signal.SIGTERM)
+        with pytest.raises(Interruption):
+            crew.wait()
+        answered.set()
+    wait_until(lambda: not any(t.name == "worker" for t in threading.enumerate()))
+    assert written == []
+    assert crew._failure is None, "to be stopped is no failure"
+
+
+def test_a_crew_that_has_nothing_to_do_is_not_waited_for() -> None:
+    with Baton() as baton:
+        Crew(baton).wait()

@@ -1,0 +1,427 @@
+"""Whose request goes when: on a stage, where an hour of waiting takes no time."""
+
+from __future__ import annotations
+
+import math
+import random
+import threading
+import time
+from collections import Counter
+from typing import TYPE_CHECKING
+
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from tap_lev.baton import Baton
+from tap_lev.budget import TIERS, Limits, RateBudget
+from tap_lev.gate import Gate
+from tests.standins import Stage, StandIn
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+DEALS, NOTES, CONTACTS = "GET /deals", "GET /deals/{deal_id}/notes", "GET /contacts"
+ENDPOINTS = (DEALS, NOTES, CONTACTS)
+ROOMY = Limits(1000, 1000)
+
+
+class Play:
+    """A gate on a stage, and what passed it."""
+
+    def __init__(
+        self,
+        limits: Limits = ROOMY,
+        *,
+        parallel: int = 8,
+        share: float = 1.0,
+        choose: Callable[[int], int] = lambda _: 0,
+        is_open: bool = True,
+    ) -> None:
+        self.stage = Stage(choose)
+        self.budget = RateBudget(limits, share, 60.0, self.stage.clock)
+        self.gate = Gate(self.budget, self.stage, parallel, self.stage.clock)
+        if is_open:
+            self.gate.open()
+        self.passed: list[tuple[str, float]] = []
+        """Where requests went, and when."""
+        self.out: list[int] = []
+        """How many were out, each time that one more was."""
+        self._out = 0
+
+    def request(self, endpoint: str, latency: float = 0.0) -> None:
+        """Make a request, on the stage."""
+        with self.gate.passing(endpoint):
+            self.passed.append((endpoint, self.stage.now))
+            self._out += 1
+            self.out.append(self._out)
+            try:
+                self.stage.take_time(latency)
+            finally:
+                self._out -= 1
+
+    def read(
+        self, endpoint: str, count: int = 1, latency: Callable[[], float] = lambda: 0.0
+    ) -> Callable[[], None]:
+        """Make requests, one after the other, and tell the gate how many there will be."""
+
+        def work() -> None:
+            for left in range(count, 0, -1):
+                self.gate.expect(work, endpoint, left)
+                self.request(endpoint, latency())
+            self.gate.forget(work)
+
+        return work
+
+    def start(self, endpoint: str, count: int = 1, latency: float = 0.0) -> None:
+        """Let a thread make requests."""
+        self.stage.start(self.read(endpoint, count, lambda: latency), endpoint)
+
+    def times(self, endpoint: str) -> list[float]:
+        """When requests went to an endpoint."""
+        return [when for name, when in self.passed if name == endpoint]
+
+
+def alone(limits: Limits, parallel: int = 1) -> tuple[Gate, StandIn]:
+    """A gate for one thread."""
+    baton = StandIn()
+    budget = RateBudget(limits, clock=baton.clock)
+    return Gate(budget, baton, parallel, baton.clock), baton
+
+
+# -- One thread
+
+
+def test_requests_pass_at_once_while_there_is_room() -> None:
+    gate, baton = alone(Limits(7, 5))
+    for endpoint in (DEALS,) * 5 + (NOTES,) * 2:
+        with gate.passing(endpoint):
+            pass
+    assert baton.waits == []
+    assert gate.waited == 0
+
+
+@pytest.mark.parametrize(
+    ("full", "wanted", "waits"),
+    [
+        pytest.param([DEALS] * 2, DEALS, [60], id="endpoint"),
+        pytest.param([DEALS] * 2, NOTES, [], id="another endpoint"),
+        pytest.param([DEALS, DEALS, NOTES], CONTACTS, [60], id="account"),
+    ],
+)
+def test_a_full_bucket_is_one_wait_as_long_as_the_budget_says(
+    full: list[str], wanted: str, waits: list[float]
+) -> None:
+    gate, baton = alone(Limits(3, 2))
+    for endpoint in [*full, wanted]:
+        with gate.passing(endpoint):
+            pass
+    assert baton.waits == waits
+    assert gate.waited == sum(waits)
+
+
+@given(
+    st.lists(st.tuples(st.sampled_from(ENDPOINTS), st.integers(0, 90)), max_size=60),
+    st.integers(1, 6),
+    st.integers(1, 4),
+)
+def test_it_waits_as_the_budget_says_and_never_twice_for_a_request(
+    requests: list[tuple[str, int]], account: int, endpoint: int
+) -> None:
+    gate, baton = alone(Limits(account, endpoint))
+    now = 0.0
+    budget = RateBudget(Limits(account, endpoint), clock=lambda: now)
+    expected: list[float] = []
+    for number, (name, pause) in enumerate(requests):
+        if number % 4 == 3:
+            gate.budget.pause(name, pause)
+            budget.pause(name, pause)
+        if delay := budget.delay(name):
+            expected.append(delay)
+            now += delay
+        budget.sent(name)
+        budget.answered(name)
+        with gate.passing(name):
+            pass
+    assert baton.waits == expected
+
+
+def test_a_request_that_fails_frees_its_place() -> None:
+    gate, baton = alone(Limits(5, 5))
+    for _ in range(3):
+        with pytest.raises(OSError, match="reset"), gate.passing(DEALS):
+            raise OSError("reset")
+    with gate.passing(DEALS):
+        pass
+    assert baton.waits == []
+    assert gate.budget.held(DEALS) == 4, "a request that failed may have been counted"
+
+
+def test_to_sleep_is_to_wait() -> None:
+    gate, baton = alone(ROOMY)
+    gate.sleep(7)
+    assert baton.waits == [7]
+    assert gate.waited == 7
+
+
+# -- Several threads
+
+
+def test_one_thread_minds_the_clock_and_each_waits_once() -> None:
+    play = Play(Limits(5, 5))
+    for number in range(20):
+        play.stage.start(lambda: play.request(DEALS), f"{number}")
+    play.stage.run()
+    assert Counter(when for _, when in play.passed) == {0: 5, 60: 5, 120: 5, 180: 5}
+    assert all(len(minders) == 1 for minders in play.stage.timers), play.stage.timers
+    # Each waits; and one of those that are left wakes up to mind the clock of the next window.
+    assert len(play.stage.waits) <= 15 + 3
+
+
+@given(
+    seed=st.integers(0, 1 << 30),
+    limits=st.builds(Limits, st.integers(1, 12), st.integers(1, 6)),
+    parallel=st.integers(1, 6),
+    readers=st.lists(
+        st.tuples(st.sampled_from(ENDPOINTS), st.integers(1, 8), st.integers(0, 40)),
+        min_size=1,
+        max_size=8,
+    ),
+)
+def test_in_whatever_order_they_meet_all_get_through_and_few_wake_up(
+    seed: int, limits: Limits, parallel: int, readers: list[tuple[str, int, int]]
+) -> None:
+    play = Play(limits, parallel=parallel, choose=random.Random(seed).randrange)
+    for endpoint, count, latency in readers:
+        play.start(endpoint, count, latency)
+    play.stage.run()
+    requests = sum(count for _, count, _ in readers)
+    assert len(play.passed) == requests
+    assert max(play.out) <= parallel
+    for endpoint in ENDPOINTS:
+        times = play.times(endpoint)
+        assert all(b - a >= 60 for a, b in zip(times, times[limits.endpoint :], strict=False))
+    times = [when for _, when in play.passed]
+    assert all(b - a >= 60 for a, b in zip(times, times[limits.account :], strict=False))
+    # Once for the request, once to mind the clock, once more when another is more urgent.
+    assert len(play.stage.waits) <= 3 * requests
+
+
+def test_no_more_are_out_than_allowed_and_as_many_as_allowed() -> None:
+    play = Play(parallel=3)
+    for number in range(8):
+        play.start(f"GET /{number}", 2, latency=10)
+    play.stage.run()
+    assert max(play.out) == 3
+    assert play.stage.now == math.ceil(16 / 3) * 10
+    assert play.gate.waited == 0, "there was always one out"
+
+
+def test_until_it_is_open_one_request_is_out() -> None:
+    play = Play(parallel=4, is_open=False)
+    before: list[int] = []
+
+    def first() -> None:
+        for _ in range(3):
+            play.request(DEALS, 10)
+        before.extend(play.out)
+        play.gate.open()
+
+    play.stage.start(first, "first")
+    for number in range(8):
+        play.start(f"GET /{number}", 1, latency=10)
+    play.stage.run()
+    assert before[:3] == [1, 1, 1]
+    assert set(before) == {1}
+    assert max(play.out) == 4
+
+
+def test_opening_lets_go_who_waits() -> None:
+    play = Play(parallel=3, is_open=False)
+
+    def first() -> None:
+        play.request(DEALS, 10)
+        play.gate.open()
+
+    play.stage.start(first, "first")
+    for number in range(3):
+        play.start(f"GET /{number}", 1, latency=10)
+    play.stage.run()
+    assert play.out == [1, 1, 2, 3]
+    assert play.stage.now == 20
+
+
+def test_an_endpoint_that_pauses_lets_the_others_go_on() -> None:
+    play = Play()
+    play.budget.pause(DEALS, 30)
+    for endpoint in ENDPOINTS:
+        play.start(endpoint, 3)
+    play.stage.run()
+    assert play.times(DEALS) == [30] * 3
+    assert play.times(NOTES) == play.times(CONTACTS) == [0] * 3
+
+
+def test_an_account_that_pauses_lets_nobody_go_on() -> None:
+    play = Play()
+    play.budget.pause(None, 30)
+    for endpoint in ENDPOINTS:
+        play.start(endpoint, 3)
+    play.stage.run()
+    assert {when for _, when in play.passed} == {30}
+    assert play.gate.waited == 30
+
+
+def test_a_pause_that_ends_first_is_minded_by_who_comes_later() -> None:
+    play = Play()
+    play.budget.pause(DEALS, 50)
+    play.budget.pause(NOTES, 20)
+    play.start(DEALS)
+    play.start(NOTES)
+    play.stage.run()
+    assert play.passed == [(NOTES, 20), (DEALS, 50)]
+
+
+def test_only_time_in_which_nothing_is_out_counts_as_waited() -> None:
+    play = Play(Limits(9, 1))
+    # From 0 to 25 the request to /contacts is out, though /deals waits; from 25 to 60 all wait.
+    play.start(DEALS, 2)
+    play.start(CONTACTS, 1, latency=25)
+    play.stage.run()
+    assert play.times(DEALS) == [0, 60]
+    assert play.gate.waited == 35
+
+
+def test_a_sleep_beside_a_request_is_no_wait() -> None:
+    play = Play()
+    play.start(CONTACTS, 1, latency=25)
+    play.stage.start(lambda: play.gate.sleep(40), "sleeper")
+    play.stage.run()
+    assert play.gate.waited == 15
+
+
+def test_real_threads_on_a_real_clock_all_get_through() -> None:
+    baton, done = Baton(), []
+    budget = RateBudget(Limits(12, 4), window=0.05)
+    gate = Gate(budget, baton, 4)
+    gate.open()
+
+    def work(number: int) -> None:
+        with baton:
+            for turn in range(6):
+                gate.expect(number, ENDPOINTS[number % 3], 6 - turn)
+                with gate.passing(ENDPOINTS[number % 3]):
+                    time.sleep(0.001)
+                if turn == number % 6:
+                    gate.sleep(0.01)
+                    gate.budget.pause(ENDPOINTS[turn % 3], 0.02)
+            gate.forget(number)
+            done.append(number)
+
+    threads = [threading.Thread(target=work, args=(n,), daemon=True) for n in range(10)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(30)
+    assert sorted(done) == list(range(10)), "some sleep for ever"
+
+
+# -- Whose turn it is
+
+
+def first_to_go(play: Play, expected: dict[str, float]) -> str:
+    """Say who goes first, of several that wait; one at a time may be out."""
+    for name, requests in expected.items():
+        play.gate.expect(name, name, requests)
+    play.budget.pause(None, 1)
+    for name in expected:
+        play.stage.start(lambda name=name: play.request(name), name)  # type: ignore[misc]
+    play.stage.run()
+    return play.passed[0][0]
+
+
+@pytest.mark.parametrize(
+    ("expected", "first"),
+    [
+        pytest.param({DEALS: 1, NOTES: 50, CONTACTS: 60}, CONTACTS, id="the most of those"),
+        pytest.param({DEALS: 40, NOTES: 100, CONTACTS: 40}, NOTES, id="the only one"),
+        pytest.param(
+            {DEALS: 100, NOTES: 0, CONTACTS: 90}, NOTES, id="one of which nothing is known"
+        ),
+    ],
+)
+def test_the_endpoint_that_decides_when_the_run_ends_goes_first(
+    expected: dict[str, float], first: str
+) -> None:
+    assert first_to_go(Play(TIERS["free"], parallel=1), expected) == first
+
+
+def test_those_that_decide_nothing_share_evenly() -> None:
+    play = Play(Limits(10, 2))
+    names = [f"GET /{number}" for number in range(8)]
+    for number, name in enumerate(names):
+        play.start(name, 12 + number % 2)
+    play.stage.run()
+    for window in range(5):
+        went = Counter(name for name, when in play.passed if when == 60 * window)
+        assert sum(went.values()) == 10
+        assert set(went.values()) <= {1, 2}, "none goes without"
+
+
+def test_what_is_not_wanted_any_more_decides_nothing() -> None:
+    play = Play(TIERS["free"], parallel=1)
+    play.gate.expect("gone", NOTES, 1000)
+    play.gate.forget("gone")
+    assert first_to_go(play, {CONTACTS: 20, DEALS: 30}) == DEALS
+
+
+def test_an_endpoint_that_hangs_keeps_no_more_than_its_own_places() -> None:
+    play = Play(Limits(9, 3))
+    play.gate.expect("notes", NOTES, 100)
+    play.stage.start(lambda: play.request(NOTES, 3600), "hangs")
+    for name in (DEALS, CONTACTS):
+        play.start(name, 30)
+    play.stage.run()
+    assert max(play.times(DEALS) + play.times(CONTACTS)) == 9 * 60
+
+
+def test_a_deciding_endpoint_that_makes_no_request_keeps_no_place() -> None:
+    play = Play(Limits(4, 4))
+    play.gate.expect("elsewhere", NOTES, 100)
+    play.start(DEALS, 4)
+    play.stage.run()
+    assert play.stage.now == 0
+
+
+def least(counts: Sequence[int], places: Limits) -> int:
+    """Find the windows that so many requests to each endpoint take, at least."""
+    needed = [math.ceil(sum(counts) / places.account)]
+    return max(needed + [math.ceil(count / places.endpoint) for count in counts])
+
+
+@given(
+    limits=st.sampled_from([*TIERS.values(), Limits(7, 3), Limits(12, 5), Limits(5, 1)]),
+    share=st.sampled_from([1.0, 0.9, 0.5]),
+    counts=st.lists(st.sampled_from([1, 2, 5, 10, 30, 60]), min_size=1, max_size=11),
+    latency=st.sampled_from([0.0, 0.3, 2.0]),
+    parallel=st.sampled_from([8, 12]),
+    seed=st.integers(0, 1 << 30),
+)
+@example(Limits(7, 3), 0.5, [30, 60, 2, 30, 10, 10, 30, 10, 5, 2, 1], 0.0, 12, 0)
+@example(Limits(30, 10), 0.9, [60, 1, 60, 60, 60, 5, 1, 5, 5, 200, 5, 20], 0.3, 8, 0)
+@example(Limits(30, 10), 0.9, [60, 1, 60, 100, 100, 5, 1, 5, 5, 200, 5, 20], 0.0, 8, 0)
+@settings(max_examples=40)
+def test_a_run_takes_a_window_more_than_it_must_at_most(  # noqa: PLR0913, PLR0917
+    limits: Limits, share: float, counts: list[int], latency: float, parallel: int, seed: int
+) -> None:
+    chance = random.Random(seed)
+    play = Play(limits, share=share, parallel=parallel, choose=chance.randrange)
+    for number, count in enumerate(counts):
+        name = f"GET /{number}"
+        late = latency and (lambda: latency * chance.uniform(0.5, 1))
+        play.stage.start(play.read(name, count, late or (lambda: 0.0)), name)
+    play.stage.run()
+    windows = least(counts, play.budget.places)
+    # A place is free a window after the answer; and one endpoint's requests follow each other.
+    in_a_row = min(max(counts), play.budget.places.endpoint) * latency
+    last = max(when for _, when in play.passed)
+    assert last <= windows * (60 + latency) + in_a_row, f"{last / 60} instead of {windows - 1}"
