@@ -212,7 +212,8 @@ class AnswersOfPage:
                 return
             made = child.report.requests - before
             each = (made + CAUTION * child.requests_per_row) / (number + CAUTION)
-            gate.expect(child, endpoint, each * (len(self._rows) - number + self._more))
+            for needed in (endpoint, *child.needed_endpoints):
+                gate.expect(child, needed, each * (len(self._rows) - number + self._more))
             if number < self._written or not child.holds(row):
                 continue
             try:

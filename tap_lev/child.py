@@ -74,6 +74,14 @@ class ChildStream(LevStream):
         """Find the reads for one parent."""
         return [Call(f"GET {self.path}")] if self.path else []
 
+    @functools.cached_property
+    def needed_endpoints(self) -> list[str]:
+        """The endpoints whose answers tell which parents there are: as urgent as its own."""
+        parent = self._parent
+        if not isinstance(parent, ChildStream) or parent.endpoint is None:
+            return []
+        return [parent.endpoint, *parent.needed_endpoints]
+
     @property
     def requests_per_row(self) -> float:
         """How many requests a row of the list takes, before it is known."""

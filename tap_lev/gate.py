@@ -17,6 +17,10 @@ if TYPE_CHECKING:
     from tap_lev.budget import RateBudget
 
 
+NEARLY = 0.7
+"""The part of what decides the end of a run that is taken for as much."""
+
+
 @dataclasses.dataclass(eq=False, slots=True)
 class _Turn:
     """A request that waits.
@@ -204,10 +208,11 @@ class Gate:
         """Say whether an endpoint may decide when the run ends.
 
         What it has left takes as long, by its own limit, as all that is left takes by the
-        account's. One of which nothing is known may have any number of requests left.
+        account's, or nearly: how much is left is an estimate, and to be late costs more than to be
+        early. One of which nothing is known may have any number of requests left.
         """
         left, places = self._left.get(endpoint), self.budget.places
-        return not left or left * places.account >= self._all_left * places.endpoint
+        return not left or left * places.account >= NEARLY * self._all_left * places.endpoint
 
     @property
     def _kept(self) -> int:
