@@ -1,0 +1,94 @@
+"""The work that a crash makes the tap repeat, and how much of it the contract allows."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from typing import TYPE_CHECKING, Any
+
+from tests.torture.account import instant
+from tests.torture.streams import LISTS, STREAMS
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from tests.torture.plan import Plan
+    from tests.torture.run import Run
+
+PAGES = 1
+"""Pages of each list that may be read once more."""
+PARENTS = 1
+"""Parents whose children may be read once more, of each list."""
+PROBED = 1
+"""One more deal, whose financials each run reads from two places to compare them."""
+
+
+class Repeats:
+    """Compares each run that crashed with the one that went on.
+
+    Counted are requests that both made and that Lev answered. A list is left out where there is
+    more to repeat than a crash: it was complete before the crash, a stream failed at another place
+    of it, or Lev refused a parameter.
+
+    Attributes:
+        crashes: The requests repeated after each crash.
+    """
+
+    def __init__(self, plan: Plan) -> None:
+        self._plan = plan
+        self._crashed: Run | None = None
+        self.crashes: list[int] = []
+
+    def see(self, run: Run) -> Iterator[str]:
+        """Compare a run with the one before, and find what is too much."""
+        crashed, self._crashed = self._crashed, None
+        if crashed is not None and not (run.refused or crashed.refused):
+            counts = dict(self._repeated(crashed, run))
+            self.crashes.append(sum(pages + calls for pages, calls, _ in counts.values()))
+            for name, (pages, _, parents) in counts.items():
+                probes = PROBED if "deal_financials" in self._plan.streams else 0
+                if pages > PAGES or parents > PARENTS + probes:
+                    yield f"{pages} pages of {name} and the children of {parents} of its rows"
+        # A target that goes away takes with it what it had not stored: that is not the tap's doing.
+        killed = run.struck and run.kill is not None and run.kill.kind in {"kill", "term", "int"}
+        if killed and run.exit_code not in {0, 1, 3}:
+            self._crashed = run
+
+    def _repeated(self, crashed: Run, run: Run) -> Iterator[tuple[str, tuple[int, int, int]]]:
+        for name in LISTS:
+            if not self._comparable(name, crashed, run):
+                continue
+            both = _answered(crashed, name).items() & _answered(run, name).items()
+            pages = [identity for identity, root in both if root == 0]
+            calls = [root for _, root in both if root != 0]
+            yield name, (len(pages), len(calls), len(set(calls)))
+
+    def _comparable(self, name: str, crashed: Run, run: Run) -> bool:
+        """Say whether all streams of a list were, and are, at one place of it."""
+        members = [s for s in self._plan.streams if STREAMS[s].root == name]
+        before, after = _entries(crashed.state, members), _entries(run.state, members)
+        if not members or len({_place(entry) for entry in after}) > 1:
+            return False
+        if len({_place(entry) for entry in before}) > 1:
+            return False
+        return [_completed(e) for e in before] == [_completed(e) for e in after]
+
+
+def _answered(run: Run, name: str) -> dict[tuple[Any, ...], int]:
+    found: dict[tuple[Any, ...], int] = defaultdict(int)
+    for asked in run.asked:
+        if asked.root[0] == name and asked.said is not None:
+            found[asked.identity] = asked.root[1]
+    return found
+
+
+def _entries(state: dict[str, Any] | None, members: list[str]) -> list[dict[str, Any]]:
+    return [(state or {}).get("bookmarks", {}).get(name, {}) for name in members]
+
+
+def _place(entry: dict[str, Any]) -> tuple[Any, ...]:
+    walk = entry.get("walk") or {}
+    return walk.get("cursor"), walk.get("parent"), walk.get("started_at")
+
+
+def _completed(entry: dict[str, Any]) -> object:
+    return instant(entry.get("replication_key_value") or entry.get("completed_at"))
