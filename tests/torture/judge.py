@@ -103,9 +103,9 @@ class Judge:
             self._blockless |= asked.status in {400, 422} and asked.route == "/deals"
         self._end(run, calm=calm)
         self._secrets(run)
-        self._messages(run, tables)
-        for text in self.repeats.see(run):
+        for text in self.repeats.see(run, self._account):
             self.find("repeated", text)
+        self._messages(run, tables)
 
     def _end(self, run: Run, *, calm: bool) -> None:
         if run.stuck:
@@ -203,7 +203,8 @@ class Judge:
                 self.find("regression", f"{name}: the bookmark went from {was} to {now}")
             walk, next_walk = old.get("walk") or {}, new.get("walk") or {}
             same = walk and walk.get("started_at") == next_walk.get("started_at")
-            if same and place(next_walk) < place(walk) and not self._may_restart(run):
+            behind = place(next_walk) < place(walk)
+            if same and behind and not (self._may_restart(run) or self.repeats.lost_place):
                 self.find("regression", f"{name}: the walk went from {walk} to {next_walk}")
 
     def _may_restart(self, run: Run) -> bool:
@@ -282,7 +283,8 @@ class Judge:
         if found == content(stream, row, *ignored):
             return None
         if self._is_incremental(stream):
-            if found in self._unrest.silent.get((stream, key), ()):
+            silent = self._unrest.silent.get((stream, key), ())
+            if any(found == content(stream, each, *ignored) for each in silent):
                 return None
             if not self._required(stream, row, root):
                 return None

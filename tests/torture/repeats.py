@@ -11,6 +11,7 @@ from tests.torture.streams import LISTS, STREAMS
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from tests.torture.account import Account
     from tests.torture.plan import Plan
     from tests.torture.run import Run
 
@@ -31,27 +32,44 @@ class Repeats:
 
     Attributes:
         crashes: The requests repeated after each crash.
+        lost_place: Whether the run could not find its place within a page again: it reads smaller
+            pages than the run before, Lev sends empty ones in between, or the row that it was at is
+            gone. It then visits all rows of the page once more.
     """
 
     def __init__(self, plan: Plan) -> None:
         self._plan = plan
         self._crashed: Run | None = None
+        self._page_size = 0
         self.crashes: list[int] = []
+        self.lost_place = False
 
-    def see(self, run: Run) -> Iterator[str]:
+    def see(self, run: Run, account: Account) -> Iterator[str]:
         """Compare a run with the one before, and find what is too much."""
         crashed, self._crashed = self._crashed, None
+        smaller, self._page_size = run.page_size < self._page_size, run.page_size
+        empty = account.switches["empty_page_every"] is not None
+        self.lost_place = smaller or empty or self._is_gone(run, account)
         if crashed is not None and not (run.refused or crashed.refused):
             counts = dict(self._repeated(crashed, run))
             self.crashes.append(sum(pages + calls for pages, calls, _ in counts.values()))
             for name, (pages, _, parents) in counts.items():
                 probes = PROBED if "deal_financials" in self._plan.streams else 0
-                if pages > PAGES or parents > PARENTS + probes:
+                if (pages > PAGES or parents > PARENTS + probes) and not self.lost_place:
                     yield f"{pages} pages of {name} and the children of {parents} of its rows"
         # A target that goes away takes with it what it had not stored: that is not the tap's doing.
         killed = run.struck and run.kill is not None and run.kill.kind in {"kill", "term", "int"}
         if killed and run.exit_code not in {0, 1, 3}:
             self._crashed = run
+
+    def _is_gone(self, run: Run, account: Account) -> bool:
+        bookmarks = (run.state or {}).get("bookmarks", {})
+        walks = {name: bookmarks.get(name, {}).get("walk") or {} for name in self._plan.streams}
+        roots = {(STREAMS[name].root, walk.get("parent")) for name, walk in walks.items()}
+        return any(
+            parent is not None and not account.store.visible(root or "", parent)
+            for root, parent in roots
+        )
 
     def _repeated(self, crashed: Run, run: Run) -> Iterator[tuple[str, tuple[int, int, int]]]:
         for name in LISTS:

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from tests.torture.plan import Kill
     from tests.torture.streams import Key, Row
 
-LONGEST = 60.0
+LONGEST = 20.0
 """Seconds after which a run is stuck."""
 RECORD = b'{"type":"RECORD"'
 CHUNK = 512
@@ -38,6 +38,7 @@ class Run:
 
     Attributes:
         kill: How it was to be ended, if it was.
+        page_size: The rows that it asked for with each page.
         struck: Whether that moment came before its end.
         exit_code: Its exit code; negative when a signal ended it.
         messages: The Singer messages that the target took.
@@ -54,6 +55,7 @@ class Run:
     """
 
     kill: Kill | None
+    page_size: int
     state: dict[str, Any] | None
     tables: dict[str, dict[Key, Row]]
     versions: dict[tuple[str, Key], int | None]
@@ -107,7 +109,7 @@ class Runner:
         """Run the tap once."""
         state = self._destination.state
         run = Run(
-            kill, state, {name: dict(table) for name, table in self._destination.tables.items()},
+            kill, config["page_size"], state, {name: dict(table) for name, table in self._destination.tables.items()},
             dict(self._destination.versions),
         )  # fmt: skip
         given = self._mutant.given(copy.deepcopy(state), config)

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 
 from lev_sandbox import RESOURCES
 from tests.torture.account import cursor_id
-from tests.torture.rows import content, key_of
 from tests.torture.streams import LISTS, PAGES, STREAMS
 
 if TYPE_CHECKING:
@@ -16,7 +15,7 @@ if TYPE_CHECKING:
     from lev_sandbox.exchange import Request
     from tests.torture.account import Account
     from tests.torture.rows import Form
-    from tests.torture.streams import Key
+    from tests.torture.streams import Key, Row
 
 INNER = {
     "checklists": ("checklists", "checklist_sections", "checklist_tasks"),
@@ -68,7 +67,7 @@ class Unrest:
         self._moves_parents = moves_parents
         self._hidden: set[tuple[str, int]] = set()
         self.changed: dict[tuple[str, int], int] = {}
-        self.silent: dict[tuple[str, Key], set[str]] = {}
+        self.silent: dict[tuple[str, Key], list[Row]] = {}
         self.changes = 0
         kinds = {kind for s in streams for kind in INNER.get(s, (STREAMS[s].resource,))}
         kinds |= {STREAMS[s].root or "" for s in streams}
@@ -148,13 +147,13 @@ class Unrest:
         self._note(kind, self._root(kind, self._account.store.table(kind).last))
 
     def _archive(self, kind: str, number: int) -> None:
-        before = self._content(kind, number)
+        before = self._row(kind, number)
         self._account.archive(kind, number)
         if self._account.switches["archive_moves_updated_at"]:
             self._note(kind, number)
             return
         key = (kind, (number,))
-        silent = self.silent.get(key, set()) | {before}
+        silent = [*self.silent.get(key, []), before]
         self._note(kind, number, tells=False)
         self.silent[key] = silent
 
@@ -182,21 +181,20 @@ class Unrest:
         if base not in LISTS:
             self.changed[kind, 0] = now
             return
+        moved = kind == base and tells
         if kind != base and self._moves_parents and self._account.store.table(base).exists(root):
             self._account.update(base, root)
-            self.changed[base, root] = now
+            moved = True
         if RESOURCES[kind].parent == base and self._account.switches["child_moves_parent"]:
-            self.changed[base, root] = now
-        self.changed[base if kind == base else f"below {base}", root] = now
-        if tells:
+            moved = True
+        if moved:
             self.silent.pop((base, (root,)), None)
+        if moved or kind == base:
+            self.changed[base, root] = now
+        if kind != base:
+            self.changed[f"below {base}", root] = now
 
-    def _content(self, kind: str, number: int) -> str:
-        row = self._account.row(kind, number)
+    def _row(self, kind: str, number: int) -> Row:
         include = "financials" if kind == "deals" else ""
-        rows = [r for r in self._account.rows(kind, include=include) if r["id"] == row["id"]]
-        written = self._form.written(kind, rows[0] if rows else row)
-        assert key_of(kind, written) == (number,)
-        return content(kind, written)
-
-
+        rows = [row for row in self._account.rows(kind, include=include) if row["id"] == number]
+        return self._form.written(kind, rows[0])
