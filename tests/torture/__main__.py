@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import random
 import re
 import sys
@@ -32,7 +33,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 2
     print(f"{given.rounds} rounds from seed {given.seed}", flush=True)
     began, result, failed = time.monotonic(), Sum(), list[int]()
-    for outcome in spread(range(given.seed, given.seed + given.rounds), only):
+    seeds = range(given.seed, given.seed + given.rounds)
+    for outcome in spread(seeds, only, processes=given.processes):
         result.add(outcome)
         if outcome.findings:
             failed.append(outcome.seed)
@@ -76,6 +78,7 @@ def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--rounds", type=int, default=1000)
     parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(1_000_000))
     parser.add_argument("--streams", default="", help="streams to choose from, a comma list")
+    parser.add_argument("--processes", type=int, default=os.cpu_count())
     parser.add_argument("--write", action="store_true", help="write docs/reliability.md anyway")
     return parser.parse_args(argv)
 

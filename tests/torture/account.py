@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from lev_sandbox import PREFIX, RESOURCES, Sandbox, account, router
+from lev_sandbox import RESOURCES, Sandbox, account, router
 from lev_sandbox.endpoints import Call
 from lev_sandbox.exchange import Request
 from tests.torture.rows import content, key_of
@@ -38,6 +38,7 @@ class Asked:
         body: The body of a read by POST.
         root: The row of a list that the request is for: the list and the id, 0 for the list itself.
         status: The status of the answer.
+        rows: How many rows it held.
         said: The answer's body, where it says something of the account.
     """
 
@@ -47,6 +48,7 @@ class Asked:
     body: bytes
     root: tuple[str, int]
     status: int
+    rows: int
     said: bytes | None
 
     @property
@@ -66,15 +68,22 @@ class Account(Sandbox):
     def answer(self, request: Request, entry: Entry, route: Route | None) -> Answer:
         """Answer, and remember what was said."""
         answer = super().answer(request, entry, route)
-        heard = answer.status == 200 and entry.fault not in UNREADABLE  # noqa: PLR2004
+        heard = answer.status == 200 and entry.fault not in UNREADABLE
         params = request.params
         place = next((params[name] for name in ("cursor", "page", "offset") if name in params), "")
         ids = {name: int(text) for name, text in request.numbers.items() if text.isdigit()}
+        root, said = self._root(request.route, ids), answer.body if heard else None
         self.asked.append(
             Asked(
-                request.route or "", ids, place, request.body, self._root(request.route, ids),
-                answer.status, answer.body if heard else None,
-            )  # fmt: skip
+                request.route or "",
+                ids,
+                place,
+                request.body,
+                root,
+                answer.status,
+                answer.rows,
+                said,
+            )
         )
         return answer
 
@@ -83,7 +92,9 @@ class Account(Sandbox):
             return PAGES[route], 0
         if "task_id" in ids:
             return "deals", self.root_of("checklist_tasks", ids["task_id"])
-        return next(((ROOTS[name], number) for name, number in ids.items() if name in ROOTS), ("", 0))
+        return next(
+            ((ROOTS[name], number) for name, number in ids.items() if name in ROOTS), ("", 0)
+        )
 
     def root_of(self, resource: str, number: int) -> int:
         """Find the row of a list that a row is below of, or is."""
@@ -123,7 +134,9 @@ class Account(Sandbox):
             body=json.dumps(body).encode(), numbers=match.numbers,
         )  # fmt: skip
         with self.lock:
-            found: list[Row] = json.loads(match.route.handler(Call(self, match.route, request)).data)
+            found: list[Row] = json.loads(
+                match.route.handler(Call(self, match.route, request)).data
+            )
             return found
 
     @property
@@ -166,7 +179,6 @@ def _facts(lev: Account, _: str) -> Iterator[tuple[Row, int]]:
 
 
 def _observations(lev: Account, stream: str) -> Iterator[tuple[Row, int]]:
-
 
     for row, root in _listed(lev, stream):
         if row["metric_id"] in METRICS:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -61,7 +60,7 @@ class Destination:
                 file.write(text)
         beside = self._path.with_suffix(".new")
         beside.write_text(text)
-        os.replace(beside, self._path)
+        beside.replace(self._path)
 
     def end(self, *, drained: bool) -> None:
         """Write what came after the last state, or lose it."""

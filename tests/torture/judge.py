@@ -13,14 +13,15 @@ from tests.torture.destination import apply
 from tests.torture.launch import SIGNALS
 from tests.torture.repeats import Repeats
 from tests.torture.rows import content, key_of
+from tests.torture.source import Source
 from tests.torture.streams import STREAMS
 
 if TYPE_CHECKING:
     from tests.torture.account import Account
-    from tests.torture.destination import Message
     from tests.torture.plan import Plan
     from tests.torture.rows import Form
     from tests.torture.run import Run
+    from tests.torture.source import Table
     from tests.torture.streams import Key, Row
     from tests.torture.unrest import Unrest
 
@@ -28,7 +29,6 @@ KINDS = {"SCHEMA", "RECORD", "STATE", "ACTIVATE_VERSION"}
 ENDED = re.compile(r"Sync (complete|failed)")
 EXIT_CODES = {"kill": -9, "term": 143, "int": 130, "pipe": 1, "disk": 1}
 DAY_ONE = datetime(1970, 1, 1, tzinfo=UTC)
-Tables = dict[str, dict["Key", tuple["Row", int]]]
 
 
 @dataclass(frozen=True)
@@ -67,13 +67,10 @@ class Judge:
     def __init__(self, plan: Plan, account: Account, unrest: Unrest, form: Form) -> None:
         self._plan = plan
         self._account = account
-        self._unrest = unrest
+        self._source = Source(plan, account, unrest, form)
         self._form = form
         self._said: dict[tuple[str, Key], set[str]] = defaultdict(set)
         self._gone: set[tuple[str, int]] = set()
-        self._blockless = "deal_financials" in plan.streams or bool(
-            plan.switches["refuse_include"]["financials"]
-        )
         self._run = 0
         self.findings: list[Finding] = []
         self.counts: Counter[str] = Counter()
@@ -94,13 +91,13 @@ class Judge:
         """
         self._run += 1
         with self._account.lock:
-            tables = {name: self._account.table(name, self._form) for name in self._plan.streams}
+            tables = {name: self._source.table(name) for name in self._plan.streams}
             for stream, key, said in self._account.heard(self._form):
                 self._said[stream, key].add(said)
         for asked in run.asked:
-            if asked.status == 404:  # noqa: PLR2004
+            if asked.status == 404:
                 self._gone.add(asked.root)
-            self._blockless |= asked.status in {400, 422} and asked.route == "/deals"
+            self._source.without_blocks |= asked.status in {400, 422} and asked.route == "/deals"
         self._end(run, calm=calm)
         self._secrets(run)
         for text in self.repeats.see(run, self._account):
@@ -111,7 +108,7 @@ class Judge:
         if run.stuck:
             self.find("stuck", "it did not end by itself")
         good = {0} if calm else {0, 1}
-        if any(asked.status == 401 for asked in run.asked):  # noqa: PLR2004
+        if any(asked.status == 401 for asked in run.asked):
             good |= {3}
         if run.struck and run.kill and run.kill.kind not in {"pipe", "disk"}:
             ended = run.kill.kind == "kill" or ENDED.search(run.log)
@@ -119,7 +116,9 @@ class Judge:
             after = good | {-SIGNALS[run.kill.kind]} if ended else set()
             good = {EXIT_CODES[run.kill.kind]} | after
         if run.exit_code not in good:
-            self.find("exit", f"exit code {run.exit_code}, not one of {sorted(good)}: {run.log[-700:]}")
+            self.find(
+                "exit", f"exit code {run.exit_code}, not one of {sorted(good)}: {run.log[-700:]}"
+            )
         if "Traceback" in run.log or "fault of tap-lev" in run.log:
             self.find("exit", f"a traceback: {run.log[-2500:]}")
         for name in ("violations", "unknown", "unsuitable"):
@@ -135,12 +134,12 @@ class Judge:
 
     # -- Its messages
 
-    def _messages(self, run: Run, tables: Tables) -> None:
+    def _messages(self, run: Run, tables: dict[str, Table]) -> None:
         for line in run.faults:
             self.find("output", f"a line that is no message: {line[:200]}")
         written, versions, schemas = run.tables, run.versions, set[str]()
         before: dict[str, Any] = (run.state or {}).get("bookmarks", {})
-        bounds = {name: self._bound(before.get(name, {})) for name in self._plan.streams}
+        bounds = {name: self._source.bound(before.get(name, {})) for name in self._plan.streams}
         for message in run.messages:
             kind, stream = message["type"], message.get("stream", "")
             if kind not in KINDS:
@@ -167,31 +166,10 @@ class Judge:
         elif content(stream, record) not in self._said[stream, key]:
             said = self._said[stream, key]
             self.find("unsaid", f"{stream} {key}: {record}; Lev said {sorted(said)[-2:]}")
-        elif bound is not None and self._is_incremental(stream):
+        elif bound is not None and self._source.is_incremental(stream):
             dated = instant(record.get("updated_at"))
             if dated is not None and dated < bound:
                 self.find("old", f"{stream} {key} of {dated}, not wanted before {bound}")
-
-    def _is_incremental(self, stream: str) -> bool:
-        return STREAMS[stream].is_list and stream not in self._plan.whole
-
-    def _start_date(self) -> datetime | None:
-        text = self._plan.config.get("start_date")
-        if text is None:
-            return None
-        found = datetime.fromisoformat(text)
-        return found if found.tzinfo else found.replace(tzinfo=UTC)
-
-    def _bound(self, entry: dict[str, Any]) -> datetime | None:
-        """Find the moment before which no row of a stream is wanted by a run."""
-        value, start = instant(entry.get("replication_key_value")), self._start_date()
-        if value is None:
-            return start
-        overlap = timedelta(seconds=self._plan.config["overlap_seconds"])
-        bound = (value - overlap).replace(microsecond=0)
-        bound = max(bound, start) if start else bound
-        since = instant((entry.get("walk") or {}).get("since"))
-        return min(bound, since) if since else bound
 
     # -- Its states
 
@@ -215,7 +193,7 @@ class Judge:
         before: dict[str, Any],
         after: dict[str, Any],
         written: dict[str, dict[Key, Row]],
-        tables: Tables,
+        tables: dict[str, Table],
     ) -> None:
         """Hold a state against the rows that were written before it."""
         for name, entry in after.items():
@@ -234,71 +212,33 @@ class Judge:
         moment: datetime | None,
         covered: int | None,
         written: dict[str, dict[Key, Row]],
-        tables: Tables,
+        tables: dict[str, Table],
     ) -> None:
         there = written.get(stream, {})
         for key, (row, root) in tables[stream].items():
             if covered is not None and root > covered:
                 continue
-            if moment is None or self._changed(stream, root) >= _microseconds(moment):
+            if moment is None or self._source.changed(stream, root) >= _microseconds(moment):
                 continue
             if (STREAMS[stream].root or "", root) in self._gone:
                 continue
-            if fault := self._compare(stream, key, row, root, there.get(key)):
+            if fault := self._source.compare(stream, key, row, root, there.get(key)):
                 place_ = "its end" if covered is None else f"row {covered}"
                 self.find("uncovered", f"a state at {place_} of the walk of {moment}: {fault}")
                 return
-
-    def _changed(self, stream: str, root: int) -> int:
-        changed, kind = self._unrest.changed, STREAMS[stream]
-        if stream == "index_metric_definitions":
-            return changed.get((stream, 0), -1)
-        if kind.root is None:
-            return max((when for (name, _), when in changed.items()
-                        if name == kind.resource or not kind.resource), default=-1)  # fmt: skip
-        own = changed.get((kind.root, root), -1)
-        return own if kind.is_list else max(own, changed.get((f"below {kind.root}", root), -1))
 
     # -- The destination
 
     def finish(self, tables: dict[str, dict[Key, Row]]) -> None:
         """Hold the destination against the source."""
         for stream in self._plan.streams:
-            there, table = tables.get(stream, {}), self._account.table(stream, self._form)
+            there, table = tables.get(stream, {}), self._source.table(stream)
             for key, (row, root) in table.items():
-                if fault := self._compare(stream, key, row, root, there.get(key)):
+                if fault := self._source.compare(stream, key, row, root, there.get(key)):
                     self.find("wrong" if key in there else "lost", fault)
             if stream in self._plan.mirrors:
                 for key in there.keys() - table.keys():
                     self.find("left", f"{stream} {key} is gone and was not removed")
-
-    def _compare(
-        self, stream: str, key: Key, row: Row, root: int, there: Row | None
-    ) -> str | None:
-        """Say what is wrong with a row of the destination, if anything is."""
-        if there is None:
-            return f"{stream} {key} is not there" if self._required(stream, row, root) else None
-        ignored = ("financials",) if stream == "deals" and self._blockless else ()
-        found = content(stream, there, *ignored)
-        if found == content(stream, row, *ignored):
-            return None
-        if self._is_incremental(stream):
-            silent = self._unrest.silent.get((stream, key), ())
-            if any(found == content(stream, each, *ignored) for each in silent):
-                return None
-            if not self._required(stream, row, root):
-                return None
-        return f"{stream} {key} is {there} and should be {row}"
-
-    def _required(self, stream: str, row: Row, root: int) -> bool:
-        """Say whether a row must be in the destination."""
-        start = self._start_date()
-        if start is None or stream in self._plan.tables:
-            return True
-        kind = STREAMS[stream]
-        listed = row if kind.is_list else self._account.row(kind.root or "", root)
-        dated = instant(listed.get("updated_at"))
-        return dated is not None and dated >= start
 
 
 def completed(entry: dict[str, Any]) -> datetime | None:

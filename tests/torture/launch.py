@@ -45,12 +45,11 @@ class Fresh:
     def start(self, args: Sequence[str], cwd: Path, out: int, err: int, seed: int) -> Process:  # noqa: ARG002
         """Start one."""
         command = [sys.executable, "-m", "tap_lev", *args]
-        return _Whole(
-            subprocess.Popen(
-                command, stdin=subprocess.DEVNULL, stdout=out, stderr=err, cwd=cwd,
-                env=_environment(cwd),
-            )  # fmt: skip
-        )
+        popen = subprocess.Popen(
+            command, stdin=subprocess.DEVNULL, stdout=out, stderr=err, cwd=cwd,
+            env=_environment(cwd),
+        )  # fmt: skip
+        return _Whole(popen)
 
 
 class _Whole:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from tests.torture.account import Account
 
-REQUESTS = 110
+REQUESTS = 80
 """About how many requests the first run of a round may need: what keeps a round short."""
 JWT = "eyJhbGciOiJSUzI1NiJ9.eyJzdWIiOiJ0b3J0dXJlIn0.c2lnbmF0dXJl"
 NO_LIMIT = 1_000_000_000
@@ -71,7 +71,6 @@ class Plan:
         config: Settings of the tap.
         kills: How the runs are ended, one after the other.
         unrest: The chance of a change with each request.
-        fresh: Whether every run is a process of its own from the start.
         settled: Whether the account was synced in peace before.
         jwt: Whether the key is that of a user with two accounts.
     """
@@ -88,7 +87,6 @@ class Plan:
     config: dict[str, Any]
     kills: tuple[Kill, ...]
     unrest: float
-    fresh: bool
     settled: bool
     jwt: bool
 
@@ -132,14 +130,14 @@ def draw(seed: int, only: Collection[str] = ()) -> Plan:
     chance = random.Random(f"round {seed}")
     streams = _streams(chance, tuple(only) or tuple(STREAMS))
     limits = _limits(chance)
-    jwt = chance.random() < 0.05  # noqa: PLR2004
-    scope = "changed" if chance.random() < 0.3 else "all"  # noqa: PLR2004
+    jwt = chance.random() < 0.05
+    scope = "changed" if chance.random() < 0.3 else "all"
     start_date = chance.choice((None, None, None, "2023-06-01", "2024-09-30T12:00:00Z"))
     config: dict[str, Any] = {
         "overlap_seconds": chance.choice((0, 0, 1, 60, 300)),
         "unknown_fields": chance.choice(("warn", "collect")),
         "per_parent_scope": scope,
-        "emit_activate_version_messages": chance.random() < 0.7,  # noqa: PLR2004
+        "emit_activate_version_messages": chance.random() < 0.7,
         "max_retries": chance.choice((2, 3, 5)),
         "request_timeout_seconds": 1,
         "forbidden_streams": chance.choice(("fail", "skip")),
@@ -156,7 +154,7 @@ def draw(seed: int, only: Collection[str] = ()) -> Plan:
     return Plan(
         seed=seed,
         streams=streams,
-        whole=tuple(s for s in streams if s in LISTS and chance.random() < 0.15),  # noqa: PLR2004
+        whole=tuple(s for s in streams if s in LISTS and chance.random() < 0.15),
         columns=columns,
         options={
             "seed": chance.randrange(1 << 30),
@@ -172,8 +170,7 @@ def draw(seed: int, only: Collection[str] = ()) -> Plan:
         config=config,
         kills=_kills(chance, streams, few=limits is not None),
         unrest=chance.choice((0.0, 0.05, 0.2, 0.5)),
-        fresh=chance.random() < 0.05,  # noqa: PLR2004
-        settled=chance.random() < 0.4,  # noqa: PLR2004
+        settled=chance.random() < 0.4,
         jwt=jwt,
     )
 
@@ -188,9 +185,9 @@ def each_run(chance: random.Random) -> dict[str, Any]:
 
 def _streams(chance: random.Random, among: tuple[str, ...]) -> tuple[str, ...]:
     kind = chance.random()
-    if kind < 0.1:  # noqa: PLR2004
+    if kind < 0.1:
         return among
-    if kind < 0.2 and set(DEFAULT) <= set(among):  # noqa: PLR2004
+    if kind < 0.2 and set(DEFAULT) <= set(among):
         return DEFAULT
     many = min(len(among), chance.choice((1, 3, 5, 8, 12)))
     chosen = set(chance.sample(among, many))
@@ -200,12 +197,12 @@ def _streams(chance: random.Random, among: tuple[str, ...]) -> tuple[str, ...]:
 def _columns(
     chance: random.Random, streams: tuple[str, ...]
 ) -> tuple[tuple[str, frozenset[str]], ...]:
-    if chance.random() > 0.2:  # noqa: PLR2004
+    if chance.random() > 0.2:
         return ()
     return tuple(
         (name, frozenset(chance.sample(FIELDS[name], chance.randint(1, 2))))
         for name in streams
-        if name in FIELDS and chance.random() < 0.5  # noqa: PLR2004
+        if name in FIELDS and chance.random() < 0.5
     )
 
 
@@ -220,14 +217,14 @@ def _sizes(chance: random.Random, streams: tuple[str, ...]) -> dict[str, float]:
         "checklist_tasks": 1.3, "checklist_task_notes": 0.6, "index_facts": 3,
         "index_observations": 6, "documents": 2, "deal_notes": 1.5, "account_team": 4,
     }  # fmt: skip
-    if "deal_notes" in streams and chance.random() < 0.05:  # noqa: PLR2004
+    if "deal_notes" in streams and chance.random() < 0.05:
         # More than one page of children.
         sizes["deals"], small["deal_notes"] = 2, 215
     return sizes | small
 
 
 def _limits(chance: random.Random) -> dict[str, Any] | None:
-    if chance.random() > 0.08:  # noqa: PLR2004
+    if chance.random() > 0.08:
         return None
     return {
         "account": chance.choice((40, 80)),
@@ -256,6 +253,6 @@ def _kills(chance: random.Random, streams: tuple[str, ...], *, few: bool) -> tup
             unit = "rows"
         most = {"bytes": 2500 * len(streams), "rows": 60, "requests": 30}[unit]
         at = int(most ** chance.random())
-        return Kill(kind, unit, at, drained=chance.random() < 0.5)  # noqa: PLR2004
+        return Kill(kind, unit, at, drained=chance.random() < 0.5)
 
     return tuple(kill() for _ in range(chance.randint(1, 2) if few else chance.randint(3, 6)))

@@ -49,7 +49,9 @@ class Repeats:
         crashed, self._crashed = self._crashed, None
         smaller, self._page_size = run.page_size < self._page_size, run.page_size
         empty = account.switches["empty_page_every"] is not None
-        self.lost_place = smaller or empty or self._is_gone(run, account)
+        within = self._within(run)
+        gone = any(not account.store.visible(root, parent) for root, parent in within)
+        self.lost_place = gone or bool(within and (smaller or empty))
         if crashed is not None and not (run.refused or crashed.refused):
             counts = dict(self._repeated(crashed, run))
             self.crashes.append(sum(pages + calls for pages, calls, _ in counts.values()))
@@ -62,14 +64,15 @@ class Repeats:
         if killed and run.exit_code not in {0, 1, 3}:
             self._crashed = run
 
-    def _is_gone(self, run: Run, account: Account) -> bool:
+    def _within(self, run: Run) -> set[tuple[str, int]]:
+        """Find the rows that a run goes on behind, within a page: list and id."""
         bookmarks = (run.state or {}).get("bookmarks", {})
         walks = {name: bookmarks.get(name, {}).get("walk") or {} for name in self._plan.streams}
-        roots = {(STREAMS[name].root, walk.get("parent")) for name, walk in walks.items()}
-        return any(
-            parent is not None and not account.store.visible(root or "", parent)
-            for root, parent in roots
-        )
+        return {
+            (STREAMS[name].root or "", walk["parent"])
+            for name, walk in walks.items()
+            if walk.get("parent") is not None
+        }
 
     def _repeated(self, crashed: Run, run: Run) -> Iterator[tuple[str, tuple[int, int, int]]]:
         for name in LISTS:
@@ -94,7 +97,7 @@ class Repeats:
 def _answered(run: Run, name: str) -> dict[tuple[Any, ...], int]:
     found: dict[tuple[Any, ...], int] = defaultdict(int)
     for asked in run.asked:
-        if asked.root[0] == name and asked.said is not None:
+        if asked.root[0] == name and asked.rows and asked.said is not None:
             found[asked.identity] = asked.root[1]
     return found
 

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import concurrent.futures
 import multiprocessing
-import os
 from collections import Counter
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 from tests.torture.launch import ForkServer, discover
 from tests.torture.round import play
@@ -24,53 +23,57 @@ AT_ONCE = 3
 """Rounds that one process plays side by side: a round waits more than it works."""
 
 
-def rounds(
-    seeds: Iterable[int],
-    only: Sequence[str] = (),
-    mutant: Callable[[], Mutant] | None = None,
-    *,
-    at_once: int = AT_ONCE,
-) -> Iterator[Outcome]:
-    """Play rounds in this process, some at a time; each as soon as it and those before are done.
+class Rig:
+    """What rounds need, once for each process. Use it in a ``with`` statement."""
 
-    Args:
-        seeds: Their seeds.
-        only: Streams to choose from; all by default.
-        mutant: What is wrong with the tap.
-        at_once: How many are played side by side.
-    """
-    with ExitStack() as stack:
-        server = stack.enter_context(ForkServer())
-        with server.launcher() as launcher:
-            catalogs = {
-                value: discover(launcher, {"unknown_fields": value})
-                for value in ("warn", "collect")
-            }
+    def __enter__(self) -> Self:
+        """Have a tap imported, and ask it for its catalogs."""
+        with ExitStack() as stack:
+            self._server = stack.enter_context(ForkServer())
+            with self._server.launcher() as launcher:
+                self._catalogs = {
+                    value: discover(launcher, {"unknown_fields": value})
+                    for value in ("warn", "collect")
+                }
+            self._stack = stack.pop_all()
+        return self
 
-        def one(seed: int) -> Outcome:
-            with server.launcher() as launcher:
-                return play(seed, launcher, catalogs, only, mutant)
+    def __exit__(self, *_: object) -> None:
+        """End it."""
+        self._stack.close()
 
-        pool = stack.enter_context(ThreadPoolExecutor(at_once))
-        stack.callback(pool.shutdown, cancel_futures=True)
-        yield from pool.map(one, seeds)
+    def play(
+        self, seed: int, only: Sequence[str] = (), mutant: Callable[[], Mutant] | None = None
+    ) -> Outcome:
+        """Play a round."""
+        with self._server.launcher() as launcher:
+            return play(seed, launcher, self._catalogs, only, mutant)
+
+    def rounds(self, seeds: Iterable[int], only: Sequence[str] = ()) -> list[Outcome]:
+        """Play rounds, some at a time."""
+        with ThreadPoolExecutor(AT_ONCE) as pool:
+            return list(pool.map(lambda seed: self.play(seed, only), seeds))
 
 
 def _share(seeds: Sequence[int], only: Sequence[str]) -> list[Outcome]:
-    return list(rounds(seeds, only))
+    with Rig() as rig:
+        return rig.rounds(seeds, only)
 
 
-def spread(seeds: Sequence[int], only: Sequence[str] = (), share: int = 12) -> Iterator[Outcome]:
-    """Play rounds in one process for each processor.
+def spread(
+    seeds: Sequence[int], only: Sequence[str] = (), *, processes: int, share: int = 24
+) -> Iterator[Outcome]:
+    """Play rounds in several processes.
 
     Args:
         seeds: Their seeds.
         only: Streams to choose from; all by default.
+        processes: How many processes.
         share: How many rounds a process takes at a time.
     """
     shares = [seeds[start : start + share] for start in range(0, len(seeds), share)]
     context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(os.cpu_count(), mp_context=context) as pool:
+    with ProcessPoolExecutor(processes, mp_context=context) as pool:
         futures = [pool.submit(_share, each, only) for each in shares]
         for future in concurrent.futures.as_completed(futures):
             yield from future.result()
@@ -107,8 +110,8 @@ class Sum:
         other = sum(found.values()) - sum(found[kind] for kind in _TOLD)
         return [
             ("rounds", _number(self.rounds)),
-            ("runs of the tap", f"{_number(counts['runs'])}, {_number(counts['fresh'])} of them "
-             "in a process started anew"),
+            ("runs of the tap", _number(counts["runs"])),
+            ("… in a process of their own from the start", _number(counts["fresh"])),
             ("runs killed", _number(sum(self.kills.values()))),
             *((f"… {_KILLS[kind]}", _number(self.kills[kind])) for kind in _KILLS),
             ("rows written", _number(counts["rows"])),

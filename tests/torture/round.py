@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     from tests.torture.run import Run
 
 START = "2026-11-02T08:00:00Z"
+FRESH = 0.05
+"""The share of runs that are processes of their own from the start."""
 TRIES = 4
 """Runs that may fail by faults alone, until the calm."""
 Catalogs = dict[str, dict[str, Any]]
@@ -63,7 +65,7 @@ class Outcome:
     def __str__(self) -> str:
         """Tell the round and what is wrong with it."""
         found = [f"  {finding}" for finding in self.findings[:10]]
-        more = [f"  and {len(self.findings) - 10} more"] if len(self.findings) > 10 else []  # noqa: PLR2004
+        more = [f"  and {len(self.findings) - 10} more"] if len(self.findings) > 10 else []
         return "\n".join([f"seed {self.seed}", *self.story, *found, *more])
 
 
@@ -87,9 +89,7 @@ def play(
     outcome.story.append(str(plan))
     with tempfile.TemporaryDirectory() as name:
         try:
-            _Round(plan, Path(name), Fresh() if plan.fresh else launcher, catalogs, outcome).play(
-                mutant() if mutant else None
-            )
+            _Round(plan, Path(name), launcher, catalogs, outcome).play(mutant() if mutant else None)
         except Exception:  # noqa: BLE001 - a defect of the rig is a finding, with its seed
             outcome.findings.append(Finding("rig", 0, traceback.format_exc()))
     outcome.seconds = time.monotonic() - began
@@ -117,7 +117,7 @@ class _Round:
         plan, account, chance = self._plan, self._account, self._chance
         with SandboxServer(account) as server:
             self._url = server.url
-            self._runner = Runner(account, self._destination, self._launcher, mutant)
+            self._runner = Runner(account, self._destination, mutant)
             peace = Unrest(
                 account, plan.streams, self._form, random.Random(f"unrest {plan.seed}"),
                 rate=plan.unrest, moves_parents=plan.config["per_parent_scope"] == "changed",
@@ -170,13 +170,15 @@ class _Round:
         }  # fmt: skip
         if plan.jwt:
             config["active_account"] = account.rows("my_accounts")[0]["slug"]
-        run = self._runner.run(config, self._catalog, kill, self._chance.randrange(1 << 30))
+        fresh = self._chance.random() < FRESH
+        launcher, seed = Fresh() if fresh else self._launcher, self._chance.randrange(1 << 30)
+        run = self._runner.run(launcher, config, self._catalog, kill, seed)
         self._judge.see(run, calm=calm)
         counts = self._outcome.counts
         counts["runs"] += 1
         counts["requests"] += run.counters["requests"]
         counts["throttled"] += run.counters["statuses"].get("429", 0)
-        counts["fresh"] += plan.fresh
+        counts["fresh"] += fresh
         self._outcome.faults.update(run.struck_faults)
         if run.struck and kill and run.exit_code not in {0, 3}:
             self._outcome.kills[kill.kind] += 1

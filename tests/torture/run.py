@@ -87,31 +87,37 @@ class Runner:
     Args:
         account: The account.
         destination: Where the rows go.
-        launcher: Starts the tap.
         mutant: What is wrong with the tap, in the tests of the judge.
     """
 
     def __init__(
-        self,
-        account: Account,
-        destination: Destination,
-        launcher: Launcher,
-        mutant: Mutant | None = None,
+        self, account: Account, destination: Destination, mutant: Mutant | None = None
     ) -> None:
         self._account = account
         self._destination = destination
-        self._launcher = launcher
         self._mutant = mutant or Mutant()
 
     def run(
-        self, config: dict[str, Any], catalog: dict[str, Any], kill: Kill | None, seed: int
+        self,
+        launcher: Launcher,
+        config: dict[str, Any],
+        catalog: dict[str, Any],
+        kill: Kill | None,
+        seed: int,
     ) -> Run:
-        """Run the tap once."""
+        """Run the tap once.
+
+        Args:
+            launcher: Starts it.
+            config: Its settings.
+            catalog: What it is to read.
+            kill: How it is ended, if it is.
+            seed: Where it draws its waits from.
+        """
         state = self._destination.state
-        run = Run(
-            kill, config["page_size"], state, {name: dict(table) for name, table in self._destination.tables.items()},
-            dict(self._destination.versions),
-        )  # fmt: skip
+        tables = {name: dict(table) for name, table in self._destination.tables.items()}
+        versions = dict(self._destination.versions)
+        run = Run(kill, config["page_size"], state, tables, versions)
         given = self._mutant.given(copy.deepcopy(state), config)
         account = self._account
         account.clear_log()
@@ -126,7 +132,7 @@ class Runner:
             reader, writer = os.pipe()
             fcntl.fcntl(writer, fcntl.F_SETPIPE_SZ, PIPE)
             with (cwd / "stderr").open("wb") as log:
-                process = self._launcher.start(args, cwd, writer, log.fileno(), seed)
+                process = launcher.start(args, cwd, writer, log.fileno(), seed)
                 os.close(writer)
             forget = account.on_request(_Strike(process, run)) if _by_request(kill) else None
             try:

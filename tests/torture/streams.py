@@ -15,7 +15,14 @@ Row = dict[str, Any]
 Key = tuple[Any, ...]
 Said = Iterator[tuple[str, Row]]
 
-UNSUITABLE = {"api_key", "download_url", "pdf_url", "pdf_versions", "signed_url", "signed_url_error"}
+UNSUITABLE = {
+    "api_key",
+    "download_url",
+    "pdf_url",
+    "pdf_versions",
+    "signed_url",
+    "signed_url_error",
+}
 """Secrets and signed links: never to be written, at any level of a row."""
 NEW_FIELDS = {"lev_news": {"kind": "new"}, "lev_more_news": 7}
 """Fields that a round may have Lev add to its rows."""

@@ -89,7 +89,7 @@ class Unrest:
         self._account.clock.advance(self._random.choice((0, 0, 0.3, 1, 30)))
         kind = self._random.choice(self._kinds)
         walked = PAGES.get(request.route or "")
-        if walked in self._kinds and self._random.random() < 0.5:  # noqa: PLR2004
+        if walked in self._kinds and self._random.random() < 0.5:
             kind = walked
         behind = cursor_id(request.params.get("cursor")) if kind == walked else 0
         self._change(kind, behind)
@@ -98,7 +98,7 @@ class Unrest:
         numbers = list(self._account.store.table(kind).listed())
         passed = [n for n in numbers if n <= behind]
         # Behind the walk as often as ahead of it.
-        near = passed if passed and self._random.random() < 0.5 else numbers  # noqa: PLR2004
+        near = passed if passed and self._random.random() < 0.5 else numbers
         number = self._random.choice(near) if near else 0
         resource = RESOURCES[kind]
         acts = ["touch"] * 3 if number and resource.touch else []
@@ -124,7 +124,7 @@ class Unrest:
             root = self._root(kind, number)
             if act == "touch":
                 table = self._account.store.table(kind)
-                key = table.row(number)[resource.key] if kind in BY_KEY else number
+                key = table.row(number)[resource.key or ""] if kind in BY_KEY else number
                 self._account.touch(kind, ids=[key])
             else:
                 self._account.store.table(kind).remove(number)

@@ -27,6 +27,7 @@ CHILD_ROUTES = (
     "/lenders/{org_id}/programs", "/deals/{deal_id}/checklists",
 )  # fmt: skip
 LIST_ROUTES = ("/deals", "/contacts", "/companies", "/placements", "/lenders/directory")
+SCOPES = ("deals:read", "contacts:read", "documents:read", "market:read", "billing:read")
 SOON = {"Retry-After": "0.05"}
 """Keeps most waits short; some faults come without it, and the tap chooses the wait."""
 WRONG_DATA = ("a text", [1, 2], 7)
@@ -56,7 +57,8 @@ def switches(chance: random.Random, *, real_time: bool) -> dict[str, Any]:
         "refuse_fields": pick((None, None, 400, 422)),
         "unknown_fields": pick(("ignored", "400", "422")),
         "refuse_include": {
-            name: pick((None, None, None, 400, 422)) for name in ("financials", "properties", "team")
+            block: pick((None, None, None, 400, 422))
+            for block in ("financials", "properties", "team")
         },
         "limit_out_of_range": pick(("422", "400", "clamp")),
         "pagination_shape": {
@@ -75,11 +77,9 @@ def switches(chance: random.Random, *, real_time: bool) -> dict[str, Any]:
         "extra_fields": {
             name: dict(NEW_FIELDS)
             for name in SWITCHES["extra_fields"].default
-            if often() < 0.1 and not name.startswith("checklist_")  # noqa: PLR2004
+            if often() < 0.1 and not name.startswith("checklist_")
         },
-        "dropped_fields": {
-            name: (field,) for name, field in DROPPED.items() if often() < 0.1  # noqa: PLR2004
-        },
+        "dropped_fields": {name: (field,) for name, field in DROPPED.items() if often() < 0.1},
         "embedded_financials": pick(("reduced", "whole")),
         "missing_financials": pick(("null", "empty", "404")),
         "term_sheet_list": pick(("reduced", "whole")),
@@ -99,21 +99,15 @@ def switches(chance: random.Random, *, real_time: bool) -> dict[str, Any]:
 
 def storm(chance: random.Random) -> dict[str, Any]:
     """Draw the switches that no run can complete with, or few; they hold until the calm."""
-    kind = chance.random()
-    if kind < 0.1:  # noqa: PLR2004
-        return {"cursor_lifetime_requests": chance.choice((1, 2, 5))}
-    if kind < 0.2:  # noqa: PLR2004
-        return {"cursor_lifetime_seconds": chance.choice((1, 20, 100))}
-    if kind < 0.27:  # noqa: PLR2004
-        scopes = ("deals:read", "contacts:read", "documents:read", "market:read", "billing:read")
-        return {"missing_scopes": chance.sample(scopes, 2)}
-    if kind < 0.34:  # noqa: PLR2004
-        return {"broken_cursor": {chance.choice(LISTS): chance.choice(("repeat", "cycle", "null"))}}
-    if kind < 0.38:  # noqa: PLR2004
-        return {"pagination_shape": {chance.choice(LISTS): "offset"}}
-    if kind < 0.42:  # noqa: PLR2004
-        return {"refuse_include": {"pipelines": chance.choice((400, 422))}}
-    return {}
+    storms: tuple[dict[str, Any], ...] = (
+        {"cursor_lifetime_requests": chance.choice((1, 2, 5))},
+        {"cursor_lifetime_seconds": chance.choice((1, 20, 100))},
+        {"missing_scopes": chance.sample(SCOPES, 2)},
+        {"broken_cursor": {chance.choice(LISTS): chance.choice(("repeat", "cycle", "null"))}},
+        {"pagination_shape": {chance.choice(LISTS): "offset"}},
+        {"refuse_include": {"pipelines": chance.choice((400, 422))}},
+    )
+    return chance.choice(storms) if chance.random() < 0.4 else {}
 
 
 def faults(
@@ -142,41 +136,35 @@ def faults(
 
 
 def _fault(chance: random.Random, *, gone: bool) -> dict[str, Any]:
-    soon = {"headers": SOON} if chance.random() < 0.85 else {}  # noqa: PLR2004
-    form = chance.choice(("A", "B", "C", "html", "empty"))
-    route = chance.choice((None, None, *LIST_ROUTES))
-    match chance.choice(_KINDS):
-        case "busy":
-            return {"kind": "status", "status": chance.choice((500, 502, 503, 504)), "form": form,
-                    "times": 3, "route": route, **soon}  # fmt: skip
-        case "limited":
-            return {"kind": "status", "status": 429, "form": form, "times": 3, "headers": SOON}
-        case "refused":
-            return {"kind": "status", "status": chance.choice((400, 422)), "form": form,
-                    "route": route}  # fmt: skip
-        case "forbidden":
-            return {"kind": "status", "status": 403, "form": form, "route": route}
-        case "gone" if gone:
-            return {"kind": "status", "status": 404, "form": form,
-                    "route": chance.choice(CHILD_ROUTES), "times": 2}  # fmt: skip
-        case "unauthorized":
-            return {"kind": "status", "status": 401, "form": form}
-        case "hang":
-            return {"kind": "hang", "seconds": 3}
-        case "slow":
-            return {"kind": "hang", "seconds": 0.05, "times": 3}
-        case "drip":
-            return {"kind": "drip", "chunk_bytes": 512, "seconds": 0.002, "times": 5}
-        case "wrong_shape":
-            return {"kind": "wrong_shape", "data": chance.choice(WRONG_DATA), "times": 2}
-        case "redirect":
-            return {"kind": "redirect", "location": ELSEWHERE}
-        case kind:
-            return {"kind": kind if kind in {"reset", "cut", "not_json"} else "reset"}
+    kind = chance.choice(_KINDS)
+    if kind == "gone" and not gone:
+        kind = "busy"
+    fault = {"kind": "status", **_FAULTS.get(kind, {"kind": kind})}
+    if fault["kind"] == "status":
+        fault["form"] = chance.choice(("A", "B", "C", "html", "empty"))
+    fault = {name: chance.choice(v) if type(v) is tuple else v for name, v in fault.items()}
+    if kind == "limited" or (kind == "busy" and chance.random() < 0.85):
+        fault["headers"] = SOON
+    return fault
 
 
+_ANY = (None, None, *LIST_ROUTES)
+_FAULTS: dict[str, dict[str, Any]] = {
+    "busy": {"status": (500, 502, 503, 504), "times": 3, "route": _ANY},
+    "limited": {"status": 429, "times": 3},
+    "refused": {"status": (400, 422), "route": _ANY},
+    "forbidden": {"status": 403, "route": _ANY},
+    "unauthorized": {"status": 401},
+    "gone": {"status": 404, "times": 2, "route": CHILD_ROUTES},
+    "slow": {"kind": "hang", "seconds": 0.05, "times": 3},
+    "hang": {"kind": "hang", "seconds": 3},
+    "drip": {"kind": "drip", "chunk_bytes": 512, "seconds": 0.002, "times": 5},
+    "wrong_shape": {"kind": "wrong_shape", "data": WRONG_DATA, "times": 2},
+    "redirect": {"kind": "redirect", "location": ELSEWHERE},
+}
+"""What a fault of each kind is like; where there are several values, one is drawn."""
 _KINDS = (
     *("busy",) * 4, *("limited",) * 3, *("reset", "cut", "not_json") * 2, "refused", "forbidden",
     "gone", "gone", "unauthorized", "slow", "slow", "drip", "drip", "wrong_shape", "redirect",
-    "redirect", "hang",
+    "hang",
 )  # fmt: skip
