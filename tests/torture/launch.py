@@ -73,6 +73,7 @@ class ForkServer:
         self._popen = subprocess.Popen(
             [sys.executable, "-m", "tests.torture.forkserver", self._path],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=ROOT,
+            env=_environment(Path(self._directory.name)),
         )  # fmt: skip
         assert self._popen.stdout is not None
         assert self._popen.stdout.readline() == b"ready\n"

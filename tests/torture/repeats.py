@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections import defaultdict
 from typing import TYPE_CHECKING, Any
 
@@ -78,10 +79,11 @@ class Repeats:
         for name in LISTS:
             if not self._comparable(name, crashed, run):
                 continue
-            both = _answered(crashed, name).items() & _answered(run, name).items()
-            pages = [identity for identity, root in both if root == 0]
-            calls = [root for _, root in both if root != 0]
-            yield name, (len(pages), len(calls), len(set(calls)))
+            before, after = _answered(crashed, name), _answered(run, name)
+            calls = [root for identity, root in before.items() if identity in after and root]
+            again = set().union(*_rows(run, name).values())
+            pages = sum(not again.isdisjoint(page) for page in _rows(crashed, name).values())
+            yield name, (pages, len(calls), len(set(calls)))
 
     def _comparable(self, name: str, crashed: Run, run: Run) -> bool:
         """Say whether all streams of a list were, and are, at one place of it."""
@@ -99,6 +101,15 @@ def _answered(run: Run, name: str) -> dict[tuple[Any, ...], int]:
     for asked in run.asked:
         if asked.root[0] == name and asked.rows and asked.said is not None:
             found[asked.identity] = asked.root[1]
+    return found
+
+
+def _rows(run: Run, name: str) -> dict[str, set[int]]:
+    """Find the ids of the rows of a list, by the place of the page that they came with."""
+    found: dict[str, set[int]] = defaultdict(set)
+    for asked in run.asked:
+        if asked.root == (name, 0) and asked.said is not None:
+            found[asked.place] |= {row["id"] for row in json.loads(asked.said)["data"]}
     return found
 
 

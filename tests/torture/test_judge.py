@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import random
 from collections import Counter
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -35,7 +35,7 @@ FOUND_AS = {
     "makes-things-up": "unsaid",
     "keeps-the-gone": "left",
 }
-SEEDS = {}
+SEEDS: dict[str, tuple[int, ...]] = {}
 
 
 @pytest.fixture(scope="session")
@@ -70,8 +70,10 @@ def judge(account: Account) -> Judge:
     return Judge(plan, account, unrest, form)
 
 
-def a_run(kill: str | None = None, **given: object) -> Run:
-    counters = dict.fromkeys(("violations", "unknown", "unsuitable"), 0) | {"routes": {}}
+def a_run(kill: str | None = None, **given: Any) -> Run:  # noqa: ANN401
+    counters: dict[str, Any] = dict.fromkeys(("violations", "unknown", "unsuitable"), 0) | {
+        "routes": {}
+    }
     run = Run(
         Kill(kill, "rows", 1, drained=True) if kill else None, 10, None, {}, {},
         struck=kill is not None, counters=counters,
