@@ -11,6 +11,7 @@ from tests.torture.streams import LISTS, STREAMS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from datetime import datetime
 
     from tests.torture.account import Account
     from tests.torture.plan import Plan
@@ -91,7 +92,7 @@ class Repeats:
         before, after = _entries(crashed.state, members), _entries(run.state, members)
         if not members or len({_place(entry) for entry in after}) > 1:
             return False
-        if len({_place(entry) for entry in before}) > 1:
+        if len({_place(entry) for entry in before}) > 1 or any(map(_is_void, after)):
             return False
         return [_completed(e) for e in before] == [_completed(e) for e in after]
 
@@ -105,11 +106,14 @@ def _answered(run: Run, name: str) -> dict[tuple[Any, ...], int]:
 
 
 def _rows(run: Run, name: str) -> dict[str, set[int]]:
-    """Find the ids of the rows of a list, by the place of the page that they came with."""
+    """Find the ids of the rows of a list, by the place of the page that brought them first."""
     found: dict[str, set[int]] = defaultdict(set)
+    seen: set[int] = set()
     for asked in run.asked:
         if asked.root == (name, 0) and asked.said is not None:
-            found[asked.place] |= {row["id"] for row in json.loads(asked.said)["data"]}
+            ids = {row["id"] for row in json.loads(asked.said)["data"]}
+            found[asked.place] |= ids - seen
+            seen |= ids
     return found
 
 
@@ -122,5 +126,12 @@ def _place(entry: dict[str, Any]) -> tuple[Any, ...]:
     return walk.get("cursor"), walk.get("parent"), walk.get("started_at")
 
 
-def _completed(entry: dict[str, Any]) -> object:
+def _is_void(entry: dict[str, Any]) -> bool:
+    """Say whether a walk began in the second of the one before: it looks complete, and is not."""
+    walk, done = entry.get("walk") or {}, _completed(entry)
+    began = instant(walk.get("started_at"))
+    return done is not None and began is not None and began <= done
+
+
+def _completed(entry: dict[str, Any]) -> datetime | None:
     return instant(entry.get("replication_key_value") or entry.get("completed_at"))
