@@ -94,6 +94,10 @@ class Repeats:
             return False
         if len({_place(entry) for entry in before}) > 1 or any(map(_is_void, after)):
             return False
+        # A page is read twice where Lev did not take what was asked for with it.
+        places = [asked.place for asked in crashed.asked if asked.root == (name, 0)]
+        if len(places) != len(set(places)):
+            return False
         return [_completed(e) for e in before] == [_completed(e) for e in after]
 
 
