@@ -11,12 +11,14 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Self
 
 from tests.torture.launch import ForkServer, discover
+from tests.torture.plan import draw
 from tests.torture.round import play
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from tests.torture.mutants import Mutant
+    from tests.torture.plan import Plan
     from tests.torture.round import Outcome
 
 AT_ONCE = 3
@@ -42,17 +44,15 @@ class Rig:
         """End it."""
         self._stack.close()
 
-    def play(
-        self, seed: int, only: Sequence[str] = (), mutant: Callable[[], Mutant] | None = None
-    ) -> Outcome:
+    def play(self, plan: Plan, mutant: Callable[[], Mutant] | None = None) -> Outcome:
         """Play a round."""
         with self._server.launcher() as launcher:
-            return play(seed, launcher, self._catalogs, only, mutant)
+            return play(plan, launcher, self._catalogs, mutant)
 
     def rounds(self, seeds: Iterable[int], only: Sequence[str] = ()) -> list[Outcome]:
         """Play rounds, some at a time."""
         with ThreadPoolExecutor(AT_ONCE) as pool:
-            return list(pool.map(lambda seed: self.play(seed, only), seeds))
+            return list(pool.map(lambda seed: self.play(draw(seed, only)), seeds))
 
 
 def _share(seeds: Sequence[int], only: Sequence[str]) -> list[Outcome]:

@@ -16,13 +16,13 @@ from tests.torture.account import Account
 from tests.torture.destination import Destination
 from tests.torture.judge import Finding, Judge
 from tests.torture.launch import Fresh
-from tests.torture.plan import draw, each_run
+from tests.torture.plan import each_run
 from tests.torture.rows import Form
 from tests.torture.run import Runner
 from tests.torture.unrest import Unrest
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection
+    from collections.abc import Callable
 
     from tests.torture.launch import Launcher
     from tests.torture.mutants import Mutant
@@ -70,22 +70,20 @@ class Outcome:
 
 
 def play(
-    seed: int,
+    plan: Plan,
     launcher: Launcher,
     catalogs: Catalogs,
-    only: Collection[str] = (),
     mutant: Callable[[], Mutant] | None = None,
 ) -> Outcome:
     """Play a round.
 
     Args:
-        seed: The seed.
+        plan: The round.
         launcher: Starts the taps.
         catalogs: The tap's catalogs.
-        only: Streams to choose from; all by default.
         mutant: What is wrong with the tap.
     """
-    began, plan, outcome = time.monotonic(), draw(seed, only), Outcome(seed)
+    began, outcome = time.monotonic(), Outcome(plan.seed)
     outcome.story.append(str(plan))
     with tempfile.TemporaryDirectory() as name:
         try:

@@ -6,19 +6,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.torture.rig import Rig
-
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
+    from tests.torture.rig import Rig
 ROUNDS = 100
 AT_A_TIME = 5
-
-
-@pytest.fixture(scope="session")
-def rig() -> Iterator[Rig]:
-    with Rig() as rig:
-        yield rig
 
 
 @pytest.mark.parametrize("first", range(0, ROUNDS, AT_A_TIME))
