@@ -23,7 +23,7 @@ pip_install = $(1)/bin/python -m pip install -qq --disable-pip-version-check --n
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help install test coverage lint typecheck format demo bench lock clean python
+.PHONY: help install test torture coverage lint typecheck format demo bench lock clean python
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' Makefile
@@ -32,6 +32,9 @@ install: $(PACKAGES) $(PLUGINS) ## Make the environments: tap, sandbox, tools, M
 
 test: lint typecheck $(PLUGINS) ## Check style and types, run every test
 	@.venv/bin/python -m pytest $(PYTEST_ARGS)
+
+torture: $(PACKAGES) ## Kill the tap a few thousand times and see that nothing is lost (TORTURE_ARGS="--rounds 100 --seed 7 --streams contacts,deals")
+	@.venv/bin/python -m tests.torture $(TORTURE_ARGS)
 
 coverage: $(PACKAGES) $(PLUGINS) ## Run every test and show the lines that none reaches
 	@.venv/bin/coverage erase

@@ -1,0 +1,223 @@
+"""A Lev account that remembers what it said, and can tell what it holds."""
+
+from __future__ import annotations
+
+import base64
+import json
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from lev_sandbox import RESOURCES, Sandbox, account, router
+from lev_sandbox.endpoints import Call
+from lev_sandbox.exchange import Request
+from tests.torture.rows import content, key_of
+from tests.torture.streams import LISTS, METRICS, PAGES, QUERIES, ROOTS, STREAMS, rows_said
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from lev_sandbox.exchange import Answer
+    from lev_sandbox.log import Entry
+    from lev_sandbox.routes import Route
+    from tests.torture.rows import Form
+    from tests.torture.streams import Key, Row
+
+UNREADABLE = {"not_json", "wrong_shape", "reset", "status", "redirect"}
+"""Faults by which an answer says nothing of the account."""
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A request, and what came of it.
+
+    Attributes:
+        route: The route template.
+        ids: What stood in its placeholders.
+        place: Where in a list: the cursor, page or offset that was asked for.
+        body: The body of a read by POST.
+        root: The row of a list that the request is for: the list and the id, 0 for the list itself.
+        status: The status of the answer.
+        rows: How many rows it held.
+        said: The answer's body, where it says something of the account.
+    """
+
+    route: str
+    ids: dict[str, Any]
+    place: str
+    body: bytes
+    root: tuple[str, int]
+    status: int
+    rows: int
+    said: bytes | None
+
+    @property
+    def identity(self) -> tuple[Any, ...]:
+        """What a request asks for, whatever filter or columns it is asked with."""
+        return self.route, tuple(self.ids.values()), self.place, self.body
+
+
+class Account(Sandbox):
+    """A sandbox that remembers."""
+
+    def __init__(self, **options: Any) -> None:  # noqa: ANN401 - as the sandbox
+        super().__init__(**options)
+        self.asked: list[Asked] = []
+        """What was asked in the current run."""
+
+    def answer(self, request: Request, entry: Entry, route: Route | None) -> Answer:
+        """Answer, and remember what was said."""
+        answer = super().answer(request, entry, route)
+        heard = answer.status == 200 and entry.fault not in UNREADABLE
+        params = request.params
+        place = next((params[name] for name in ("cursor", "page", "offset") if name in params), "")
+        ids = {name: int(text) for name, text in request.numbers.items() if text.isdigit()}
+        root, said = self._root(request.route, ids), answer.body if heard else None
+        self.asked.append(
+            Asked(
+                request.route or "",
+                ids,
+                place,
+                request.body,
+                root,
+                answer.status,
+                answer.rows,
+                said,
+            )
+        )
+        return answer
+
+    def _root(self, route: str | None, ids: dict[str, int]) -> tuple[str, int]:
+        if route in PAGES:
+            return PAGES[route], 0
+        if "task_id" in ids:
+            return "deals", self.root_of("checklist_tasks", ids["task_id"])
+        return next(
+            ((ROOTS[name], number) for name, number in ids.items() if name in ROOTS), ("", 0)
+        )
+
+    def root_of(self, resource: str, number: int) -> int:
+        """Find the row of a list that a row is below of, or is."""
+        while (parent := RESOURCES[resource].parent) is not None:
+            number = self.store.table(resource).parent(number)
+            resource = parent
+        return number
+
+    def heard(self, form: Form) -> Iterator[tuple[str, Key, str]]:
+        """Find the rows that were said in the current run: stream, key and content."""
+        for asked in tuple(self.asked):
+            if asked.said is None:
+                continue
+            envelope = json.loads(asked.said)
+            body = json.loads(asked.body) if asked.body else {}
+            for stream, row in rows_said(asked.route, asked.ids, body, envelope["data"]):
+                written = form.written(stream, row)
+                yield stream, key_of(stream, written), content(stream, written)
+
+    def table(self, stream: str, form: Form) -> dict[Key, tuple[Row, int]]:
+        """Find the rows of a stream as they are now, each with the id of its row of the list."""
+        found: dict[Key, tuple[Row, int]] = {}
+        for row, root in _TABLES.get(stream, _listed)(self, stream):
+            written = form.written(stream, row)
+            key = key_of(stream, written)
+            if key in found:
+                raise AssertionError(f"The sandbox holds {stream} {key} twice.")
+            found[key] = written, root
+        return found
+
+    def ask(self, method: str, path: str, body: Row) -> list[Row]:
+        """Ask an endpoint in peace: no limits, no faults, no log."""
+        match = router.find(method, path)
+        assert match.route is not None
+        request = Request(
+            method=method, path=path, route=match.template, query=(), headers={},
+            body=json.dumps(body).encode(), numbers=match.numbers,
+        )  # fmt: skip
+        with self.lock:
+            found: list[Row] = json.loads(
+                match.route.handler(Call(self, match.route, request)).data
+            )
+            return found
+
+    @property
+    def account_id(self) -> int:
+        """The id of the account."""
+        found: int = self.rows("my_accounts")[0]["id"]
+        return found
+
+
+def _listed(lev: Account, stream: str) -> Iterator[tuple[Row, int]]:
+    resource = STREAMS[stream].resource
+    whole = resource == "term_sheets" and lev.switches["term_sheet_list"] == "whole"
+    hidden = set() if whole or resource == "lenders" else set(RESOURCES[resource].detail_only)
+    include = "financials" if stream == "deals" else ""
+    hides = lev.switches["archived_placements"] == "hidden"
+    for row in lev.rows(resource, parents=True, include=include):
+        names = [name for name in ROOTS if name in row and not STREAMS[stream].is_list]
+        root = row["id"] if resource in LISTS else row[names[0]] if names else 0
+        placed = hides and STREAMS[stream].root == "placements"
+        if placed and lev.row("placements", root)["status"] == "archived":
+            continue
+        yield {name: value for name, value in row.items() if name not in hidden}, root
+
+
+def _financials(lev: Account, stream: str) -> Iterator[tuple[Row, int]]:
+    """The first of each deal: Lev has a place for one."""
+    seen: set[int] = set()
+    for row, root in _listed(lev, stream):
+        if root not in seen:
+            seen.add(root)
+            yield row, root
+
+
+def _facts(lev: Account, _: str) -> Iterator[tuple[Row, int]]:
+    for deal in lev.rows("deals"):
+        for query in QUERIES:
+            path = f"/deals/{deal['id']}/index/search"
+            for fact in lev.ask("POST", path, {"context": query, "limit": 200}):
+                yield {"deal_id": deal["id"], **fact, "query": query}, deal["id"]
+
+
+def _observations(lev: Account, stream: str) -> Iterator[tuple[Row, int]]:
+
+    for row, root in _listed(lev, stream):
+        if row["metric_id"] in METRICS:
+            yield row, root
+
+
+def _definitions(lev: Account, stream: str) -> Iterator[tuple[Row, int]]:
+    """The catalogue of metrics, which is asked for below a deal."""
+    if lev.rows("deals"):
+        yield from _listed(lev, stream)
+
+
+def _current_user(lev: Account, _: str) -> Iterator[tuple[Row, int]]:
+    yield account.me(lev, scoped=True), 0
+
+
+def _billing(_lev: Account, _: str) -> Iterator[tuple[Row, int]]:
+    yield account.billing(), 0
+
+
+_TABLES = {
+    "deal_financials": _financials,
+    "index_facts": _facts,
+    "index_observations": _observations,
+    "index_metric_definitions": _definitions,
+    "current_user": _current_user,
+    "billing_summary": _billing,
+}
+
+
+def cursor_id(cursor: str | None) -> int:
+    """Read which row a cursor of the sandbox stands behind; 0 is before the first."""
+    try:
+        found: int = json.loads(base64.b64decode(cursor or ""))["id"]
+    except ValueError:
+        return 0
+    return found
+
+
+def instant(text: object) -> datetime | None:
+    """Read a moment as Lev and the state write it."""
+    return datetime.fromisoformat(text) if isinstance(text, str) and "T" in text else None

@@ -1,0 +1,258 @@
+"""What a round will be like: everything that is left to chance, drawn from its seed beforehand."""
+
+from __future__ import annotations
+
+import dataclasses
+import random
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from tests.torture import weather
+from tests.torture.streams import LISTS, METRICS, QUERIES, STREAMS
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
+    from tests.torture.account import Account
+
+REQUESTS = 80
+"""About how many requests the first run of a round may need: what keeps a round short."""
+JWT = "eyJhbGciOiJSUzI1NiJ9.eyJzdWIiOiJ0b3J0dXJlIn0.c2lnbmF0dXJl"
+NO_LIMIT = 1_000_000_000
+DEFAULT = (
+    *LISTS[:4], "deal_properties", "deal_team_members", "deal_pipelines", "pipelines",
+    "asset_types", "base_rates", "account_team_members",
+)  # fmt: skip
+FIELDS = {
+    "deals": ("title", "close_date", "financials"),
+    "contacts": ("title", "phones", "city"),
+    "companies": ("name", "website", "zip"),
+    "lenders": ("about", "logo_url"),
+    "documents": ("file_name", "size_bytes"),
+    "placements": ("description", "score"),
+}
+"""Columns that a round may leave out."""
+KILLS = ("kill", "kill", "kill", "term", "term", "int", "pipe", "disk")
+"""``kill``, ``term`` and ``int`` are signals to the tap; with ``pipe`` the target goes away, and
+with ``disk`` it cannot store the next state, and goes away then."""
+
+
+@dataclass(frozen=True)
+class Kill:
+    """How a run is ended.
+
+    Attributes:
+        kind: One of ``KILLS``.
+        unit: What is counted: ``bytes`` or ``rows`` of output, or ``requests``.
+        at: How many.
+        drained: Whether the target writes the rows that came after the last state.
+    """
+
+    kind: str
+    unit: str
+    at: int
+    drained: bool
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A round.
+
+    Attributes:
+        seed: Where everything comes from.
+        streams: The selected streams.
+        whole: Lists that are read as full tables.
+        columns: Of some streams, the columns that are left out.
+        options: How the sandbox is made.
+        switches: How it behaves.
+        storm: Switches that hold until the calm.
+        faults: What goes wrong until the calm.
+        limits: The sandbox's limits, if it has any: account, endpoint, window.
+        config: Settings of the tap.
+        kills: How the runs are ended, one after the other.
+        unrest: The chance of a change with each request.
+        settled: Whether the account was synced in peace before.
+        jwt: Whether the key is that of a user with two accounts.
+    """
+
+    seed: int
+    streams: tuple[str, ...]
+    whole: tuple[str, ...]
+    columns: tuple[tuple[str, frozenset[str]], ...]
+    options: dict[str, Any]
+    switches: dict[str, Any]
+    storm: dict[str, Any]
+    faults: tuple[dict[str, Any], ...]
+    limits: dict[str, Any] | None
+    config: dict[str, Any]
+    kills: tuple[Kill, ...]
+    unrest: float
+    settled: bool
+    jwt: bool
+
+    @property
+    def mirrors(self) -> frozenset[str]:
+        """The streams whose removed rows leave the destination."""
+        if not self.config["emit_activate_version_messages"]:
+            return frozenset()
+        return frozenset(s for s in self.streams if s in self.tables)
+
+    @property
+    def tables(self) -> frozenset[str]:
+        """The streams that every walk brings as a whole."""
+        changed = self.config["per_parent_scope"] == "changed"
+        return frozenset(
+            name
+            for name in self.streams
+            if name in self.whole
+            or STREAMS[name].root is None
+            or name == "index_metric_definitions"
+            or not (STREAMS[name].is_list or changed)
+        )
+
+    def key(self, account: Account) -> str:
+        """The key that the tap is given."""
+        return JWT if self.jwt else account.key
+
+    def __str__(self) -> str:
+        """Tell the round, a line for each part of it."""
+        said = dataclasses.asdict(self)
+        return "\n".join(f"  {name}: {value}" for name, value in said.items() if value)
+
+
+def draw(seed: int, only: Collection[str] = ()) -> Plan:
+    """Draw a round.
+
+    Args:
+        seed: The seed.
+        only: Streams to choose from; all by default.
+    """
+    chance = random.Random(f"round {seed}")
+    streams = _streams(chance, tuple(only) or tuple(STREAMS))
+    limits = _limits(chance)
+    jwt = chance.random() < 0.05
+    scope = "changed" if chance.random() < 0.3 else "all"
+    start_date = chance.choice((None, None, None, "2023-06-01", "2024-09-30T12:00:00Z"))
+    config: dict[str, Any] = {
+        "overlap_seconds": chance.choice((0, 0, 1, 60, 300)),
+        "unknown_fields": chance.choice(("warn", "collect")),
+        "per_parent_scope": scope,
+        "emit_activate_version_messages": chance.random() < 0.7,
+        "max_retries": chance.choice((2, 3, 5)),
+        "request_timeout_seconds": 1,
+        "forbidden_streams": chance.choice(("fail", "skip")),
+        "fact_queries": QUERIES,
+        "observation_metric_ids": METRICS,
+        **({"start_date": start_date} if start_date else {}),
+        **(_paced(limits) if limits else _unpaced()),
+    }
+    switches = weather.switches(chance, real_time=limits is not None)
+    answers = set(switches["updated_at_filter"].values())
+    modes = ["auto", "auto", "auto", "client"] + ["server"] * (not answers & {"400", "422"})
+    config["updated_at_filter"] = chance.choice(modes)
+    columns = _columns(chance, streams)
+    return Plan(
+        seed=seed,
+        streams=streams,
+        whole=tuple(s for s in streams if s in LISTS and chance.random() < 0.15),
+        columns=columns,
+        options={
+            "seed": chance.randrange(1 << 30),
+            "null_updated_every": chance.choice((0, 0, 3, 7)),
+            "future_updated_every": chance.choice((0, 0, 5)),
+            "my_accounts": 2 if jwt else 1,
+            **_sizes(chance, streams),
+        },
+        switches=switches,
+        storm=weather.storm(chance),
+        faults=weather.faults(chance, streams, scope),
+        limits=limits,
+        config=config,
+        kills=_kills(chance, streams, few=limits is not None),
+        unrest=chance.choice((0.0, 0.05, 0.2, 0.5)),
+        settled=chance.random() < 0.4,
+        jwt=jwt,
+    )
+
+
+def each_run(chance: random.Random) -> dict[str, Any]:
+    """Draw the settings that differ from run to run: they must not matter."""
+    return {
+        "page_size": chance.randint(1, 20),
+        "max_parallel_streams": chance.randint(1, 8),
+    }
+
+
+def _streams(chance: random.Random, among: tuple[str, ...]) -> tuple[str, ...]:
+    kind = chance.random()
+    if kind < 0.1:
+        return among
+    if kind < 0.2 and set(DEFAULT) <= set(among):
+        return DEFAULT
+    many = min(len(among), chance.choice((1, 3, 5, 8, 12)))
+    chosen = set(chance.sample(among, many))
+    return tuple(name for name in among if name in chosen)
+
+
+def _columns(
+    chance: random.Random, streams: tuple[str, ...]
+) -> tuple[tuple[str, frozenset[str]], ...]:
+    if chance.random() > 0.2:
+        return ()
+    return tuple(
+        (name, frozenset(chance.sample(FIELDS[name], chance.randint(1, 2))))
+        for name in streams
+        if name in FIELDS and chance.random() < 0.5
+    )
+
+
+def _sizes(chance: random.Random, streams: tuple[str, ...]) -> dict[str, float]:
+    sizes: dict[str, float] = {"placements": 0, "contacts": 0, "companies": 0, "lenders": 0}
+    for root in LISTS:
+        calls = sum(STREAMS[name].calls for name in streams if STREAMS[name].root == root)
+        most = min(45, REQUESTS // calls) if calls else 45
+        sizes[root] = chance.choice((0, chance.randint(1, 5), chance.randint(1, most), most))
+    sizes["deals"] = max(1, sizes["deals"])
+    small = {
+        "checklist_tasks": 1.3, "checklist_task_notes": 0.6, "index_facts": 3,
+        "index_observations": 6, "documents": 2, "deal_notes": 1.5, "account_team": 4,
+    }  # fmt: skip
+    if "deal_notes" in streams and chance.random() < 0.05:
+        # More than one page of children.
+        sizes["deals"], small["deal_notes"] = 2, 215
+    return sizes | small
+
+
+def _limits(chance: random.Random) -> dict[str, Any] | None:
+    if chance.random() > 0.08:
+        return None
+    return {
+        "account": chance.choice((40, 80)),
+        "endpoint": chance.choice((15, 30)),
+        "window": chance.choice((0.3, 0.5)),
+    }
+
+
+def _paced(limits: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "requests_per_minute": limits["account"],
+        "requests_per_minute_per_endpoint": limits["endpoint"],
+        "rate_limit_window_seconds": limits["window"],
+    }
+
+
+def _unpaced() -> dict[str, Any]:
+    return {"requests_per_minute": NO_LIMIT, "requests_per_minute_per_endpoint": NO_LIMIT}
+
+
+def _kills(chance: random.Random, streams: tuple[str, ...], *, few: bool) -> tuple[Kill, ...]:
+    def kill() -> Kill:
+        kind = chance.choice(KILLS)
+        unit = chance.choice(("bytes", "rows", "rows", "requests"))
+        if kind in {"pipe", "disk"} and unit == "requests":
+            unit = "rows"
+        most = {"bytes": 2500 * len(streams), "rows": 60, "requests": 30}[unit]
+        at = int(most ** chance.random())
+        return Kill(kind, unit, at, drained=chance.random() < 0.5)
+
+    return tuple(kill() for _ in range(chance.randint(1, 2) if few else chance.randint(3, 6)))

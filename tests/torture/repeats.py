@@ -1,0 +1,141 @@
+"""The work that a crash makes the tap repeat, and how much of it the contract allows."""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from typing import TYPE_CHECKING, Any
+
+from tests.torture.account import instant
+from tests.torture.streams import LISTS, STREAMS
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from datetime import datetime
+
+    from tests.torture.account import Account
+    from tests.torture.plan import Plan
+    from tests.torture.run import Run
+
+PAGES = 1
+"""Pages of each list that may be read once more."""
+PARENTS = 1
+"""Parents whose children may be read once more, of each list."""
+PROBED = 1
+"""One more deal, whose financials each run reads from two places to compare them."""
+
+
+class Repeats:
+    """Compares each run that crashed with the one that went on.
+
+    Counted are requests that both made and that Lev answered. A list is left out where there is
+    more to repeat than a crash: it was complete before the crash, a stream failed at another place
+    of it, or Lev refused a parameter.
+
+    Attributes:
+        crashes: The requests repeated after each crash.
+        lost_place: Whether the run could not find its place within a page again: it reads smaller
+            pages than the run before, Lev sends empty ones in between, or the row that it was at is
+            gone. It then visits all rows of the page once more.
+    """
+
+    def __init__(self, plan: Plan) -> None:
+        self._plan = plan
+        self._crashed: Run | None = None
+        self._page_size = 0
+        self.crashes: list[int] = []
+        self.lost_place = False
+
+    def see(self, run: Run, account: Account) -> Iterator[str]:
+        """Compare a run with the one before, and find what is too much."""
+        crashed, self._crashed = self._crashed, None
+        smaller, self._page_size = run.page_size < self._page_size, run.page_size
+        empty = account.switches["empty_page_every"] is not None
+        within = self._within(run)
+        gone = any(not account.store.visible(root, parent) for root, parent in within)
+        self.lost_place = gone or bool(within and (smaller or empty))
+        if crashed is not None and not (run.refused or crashed.refused):
+            counts = dict(self._repeated(crashed, run))
+            self.crashes.append(sum(pages + calls for pages, calls, _ in counts.values()))
+            for name, (pages, _, parents) in counts.items():
+                probes = PROBED if "deal_financials" in self._plan.streams else 0
+                if (pages > PAGES or parents > PARENTS + probes) and not self.lost_place:
+                    yield f"{pages} pages of {name} and the children of {parents} of its rows"
+        # A target that goes away takes with it what it had not stored: that is not the tap's doing.
+        killed = run.struck and run.kill is not None and run.kill.kind in {"kill", "term", "int"}
+        if killed and run.exit_code not in {0, 1, 3}:
+            self._crashed = run
+
+    def _within(self, run: Run) -> set[tuple[str, int]]:
+        """Find the rows that a run goes on behind, within a page: list and id."""
+        bookmarks = (run.state or {}).get("bookmarks", {})
+        walks = {name: bookmarks.get(name, {}).get("walk") or {} for name in self._plan.streams}
+        return {
+            (STREAMS[name].root or "", walk["parent"])
+            for name, walk in walks.items()
+            if walk.get("parent") is not None
+        }
+
+    def _repeated(self, crashed: Run, run: Run) -> Iterator[tuple[str, tuple[int, int, int]]]:
+        for name in LISTS:
+            if not self._comparable(name, crashed, run):
+                continue
+            before, after = _answered(crashed, name), _answered(run, name)
+            calls = [root for identity, root in before.items() if identity in after and root]
+            again = set().union(*_rows(run, name).values())
+            pages = sum(not again.isdisjoint(page) for page in _rows(crashed, name).values())
+            yield name, (pages, len(calls), len(set(calls)))
+
+    def _comparable(self, name: str, crashed: Run, run: Run) -> bool:
+        """Say whether all streams of a list were, and are, at one place of it."""
+        members = [s for s in self._plan.streams if STREAMS[s].root == name]
+        before, after = _entries(crashed.state, members), _entries(run.state, members)
+        if not members or len({_place(entry) for entry in after}) > 1:
+            return False
+        if len({_place(entry) for entry in before}) > 1 or any(map(_is_void, after)):
+            return False
+        # A page is read twice where Lev did not take what was asked for with it.
+        places = [asked.place for asked in crashed.asked if asked.root == (name, 0)]
+        if len(places) != len(set(places)):
+            return False
+        return [_completed(e) for e in before] == [_completed(e) for e in after]
+
+
+def _answered(run: Run, name: str) -> dict[tuple[Any, ...], int]:
+    found: dict[tuple[Any, ...], int] = defaultdict(int)
+    for asked in run.asked:
+        if asked.root[0] == name and asked.rows and asked.said is not None:
+            found[asked.identity] = asked.root[1]
+    return found
+
+
+def _rows(run: Run, name: str) -> dict[str, set[int]]:
+    """Find the ids of the rows of a list, by the place of the page that brought them first."""
+    found: dict[str, set[int]] = defaultdict(set)
+    seen: set[int] = set()
+    for asked in run.asked:
+        if asked.root == (name, 0) and asked.said is not None:
+            ids = {row["id"] for row in json.loads(asked.said)["data"]}
+            found[asked.place] |= ids - seen
+            seen |= ids
+    return found
+
+
+def _entries(state: dict[str, Any] | None, members: list[str]) -> list[dict[str, Any]]:
+    return [(state or {}).get("bookmarks", {}).get(name, {}) for name in members]
+
+
+def _place(entry: dict[str, Any]) -> tuple[Any, ...]:
+    walk = entry.get("walk") or {}
+    return walk.get("cursor"), walk.get("parent"), walk.get("started_at")
+
+
+def _is_void(entry: dict[str, Any]) -> bool:
+    """Say whether a walk began in the second of the one before: it looks complete, and is not."""
+    walk, done = entry.get("walk") or {}, _completed(entry)
+    began = instant(walk.get("started_at"))
+    return done is not None and began is not None and began <= done
+
+
+def _completed(entry: dict[str, Any]) -> datetime | None:
+    return instant(entry.get("replication_key_value") or entry.get("completed_at"))

@@ -1,0 +1,207 @@
+"""A round: an account in a storm, a tap that is killed again and again, and a judge."""
+
+from __future__ import annotations
+
+import random
+import tempfile
+import time
+import traceback
+from collections import Counter
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from lev_sandbox import SWITCHES, Clock, SandboxServer
+from tests.torture.account import Account
+from tests.torture.destination import Destination
+from tests.torture.judge import Finding, Judge
+from tests.torture.launch import Fresh
+from tests.torture.plan import each_run
+from tests.torture.rows import Form
+from tests.torture.run import Runner
+from tests.torture.unrest import Unrest
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tests.torture.launch import Launcher
+    from tests.torture.mutants import Mutant
+    from tests.torture.plan import Kill, Plan
+    from tests.torture.run import Run
+
+START = "2026-11-02T08:00:00Z"
+FRESH = 0.05
+"""The share of runs that are processes of their own from the start."""
+TRIES = 4
+"""Runs that may fail by faults alone, until the calm."""
+Catalogs = dict[str, dict[str, Any]]
+"""What the tap discovers, by its setting ``unknown_fields``."""
+
+
+@dataclass
+class Outcome:
+    """What a round came to.
+
+    Attributes:
+        seed: Its seed.
+        findings: What must not be.
+        counts: Runs, rows, requests and so on.
+        kills: The runs that were ended, by how.
+        faults: The faults that the tap met, by kind.
+        repeated: The requests that each crash had repeated.
+        seconds: How long it took.
+        story: The plan and the runs, for whoever looks into a finding.
+    """
+
+    seed: int
+    findings: list[Finding] = field(default_factory=list)
+    counts: Counter[str] = field(default_factory=Counter)
+    kills: Counter[str] = field(default_factory=Counter)
+    faults: Counter[str] = field(default_factory=Counter)
+    repeated: list[int] = field(default_factory=list)
+    seconds: float = 0.0
+    story: list[str] = field(default_factory=list)
+
+    def __str__(self) -> str:
+        """Tell the round and what is wrong with it."""
+        found = [f"  {finding}" for finding in self.findings[:10]]
+        more = [f"  and {len(self.findings) - 10} more"] if len(self.findings) > 10 else []
+        return "\n".join([f"seed {self.seed}", *self.story, *found, *more])
+
+
+def play(
+    plan: Plan,
+    launcher: Launcher,
+    catalogs: Catalogs,
+    mutant: Callable[[], Mutant] | None = None,
+) -> Outcome:
+    """Play a round.
+
+    Args:
+        plan: The round.
+        launcher: Starts the taps.
+        catalogs: The tap's catalogs.
+        mutant: What is wrong with the tap.
+    """
+    began, outcome = time.monotonic(), Outcome(plan.seed)
+    outcome.story.append(str(plan))
+    with tempfile.TemporaryDirectory() as name:
+        try:
+            _Round(plan, Path(name), launcher, catalogs, outcome).play(mutant() if mutant else None)
+        except Exception:  # noqa: BLE001 - a defect of the rig is a finding, with its seed
+            outcome.findings.append(Finding("rig", 0, traceback.format_exc()))
+    outcome.seconds = time.monotonic() - began
+    return outcome
+
+
+class _Round:
+    def __init__(
+        self, plan: Plan, directory: Path, launcher: Launcher, catalogs: Catalogs, outcome: Outcome
+    ) -> None:
+        self._plan = plan
+        self._outcome = outcome
+        self._launcher = launcher
+        self._chance = random.Random(f"runs {plan.seed}")
+        clock = Clock() if plan.limits else Clock(START, frozen=True)
+        self._account = Account(clock=clock, **plan.options)
+        self._account.switch(accept_jwt=plan.jwt, **plan.switches)
+        self._destination = Destination(directory / "state.json")
+        self._form = Form(
+            plan.config["unknown_fields"] == "collect", plan.columns, self._account.account_id
+        )
+        self._catalog = _selected(plan, catalogs[plan.config["unknown_fields"]])
+
+    def play(self, mutant: Mutant | None) -> None:
+        plan, account, chance = self._plan, self._account, self._chance
+        with SandboxServer(account) as server:
+            self._url = server.url
+            self._runner = Runner(account, self._destination, mutant)
+            peace = Unrest(
+                account, plan.streams, self._form, random.Random(f"unrest {plan.seed}"),
+                rate=plan.unrest, moves_parents=plan.config["per_parent_scope"] == "changed",
+            )  # fmt: skip
+            self._judge = Judge(plan, account, peace, self._form)
+            if plan.settled:
+                rate, peace.rate = peace.rate, 0.0
+                self._run(None, calm=True)
+                peace.rate = rate
+            self._storm()
+            for kill in plan.kills:
+                self._run(kill)
+                account.clock.advance(chance.choice((0, 1, 60, 3600)))
+            for _ in range(TRIES):
+                if self._run(None).exit_code == 0:
+                    break
+                account.clock.advance(chance.choice((0, 1, 60)))
+            self._calm(peace)
+            for _ in range(2):
+                account.clock.advance(chance.choice((2, 60, 3600)))
+                self._run(None, calm=True)
+            self._judge.finish(self._destination.tables)
+        self._outcome.findings = self._judge.findings
+        self._outcome.repeated = self._judge.repeats.crashes
+        self._outcome.counts["rows"] = self._judge.counts["rows"]
+        self._outcome.counts["changes"] = peace.changes
+
+    def _storm(self) -> None:
+        for fault in self._plan.faults:
+            location = fault.get("location")
+            given = {"location": self._url + location} if location else {}
+            self._account.fault(**{**fault, **given})
+        self._account.switch(**self._plan.storm)
+        if self._plan.limits:
+            self._account.limits.configure(**self._plan.limits)
+
+    def _calm(self, unrest: Unrest) -> None:
+        unrest.stop()
+        self._account.clear_faults()
+        for name in self._plan.storm:
+            switch = SWITCHES[name]
+            value = self._plan.switches.get(name, switch.default)
+            self._account.switch(**{name: {**switch.default, **value} if switch.keys else value})
+
+    def _run(self, kill: Kill | None, *, calm: bool = False) -> Run:
+        plan, account = self._plan, self._account
+        config = {
+            "api_url": self._url, "api_key": plan.key(account), **plan.config,
+            **each_run(self._chance),
+        }  # fmt: skip
+        if plan.jwt:
+            config["active_account"] = account.rows("my_accounts")[0]["slug"]
+        fresh = self._chance.random() < FRESH
+        launcher, seed = Fresh() if fresh else self._launcher, self._chance.randrange(1 << 30)
+        run = self._runner.run(launcher, config, self._catalog, kill, seed)
+        self._judge.see(run, calm=calm)
+        counts = self._outcome.counts
+        counts["runs"] += 1
+        counts["requests"] += run.counters["requests"]
+        counts["throttled"] += run.counters["statuses"].get("429", 0)
+        counts["fresh"] += fresh
+        self._outcome.faults.update(run.struck_faults)
+        if run.struck and kill and run.exit_code not in {0, 3}:
+            self._outcome.kills[kill.kind] += 1
+        self._outcome.story.append(
+            f"  run {counts['runs']}: {kill or ('calm' if calm else 'to its end')}"
+            f"{', struck' if run.struck else ''}, exit code {run.exit_code}, "
+            f"{len(run.messages)} messages, {len(run.asked)} requests"
+        )
+        return run
+
+
+def _selected(plan: Plan, catalog: dict[str, Any]) -> dict[str, Any]:
+    """Select a round's streams and columns in a catalog."""
+    streams, left_out = [], dict(plan.columns)
+    for entry in catalog["streams"]:
+        name, metadata = entry["tap_stream_id"], []
+        for each in entry["metadata"]:
+            said = dict(each["metadata"])
+            if not each["breadcrumb"]:
+                said["selected"] = name in plan.streams
+                if name in plan.whole:
+                    said["forced-replication-method"] = "FULL_TABLE"
+            elif each["breadcrumb"][-1] in left_out.get(name, ()):
+                said["selected"] = False
+            metadata.append({**each, "metadata": said})
+        whole = {"replication_method": "FULL_TABLE"} if name in plan.whole else {}
+        streams.append({**entry, **whole, "metadata": metadata})
+    return {"streams": streams}

@@ -1,0 +1,113 @@
+"""What Lev holds at the end of a run: what the destination is held against."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+from tests.torture.account import instant
+from tests.torture.rows import content
+from tests.torture.streams import STREAMS
+
+if TYPE_CHECKING:
+    from tests.torture.account import Account
+    from tests.torture.plan import Plan
+    from tests.torture.rows import Form
+    from tests.torture.streams import Key, Row
+    from tests.torture.unrest import Unrest
+
+Table = dict["Key", tuple["Row", int]]
+"""Rows by key, each with the id of the row of the list that it is below of, or is."""
+
+
+class Source:
+    """What Lev holds, and what of it the contract promises.
+
+    Args:
+        plan: The round.
+        account: What Lev holds.
+        unrest: What was changed, and when.
+        form: How rows are written.
+
+    Attributes:
+        without_blocks: Whether a deal's block of financials may be missing in the destination, or
+            older: Lev refused it, or it changed and the deal did not say so.
+    """
+
+    def __init__(self, plan: Plan, account: Account, unrest: Unrest, form: Form) -> None:
+        self._plan = plan
+        self._account = account
+        self._unrest = unrest
+        self._form = form
+        self.without_blocks = "deal_financials" in plan.streams or bool(
+            plan.switches["refuse_include"]["financials"]
+        )
+
+    def table(self, stream: str) -> Table:
+        """Find the rows of a stream as they are now."""
+        return self._account.table(stream, self._form)
+
+    def is_incremental(self, stream: str) -> bool:
+        """Say whether a stream brings only what changed."""
+        return STREAMS[stream].is_list and stream not in self._plan.whole
+
+    def _start_date(self) -> datetime | None:
+        text = self._plan.config.get("start_date")
+        if text is None:
+            return None
+        found = datetime.fromisoformat(text)
+        return found if found.tzinfo else found.replace(tzinfo=UTC)
+
+    def bound(self, entry: dict[str, Any]) -> datetime | None:
+        """Find the moment before which no row of a stream is wanted by a run."""
+        value, start = instant(entry.get("replication_key_value")), self._start_date()
+        if value is None:
+            return start
+        overlap = timedelta(seconds=self._plan.config["overlap_seconds"])
+        bound = (value - overlap).replace(microsecond=0)
+        bound = max(bound, start) if start else bound
+        since = instant((entry.get("walk") or {}).get("since"))
+        return min(bound, since) if since else bound
+
+    def changed(self, stream: str, root: int) -> int:
+        """Find when a row of a list, and what is below of it, changed last; -1 is never."""
+        changed, kind = self._unrest.changed, STREAMS[stream]
+        if stream == "index_metric_definitions":
+            return changed.get((stream, 0), -1)
+        if kind.root is None:
+            return max((when for (name, _), when in changed.items()
+                        if name == kind.resource or not kind.resource), default=-1)  # fmt: skip
+        own = changed.get((kind.root, root), -1)
+        return own if kind.is_list else max(own, changed.get((f"below {kind.root}", root), -1))
+
+    def compare(self, stream: str, key: Key, row: Row, root: int, there: Row | None) -> str | None:
+        """Say what is wrong with a row of the destination, if anything is."""
+        if there is None:
+            return f"{stream} {key} is not there" if self._required(stream, row, root) else None
+        ignored = self._ignored(stream)
+        found = content(stream, there, *ignored)
+        if found == content(stream, row, *ignored):
+            return None
+        if self.is_incremental(stream):
+            silent = self._unrest.silent.get((stream, key), ())
+            if any(found == content(stream, each, *ignored) for each in silent):
+                return None
+            if not self._required(stream, row, root):
+                return None
+        return f"{stream} {key} is {there} and should be {row}"
+
+    def _ignored(self, stream: str) -> list[str]:
+        """Find the columns that a row may lack, or have an older value in."""
+        # Where columns are named, Lev does not say what it has added.
+        unsaid = ["_unknown_fields"] if stream in dict(self._plan.columns) else []
+        return unsaid + ["financials"] * (stream == "deals" and self.without_blocks)
+
+    def _required(self, stream: str, row: Row, root: int) -> bool:
+        """Say whether a row must be in the destination."""
+        start = self._start_date()
+        if start is None or stream in self._plan.tables:
+            return True
+        kind = STREAMS[stream]
+        listed = row if kind.is_list else self._account.row(kind.root or "", root)
+        dated = instant(listed.get("updated_at"))
+        return dated is not None and dated >= start
