@@ -156,7 +156,7 @@ def api_error(
         message=_quoted(message),
         endpoint=endpoint,
         request_id=_quoted(request_id) if request_id else None,
-        retry_after=_retry_after(headers.get("Retry-After"), fields),
+        retry_after=_retry_after(headers, fields),
         limit_type=_quoted(fields["limit_type"]).lower() if fields.get("limit_type") else None,
     )
 
@@ -172,11 +172,12 @@ def _quoted(text: object) -> str:
     return " ".join(str(text).split())[:MAX_QUOTED]
 
 
-def _retry_after(header: str | None, fields: Mapping[str, Any]) -> float | None:
+def _retry_after(headers: Mapping[str, str], fields: Mapping[str, Any]) -> float | None:
     """Find the wait in seconds: header, then body field, then message (lev-api.md §1.10)."""
+    header = headers.get("Retry-After")
     in_message = _SECONDS.search(str(fields.get("message")))
     hints = (
-        _seconds(header) if _seconds(header) is not None else _seconds_until(header),
+        _seconds(header) if _seconds(header) is not None else _seconds_until(header, headers),
         _seconds(fields.get("retry_after_seconds")),
         _seconds(in_message[1]) if in_message else None,
     )
@@ -191,10 +192,18 @@ def _seconds(value: object) -> float | None:
     return min(seconds, MAX_RETRY_AFTER) if seconds >= 0 else None
 
 
-def _seconds_until(date: str | None) -> float | None:
+def _seconds_until(date: str | None, headers: Mapping[str, str]) -> float | None:
+    """Measure a wait by the server's clock, which may be another than this machine's."""
+    moment = _instant(date)
+    if moment is None:
+        return None
+    now = _instant(headers.get("Date")) or datetime.now(UTC)
+    return min(max(0.0, (moment - now).total_seconds()), MAX_RETRY_AFTER)
+
+
+def _instant(date: str | None) -> datetime | None:
     try:
         moment = parsedate_to_datetime(date or "")
     except (OverflowError, ValueError):
         return None
-    aware = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-    return min(max(0.0, (aware - datetime.now(UTC)).total_seconds()), MAX_RETRY_AFTER)
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)

@@ -145,7 +145,8 @@ class Reading:
         pages, restarts = self._pages(), 0
         while self._members:
             rows = self._take(answer, position, parent)
-            parent = None
+            if self._found:
+                parent = None
             following = pages.after(answer.pagination, position, rows)
             if following is None or not self._members or self._dry_run_rows:
                 break
@@ -299,6 +300,8 @@ class Reading:
 
     # -- What there is
 
+    _found = False
+    """Whether the row was found that an earlier run had got to."""
     _on_page = 0
     _left = 0
     """How many rows the later pages bring, as far as it is known."""
@@ -378,6 +381,8 @@ class Reading:
         if not children:
             return
         done = [number for number, row in enumerate(rows, 1) if row["id"] == parent]
+        # Pages may be smaller now, and the row on a later one.
+        self._found = bool(done)
         rows = rows[done[0] if done else 0 :]
         with AnswersOfPage(self._tap, rows, answer, self._left) as page:
             for child in children:

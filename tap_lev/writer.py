@@ -47,7 +47,22 @@ class PageWriter(MsgSpecWriter):
             return serialize_jsonl({"type": "STATE", "value": message.value})
         return super().serialize_message(message)
 
+    @override
+    def write_message(self, message: Message) -> None:
+        _write(self.format_message(message))
+
     def write_records(self, records: Sequence[RecordMessage]) -> None:
         """Write RECORD messages."""
-        sys.stdout.buffer.write(_ENCODER.encode_lines(records))
-        sys.stdout.flush()
+        _write(_ENCODER.encode_lines(records))
+
+
+def _write(lines: bytes | bytearray) -> None:
+    """Write the whole of some lines.
+
+    Where PYTHONUNBUFFERED is set, a write that a signal interrupts leaves the rest to its caller.
+    """
+    with memoryview(lines) as view:
+        written = 0
+        while written < len(lines):
+            written += sys.stdout.buffer.write(view[written:])
+    sys.stdout.flush()

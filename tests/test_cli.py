@@ -526,11 +526,14 @@ def test_a_signal_before_the_first_row_leaves_nothing_half_done(
 
 
 @SIGNALS
+@pytest.mark.parametrize("parallel", [1, 8])
+@pytest.mark.parametrize("env", [{}, {"PYTHONUNBUFFERED": "1"}], ids=["buffered", "unbuffered"])
 def test_a_signal_while_the_target_is_slow_lets_the_page_be_written(
-    server: SandboxServer, config: dict[str, Any], signum: int
+    server: SandboxServer, config: dict[str, Any], signum: int, parallel: int, env: dict[str, str]
 ) -> None:
     # Nobody reads: a page of 200 rows is more than a pipe holds, so the tap stands in a write.
-    with start_tap(config, catalog=catalog_of("contacts")) as tap:
+    config |= {"max_parallel_streams": parallel}
+    with start_tap(config, catalog=catalog_of("contacts"), env=env) as tap:
         wait_for_request(server, 1)
         wait_for(lambda: is_blocked(tap))
         tap.popen.send_signal(signum)

@@ -222,3 +222,9 @@ def test_a_moment_without_a_zone_is_utc() -> None:
 def test_no_header_makes_a_wait_that_cannot_be(header: str) -> None:
     wait = error_of(b"", headers={"Retry-After": header}).retry_after
     assert wait is None or 0 <= wait <= MAX_RETRY_AFTER
+
+
+@pytest.mark.parametrize("hours", [-5, 5])
+def test_a_date_is_measured_by_the_server_s_clock(hours: int) -> None:
+    headers = {"Retry-After": in_seconds(hours * 3600 + 60), "Date": in_seconds(hours * 3600)}
+    assert error_of(b"", headers=headers).retry_after == pytest.approx(60, abs=1)
