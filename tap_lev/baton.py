@@ -93,7 +93,8 @@ class Baton:
     def _take(self) -> None:
         self._lock.acquire()
         self._holder = threading.current_thread()
-        if self._stopped and self._holder is not self._main:
+        over = self._stopped or self._shutdown.is_asked_for
+        if over and self._holder is not self._main:
             self._give()
             raise Stopped
 

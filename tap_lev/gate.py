@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 NEARLY = 0.7
 """The part of what decides the end of a run that is taken for as much."""
+EVENLY = 0.25
+"""How much counts that an endpoint is there at all, against how much it has left."""
 
 
 @dataclasses.dataclass(eq=False, slots=True)
@@ -234,8 +236,12 @@ class Gate:
         """Rank those that could go: the least goes.
 
         An endpoint that may decide when the run ends never waits for another; of several, the one
-        with the most requests left goes first. All others share evenly.
+        with the most requests left goes first. All others share what there is by what they have
+        left, so that they come to their ends together; a part they share evenly, so that what is
+        short is there soon.
         """
+        left = self._left.get(turn.endpoint, 0)
         if self._decides(turn.endpoint):
-            return (0, -(self._left.get(turn.endpoint, 0) or math.inf))
-        return (1, self.budget.held(turn.endpoint))
+            return (0, -(left or math.inf))
+        weight = left / self._all_left + EVENLY / len(self._left)
+        return (1, (self.budget.held(turn.endpoint) + 1) / weight)

@@ -32,6 +32,11 @@ class Shutdown:
         self._signum: int | None = None
         self._waiting = False
 
+    @property
+    def is_asked_for(self) -> bool:
+        """Whether a signal has come."""
+        return self._signum is not None
+
     def handle(self, signum: int) -> None:
         """Take note of a signal.
 
