@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 
 PAGES = 1
 """Pages of each list that may be read once more."""
-PARENTS = 1
-"""Parents whose children may be read once more, of each list."""
+PARENTS = 1 + 10
+"""Parents whose children may be read once more, of each list: the one at hand, and those ahead."""
 PROBED = 1
 """One more deal, whose financials each run reads from two places to compare them."""
 
