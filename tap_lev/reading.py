@@ -151,7 +151,7 @@ class Reading:
             if following is None or not self._members or self._dry_run_rows:
                 break
             position = following
-            self._checkpoint(position)
+            self._checkpoint(position, parent, self._seen)
             try:
                 answer = self._ask(position)
             except LevAPIError as error:
@@ -210,13 +210,10 @@ class Reading:
         known = [bound for bound in bounds if bound is not None]
         return min(known) if known and len(known) == len(bounds) else None
 
-    def _checkpoint(self, position: Position, parent: int | None = None) -> None:
+    def _checkpoint(self, position: Position, parent: int | None, seen: int | None) -> None:
         cursor = position.get("cursor")
         if isinstance(cursor, int) or (position and not cursor):
             return  # an offset is no place to come back to
-        seen = self._seen
-        if parent is not None and seen is not None:
-            seen -= self._on_page
         for member in self._members:
             member.checkpoint(cursor, parent, seen)
         self._tap.write_state()
@@ -236,11 +233,12 @@ class Reading:
         def request(params: dict[str, str]) -> Answer:
             shape = self._shape_of_page
             blocks = params.get("include", "").split(",")
+            usual = shape and FIELDS not in params and shape.blocks.issubset(blocks)
             return self._tap.client.read(
                 f"GET {self._source.path}",
                 self._report,
                 limit | position | params,
-                decoder=shape.decoder if shape and shape.blocks.issubset(blocks) else None,
+                decoder=shape.decoder if shape and usual else None,
             )
 
         answer = self._source.optional.ask(self._options, request)
@@ -394,7 +392,8 @@ class Reading:
                     if child in self._members and child.holds(row):
                         self._guard(partial(child.visit, row, answer, answers), child)
                 if answers.asked and position is not None:
-                    self._checkpoint(position, row["id"])
+                    before = None if self._seen is None else self._seen - self._on_page
+                    self._checkpoint(position, row["id"], before)
 
     def _note_ignored_filter(self, changes: Iterable[object]) -> None:
         """Note that rows come which the filter, if it was sent, should have left out.

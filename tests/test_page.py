@@ -182,3 +182,18 @@ def test_open_objects_lose_what_must_not_go_out() -> None:
     row = shape.row_type("row")(id=1, free={"a": [{"signed_url": "x", "b": 1}]})
     shape.tidy([row])
     assert row.free == {"a": [{"b": 1}]}
+
+
+@pytest.mark.parametrize("dropped", [False, True])
+def test_a_stream_that_is_read_apart_from_its_list_gets_its_rows(
+    start_lev: StartLev, *, dropped: bool
+) -> None:
+    lev = start_lev(deals=25)
+    lev.sandbox.switch(fields_drop_includes=dropped)
+    config = config_of(lev, page_size=10)
+    cut = sync(config, streams=("deals",), kill_after=14)  # so that deals stand at another place
+    assert cut.state is not None
+    assert "walk" in cut.state["bookmarks"]["deals"]
+    run = sync(config, state=cut.state, streams=("deals", "deal_pipelines"))
+    assert run.exit_code == 0
+    assert landed(run, "deal_pipelines") == truth(lev, "deal_pipelines")
