@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import random
+import threading
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, cast
 
@@ -11,8 +13,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tap_lev.answers import PARENTS_AHEAD, Answers, AnswersOfPage, Call
+from tap_lev.child import ChildStream
 from tap_lev.errors import KeyRefusedError, LevAPIError
 from tap_lev.report import StreamReport
+from tap_lev.tap import TapLev
 from tests.inprocess import config_of, sync
 from tests.standins import Stage, StandIn
 
@@ -194,7 +198,8 @@ class Child:
     def _pages(self, number: int) -> Iterator[Answer]:
         self.read.append(number)
         self.report.requests += 1
-        assert number <= self._page.writing + PARENTS_AHEAD, "too far ahead"
+        if number > self._page.writing + PARENTS_AHEAD:
+            self._page.too_far.append((self.name, number))
         with self._page.stage.lent():
             self._page.stage.take_time(self.latency)
         if number in self.errors:
@@ -216,6 +221,7 @@ class Page:
         self.wanted: list[Any] = list(self.children)
         self.rows = [{"id": number} for number in range(rows)]
         self.writing = 0
+        self.too_far: list[tuple[str, int]] = []
         self.time_for_a_row = 0.0
         self.answers = AnswersOfPage(tap, self.rows, cast("Answer", None), more)
 
@@ -227,6 +233,7 @@ class Page:
         """Write all rows, on the stage."""
         self.stage.start(self._write, "writer")
         self.stage.run()
+        assert self.too_far == []
 
     def _write(self) -> None:
         with self.answers as page:
@@ -319,6 +326,19 @@ def test_a_stream_that_is_taken_out_reads_no_further() -> None:
     assert len(notes.read) <= 20 + 1 + PARENTS_AHEAD + 1
 
 
+def test_a_page_that_is_left_early_is_read_no_further() -> None:
+    page = Page(60, "notes", "team")
+
+    def write() -> None:
+        with page.answers:
+            page.answers.read_ahead(cast("Any", page.children), page.wanted)
+            page.stage.wait(threading.Event(), 100)
+
+    page.stage.start(write, "writer")
+    page.stage.run()
+    assert all(child.read == list(range(PARENTS_AHEAD + 1)) for child in page.children)
+
+
 def test_a_refused_key_ends_the_run() -> None:
     page = Page(5, "notes")
     page.children[0].errors[3] = api_error(401)
@@ -330,6 +350,7 @@ def test_rows_that_a_stream_does_not_hold_are_passed_over() -> None:
     page = Page(30, "notes")
     (notes,) = page.children
     notes.left_out = set(range(0, 30, 2))
+    page.time_for_a_row = 5  # so that the reader is ahead
     page.write()
     assert notes.read == list(range(1, 30, 2))
 
@@ -348,6 +369,20 @@ def test_the_gate_is_told_how_much_is_left() -> None:
     page = Page(8, "notes", more=92)
     page.write()
     assert page.expected["notes"] == [100 - number for number in range(8)]
+
+
+@pytest.mark.parametrize(("status", "goes_on"), [(404, True), (403, False), (500, False)])
+def test_a_parent_that_is_gone_is_no_reason_to_stop(status: int, goes_on: bool) -> None:  # noqa: FBT001
+    tap = TapLev(config={}, validate_config=False, setup_mapper=False)
+    child = tap.stream("deal_notes")
+    assert isinstance(child, ChildStream)
+
+    class Gone(Answers):
+        def begin(self, *_: object) -> None:
+            raise api_error(status)
+
+    with contextlib.nullcontext() if goes_on else pytest.raises(LevAPIError):
+        child.read_ahead({"id": 7}, cast("Answer", None), Gone(tap.baton))
 
 
 def test_a_parent_that_is_gone_is_passed_over_and_all_else_is_read(start_lev: StartLev) -> None:
