@@ -45,6 +45,16 @@ _WINDOW = ("window", "window_seconds")
 _NEARLY = 0.9
 
 
+def smallest(config: Mapping[str, Any]) -> Limits:
+    """Find the limits to keep while nobody knows those of the account.
+
+    Where the settings give one of the two, even a lower one, it counts.
+    """
+    limits = _laid_over(TIERS["free"], config)
+    assert limits is not None  # noqa: S101 - the tier has both
+    return limits
+
+
 def configured(config: Mapping[str, Any]) -> Limits | None:
     """Find the limits that the settings give by themselves.
 

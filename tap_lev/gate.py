@@ -100,10 +100,8 @@ class Gate:
             self._answered = True
 
     def open(self) -> None:
-        """Let several requests be out at the same time; until then it is one, to try the key."""
-        if not self._is_open:
-            self._is_open = True
-            self._admit()
+        """Let several requests be out at once, after an answer; until then it is one."""
+        self._is_open = True
 
     def sleep(self, seconds: float) -> None:
         """Let time pass.

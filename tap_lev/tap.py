@@ -87,7 +87,7 @@ class TapLev(Tap):
     @functools.cached_property
     def client(self) -> LevClient:
         """The way to Lev, shared by all streams."""
-        limits = budget.configured(self.config) or budget.TIERS["free"]
+        limits = budget.configured(self.config) or budget.smallest(self.config)
         share, window = (self.config[f"rate_limit_{of}"] for of in ("share", "window_seconds"))
         gate = Gate(
             RateBudget(limits, share, window), self.baton, self.config["max_parallel_streams"]

@@ -383,6 +383,30 @@ def test_what_ends_one_ends_all_and_is_raised() -> None:
     assert written == []
 
 
+def test_what_ends_one_ends_all_before_anybody_is_told() -> None:
+    baton, written = Baton(), []
+
+    def writes(event: threading.Event) -> None:
+        baton.wait(event)
+        written.append("after the end")
+
+    def ended(name: str) -> bool:
+        return all(thread.name != name for thread in threading.enumerate())
+
+    late = threading.Event()
+    with baton:
+        crew = Crew(baton)
+        crew.start(lambda: writes(late), "writer")
+        crew.start(lambda: 1 / 0, "fails")
+        with baton.lent():
+            wait_until(lambda: ended("fails"))
+            late.set()
+            wait_until(lambda: ended("writer"))
+        assert written == []
+        with pytest.raises(ZeroDivisionError):
+            crew.wait()
+
+
 def test_the_first_failure_is_raised() -> None:
     baton = Baton()
     first = threading.Event()
@@ -408,14 +432,16 @@ def test_an_interruption_stops_the_crew() -> None:
     baton, written = Baton(shutdown), []
 
     def work() -> None:
+        begun.set()
         with baton.lent():
             assert answered.wait(LONG)
         written.append("after the end")
 
-    answered = threading.Event()
+    begun, answered = threading.Event(), threading.Event()
     with baton:
         crew = Crew(baton)
         crew.start(work, "worker")
+        baton.wait(begun)
         shutdown.handle(signal.SIGTERM)
         with pytest.raises(Interruption):
             crew.wait()

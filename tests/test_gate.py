@@ -367,6 +367,17 @@ def test_those_that_decide_nothing_share_evenly() -> None:
         assert set(went.values()) <= {1, 2}, "none goes without"
 
 
+def test_many_readers_of_an_endpoint_get_no_more_than_one_of_another() -> None:
+    play = Play(Limits(10, 5), parallel=20)
+    play.budget.pause(None, 1)
+    for _ in range(5):
+        play.start("GET /0", 1)
+    for number in range(1, 12):
+        play.start(f"GET /{number}", 1)
+    play.stage.run()
+    assert len({name for name, when in play.passed if when == 1}) == 10
+
+
 def test_what_is_not_wanted_any_more_decides_nothing() -> None:
     play = Play(TIERS["free"], parallel=1)
     play.gate.expect("gone", NOTES, 1000)
@@ -385,11 +396,17 @@ def test_an_endpoint_that_hangs_keeps_no_more_than_its_own_places() -> None:
 
 
 def test_a_deciding_endpoint_that_makes_no_request_keeps_no_place() -> None:
-    play = Play(Limits(4, 4))
-    play.gate.expect("elsewhere", NOTES, 100)
+    play = Play(Limits(5, 4))
+
+    def read() -> None:
+        play.gate.expect("notes", NOTES, 100)
+        play.request(NOTES)
+        play.stage.wait(threading.Event(), 1000)
+
+    play.stage.start(read, "busy elsewhere")
     play.start(DEALS, 4)
     play.stage.run()
-    assert play.stage.now == 0
+    assert play.times(DEALS) == [0] * 4
 
 
 def least(counts: Sequence[int], places: Limits) -> int:

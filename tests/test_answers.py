@@ -1,0 +1,398 @@
+"""What is read for the rows of a page: once, before it is needed, and not for longer than that."""
+
+from __future__ import annotations
+
+import contextlib
+import random
+import threading
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any, cast
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tap_lev.answers import PARENTS_AHEAD, Answers, AnswersOfPage, Call
+from tap_lev.child import ChildStream
+from tap_lev.errors import KeyRefusedError, LevAPIError
+from tap_lev.report import StreamReport
+from tap_lev.tap import TapLev
+from tests.inprocess import config_of, sync
+from tests.standins import Stage, StandIn
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from tap_lev.answer import Answer
+    from tests.conftest import StartLev
+
+NOTES = Call("GET /deals/{deal_id}/notes")
+SEARCH = Call("POST /deals/{deal_id}/index/search", {"context": "rent"})
+IDS = {"deal_id": 7}
+
+
+def api_error(status: int = 500) -> LevAPIError:
+    kind = KeyRefusedError if status == 401 else LevAPIError
+    return kind(status=status, kind="", message="", endpoint="GET /deals/7/notes")
+
+
+class Lev:
+    """Gives pages that are names, and notes what was asked for."""
+
+    def __init__(self, stage: Stage | None = None) -> None:
+        self.asked: list[Any] = []
+        self._stage = stage
+
+    def pages(self, *names: str, error: Exception | None = None) -> Iterator[Answer]:
+        for name in names:
+            self.asked.append(name)
+            if self._stage is not None:
+                with self._stage.lent():
+                    self._stage.take_time(1)
+            yield cast("Answer", name)
+        if error is not None:
+            self.asked.append("error")
+            raise error
+
+
+# -- For one row
+
+
+def test_one_read_is_for_several_streams() -> None:
+    lev, answers = Lev(), Answers(StandIn())
+    assert not answers.asked
+    assert list(answers.of(NOTES, IDS, lev.pages("a", "b"))) == ["a", "b"]
+    assert list(answers.of(NOTES, IDS, lev.pages("c"))) == ["a", "b"]
+    assert lev.asked == ["a", "b"]
+    assert answers.asked
+
+
+@pytest.mark.parametrize(
+    ("call", "ids"),
+    [
+        pytest.param(Call("GET /deals/{deal_id}/team"), IDS, id="endpoint"),
+        pytest.param(NOTES, {"deal_id": 8}, id="parent"),
+        pytest.param(Call(NOTES.endpoint, {"context": "rent"}), IDS, id="body"),
+    ],
+)
+def test_another_call_is_another_read(call: Call, ids: dict[str, Any]) -> None:
+    lev, answers = Lev(), Answers(StandIn())
+    assert list(answers.of(NOTES, IDS, lev.pages("a"))) == ["a"]
+    assert list(answers.of(call, ids, lev.pages("b"))) == ["b"]
+
+
+def test_what_is_begun_is_the_first_page_and_no_more() -> None:
+    lev, answers = Lev(), Answers(StandIn())
+    answers.begin(NOTES, IDS, lev.pages("a", "b"))
+    assert lev.asked == ["a"]
+    answers.begin(NOTES, IDS, lev.pages("c"))
+    assert lev.asked == ["a"]
+    assert list(answers.of(NOTES, IDS, lev.pages("d"))) == ["a", "b"]
+    answers.begin(NOTES, IDS, lev.pages("e"))
+    assert lev.asked == ["a", "b"]
+
+
+def test_no_page_at_all_is_asked_for_once() -> None:
+    lev, answers = Lev(), Answers(StandIn())
+    answers.begin(NOTES, IDS, lev.pages())
+    answers.begin(NOTES, IDS, lev.pages("a"))
+    assert list(answers.of(NOTES, IDS, lev.pages("b"))) == []
+    assert lev.asked == []
+
+
+def test_an_error_is_every_reader_s_and_asked_for_once() -> None:
+    lev, answers, error = Lev(), Answers(StandIn()), api_error()
+    for _ in range(2):
+        with pytest.raises(LevAPIError) as caught:
+            answers.begin(NOTES, IDS, lev.pages(error=error))
+        assert caught.value is error
+    for _ in range(2):
+        with pytest.raises(LevAPIError) as caught:
+            list(answers.of(NOTES, IDS, lev.pages("a")))
+        assert caught.value is error
+    assert lev.asked == ["error"]
+
+
+def test_an_error_comes_after_the_pages_before_it() -> None:
+    lev, answers = Lev(), Answers(StandIn())
+    answers.begin(NOTES, IDS, lev.pages("a", error=api_error()))
+    for _ in range(2):
+        pages = answers.of(NOTES, IDS, lev.pages())
+        assert next(pages) == "a"
+        with pytest.raises(LevAPIError):
+            next(pages)
+    answers.begin(NOTES, IDS, lev.pages())
+    assert lev.asked == ["a", "error"]
+
+
+def test_pages_of_a_read_by_post_are_not_kept() -> None:
+    lev, answers = Lev(), Answers(StandIn())
+    pages = answers.of(SEARCH, IDS, lev.pages("a", "b", "c"))
+    (known,) = answers._known.values()
+    for number, name in enumerate(["a", "b", "c"]):
+        assert next(pages) == name
+        assert known._pages == [None] * (number + 1)
+    with pytest.raises(AssertionError):
+        list(answers.of(SEARCH, IDS, lev.pages()))
+
+
+@given(st.integers(0, 1 << 30), st.integers(2, 5), st.booleans(), st.booleans())
+@settings(max_examples=30)
+def test_threads_that_want_the_same_read_it_once(
+    seed: int,
+    threads: int,
+    fails: bool,  # noqa: FBT001
+    begins: bool,  # noqa: FBT001
+) -> None:
+    stage = Stage(random.Random(seed).randrange)
+    lev, answers, error = Lev(stage), Answers(stage), api_error() if fails else None
+    got: list[list[str]] = []
+
+    def read() -> None:
+        pages: list[str] = []
+        try:
+            if begins:
+                answers.begin(NOTES, IDS, lev.pages("a", "b", error=error))
+            pages.extend(map(str, answers.of(NOTES, IDS, lev.pages("a", "b", error=error))))
+        except LevAPIError:
+            pages.append("error")
+        got.append(pages)
+
+    for number in range(threads):
+        stage.start(read, f"{number}")
+    stage.run()
+    whole = ["a", "b", "error"] if fails else ["a", "b"]
+    assert got == [whole] * threads
+    assert lev.asked == whole
+    assert stage.now == 2
+
+
+# -- For the rows of a page
+
+
+class Child:
+    """A stream that reads for each row."""
+
+    embedded = False
+    requests_per_row = 1.0
+
+    def __init__(self, page: Page, name: str, latency: float = 1) -> None:
+        self.name = name
+        self.endpoint: str | None = f"GET /{name}"
+        self.report = StreamReport()
+        self.read: list[int] = []
+        self.left_out: set[int] = set()
+        self.errors: dict[int, Exception] = {}
+        self.latency = latency
+        self._page = page
+
+    def holds(self, row: dict[str, Any]) -> bool:
+        return row["id"] not in self.left_out
+
+    def read_ahead(self, row: dict[str, Any], _: object, answers: Answers) -> None:
+        answers.begin(Call(f"GET /{self.name}"), row, self._pages(row["id"]))
+
+    def visit(self, row: dict[str, Any], answers: Answers) -> None:
+        list(answers.of(Call(f"GET /{self.name}"), row, self._pages(row["id"])))
+
+    def _pages(self, number: int) -> Iterator[Answer]:
+        self.read.append(number)
+        self.report.requests += 1
+        if number > self._page.writing + PARENTS_AHEAD:
+            self._page.too_far.append((self.name, number))
+        with self._page.stage.lent():
+            self._page.stage.take_time(self.latency)
+        if number in self.errors:
+            raise self.errors[number]
+        yield cast("Answer", number)
+
+
+class Page:
+    """A page of rows, some streams that live on them, and the thread that writes them."""
+
+    def __init__(self, rows: int, *names: str, seed: int = 0, more: int = 0) -> None:
+        self.stage = Stage(random.Random(seed).randrange)
+        self.expected: dict[str, list[float]] = {}
+        gate = SimpleNamespace(expect=self._expect)
+        tap: Any = SimpleNamespace(
+            baton=self.stage, crew=self.stage, client=SimpleNamespace(gate=gate)
+        )
+        self.children = [Child(self, name) for name in names]
+        self.wanted: list[Any] = list(self.children)
+        self.rows = [{"id": number} for number in range(rows)]
+        self.writing = 0
+        self.too_far: list[tuple[str, int]] = []
+        self.time_for_a_row = 0.0
+        self.answers = AnswersOfPage(tap, self.rows, cast("Answer", None), more)
+
+    def _expect(self, child: Child, endpoint: str, requests: float) -> None:
+        assert endpoint == child.endpoint
+        self.expected.setdefault(child.name, []).append(requests)
+
+    def write(self) -> None:
+        """Write all rows, on the stage."""
+        self.stage.start(self._write, "writer")
+        self.stage.run()
+        assert self.too_far == []
+
+    def _write(self) -> None:
+        with self.answers as page:
+            page.read_ahead(cast("Any", self.children), self.wanted)
+            for row, answers in page:
+                self.writing = row["id"]
+                for child in self.children:
+                    if child in self.wanted and child.holds(row):
+                        try:
+                            child.visit(row, answers)
+                        except LevAPIError as error:
+                            if error.status != 404:
+                                self.wanted.remove(child)
+                if self.time_for_a_row:
+                    with self.stage.lent():
+                        self.stage.take_time(self.time_for_a_row)
+
+
+@given(
+    st.integers(0, 1 << 30),
+    st.integers(0, 30),
+    st.lists(st.sampled_from([0, 1, 3]), min_size=1, max_size=4),
+    st.sampled_from([0, 2, 7]),
+)
+@settings(max_examples=30)
+def test_each_row_is_read_once_in_order_and_never_too_far_ahead(
+    seed: int, rows: int, latencies: list[float], pace: float
+) -> None:
+    page = Page(rows, *map(str, range(len(latencies))), seed=seed)
+    page.time_for_a_row = pace
+    for child, latency in zip(page.children, latencies, strict=True):
+        child.latency = latency
+    page.write()
+    assert all(child.read == list(range(rows)) for child in page.children)
+
+
+def test_streams_and_rows_are_read_side_by_side() -> None:
+    page = Page(30, "notes", "team", "documents")
+    page.write()
+    assert page.stage.now == 30, "as long as one stream takes by itself"
+
+
+def test_a_slow_writer_finds_so_many_rows_read_and_no_more() -> None:
+    page = Page(40, "notes", seed=1)
+    page.time_for_a_row = 1000
+    ahead: list[int] = []
+    child = page.children[0]
+    visit = child.visit
+
+    def visited(row: dict[str, Any], answers: Answers) -> None:
+        ahead.append(len(child.read) - 1 - row["id"])
+        visit(row, answers)
+
+    child.visit = visited  # type: ignore[method-assign]
+    page.write()
+    assert ahead[1:-PARENTS_AHEAD] == [PARENTS_AHEAD - 1] * (39 - PARENTS_AHEAD)
+
+
+def test_what_was_read_for_a_row_is_forgotten_after_it() -> None:
+    page = Page(20, "notes")
+    page.write()
+    assert page.answers._answers == {}
+    assert len({id(page.answers.of(row)) for row in page.rows}) == 20
+
+
+@pytest.mark.parametrize("status", [403, 500])
+def test_a_stream_that_fails_reads_no_further(status: int) -> None:
+    page = Page(30, "notes", "team")
+    notes, team = page.children
+    notes.errors[12] = api_error(status)
+    page.write()
+    assert notes.read == list(range(13))
+    assert team.read == list(range(30))
+    assert page.wanted == [team]
+
+
+def test_a_stream_that_is_taken_out_reads_no_further() -> None:
+    page = Page(60, "notes", "team")
+    notes, team = page.children
+    team.errors[3] = api_error(500)
+    visit = notes.visit
+
+    def visited(row: dict[str, Any], answers: Answers) -> None:
+        visit(row, answers)
+        if row["id"] == 20:
+            page.wanted.remove(notes)
+
+    notes.visit = visited  # type: ignore[method-assign]
+    page.write()
+    assert len(notes.read) <= 20 + 1 + PARENTS_AHEAD + 1
+
+
+def test_a_page_that_is_left_early_is_read_no_further() -> None:
+    page = Page(60, "notes", "team")
+
+    def write() -> None:
+        with page.answers:
+            page.answers.read_ahead(cast("Any", page.children), page.wanted)
+            page.stage.wait(threading.Event(), 100)
+
+    page.stage.start(write, "writer")
+    page.stage.run()
+    assert all(child.read == list(range(PARENTS_AHEAD + 1)) for child in page.children)
+
+
+def test_a_refused_key_ends_the_run() -> None:
+    page = Page(5, "notes")
+    page.children[0].errors[3] = api_error(401)
+    with pytest.raises(KeyRefusedError):
+        page.write()
+
+
+def test_rows_that_a_stream_does_not_hold_are_passed_over() -> None:
+    page = Page(30, "notes")
+    (notes,) = page.children
+    notes.left_out = set(range(0, 30, 2))
+    page.time_for_a_row = 5  # so that the reader is ahead
+    page.write()
+    assert notes.read == list(range(1, 30, 2))
+
+
+def test_what_is_embedded_or_has_no_endpoint_is_not_read() -> None:
+    page = Page(5, "embedded", "none", "unwanted")
+    embedded, none, unwanted = page.children
+    embedded.embedded = True
+    none.endpoint = None
+    page.wanted.remove(unwanted)
+    page.answers.read_ahead(cast("Any", page.children), page.wanted)
+    assert page.stage._actors == []
+
+
+def test_the_gate_is_told_how_much_is_left() -> None:
+    page = Page(8, "notes", more=92)
+    page.write()
+    assert page.expected["notes"] == [100 - number for number in range(8)]
+
+
+@pytest.mark.parametrize(("status", "goes_on"), [(404, True), (403, False), (500, False)])
+def test_a_parent_that_is_gone_is_no_reason_to_stop(status: int, goes_on: bool) -> None:  # noqa: FBT001
+    tap = TapLev(config={}, validate_config=False, setup_mapper=False)
+    child = tap.stream("deal_notes")
+    assert isinstance(child, ChildStream)
+
+    class Gone(Answers):
+        def begin(self, *_: object) -> None:
+            raise api_error(status)
+
+    with contextlib.nullcontext() if goes_on else pytest.raises(LevAPIError):
+        child.read_ahead({"id": 7}, cast("Answer", None), Gone(tap.baton))
+
+
+def test_a_parent_that_is_gone_is_passed_over_and_all_else_is_read(start_lev: StartLev) -> None:
+    lev = start_lev(deals=20)
+    gone = "/deals/5/notes"
+    lev.sandbox.on_request(
+        lambda request: lev.sandbox.hide("deals", 5) if request.path == gone else None
+    )
+    run = sync(config_of(lev), streams=("deal_notes",))
+    assert run.exit_code == 0
+    asked = [e.path for e in lev.sandbox.requests if e.route == "/deals/{deal_id}/notes"]
+    assert asked == [f"/deals/{number}/notes" for number in range(1, 21)]
+    assert {row["deal_id"] for row in run.records("deal_notes")} >= {4, 6, 20}
