@@ -175,6 +175,7 @@ class Child:
 
     embedded = False
     requests_per_row = 1.0
+    needed_endpoints = ()
 
     def __init__(self, page: Page, name: str, latency: float = 1) -> None:
         self.name = name

@@ -367,15 +367,19 @@ def test_those_that_decide_nothing_share_evenly() -> None:
         assert set(went.values()) <= {1, 2}, "none goes without"
 
 
-def test_many_readers_of_an_endpoint_get_no_more_than_one_of_another() -> None:
-    play = Play(Limits(10, 5), parallel=20)
+def test_what_has_more_left_gets_more_and_none_goes_without() -> None:
+    play = Play(Limits(30, 10), parallel=30)
     play.budget.pause(None, 1)
-    for _ in range(5):
-        play.start("GET /0", 1)
-    for number in range(1, 12):
-        play.start(f"GET /{number}", 1)
+    play.start("GET /0", 40, 0.01)
+    for number in range(1, 20):
+        play.start(f"GET /{number}", 12, 0.01)
     play.stage.run()
-    assert len({name for name, when in play.passed if when == 1}) == 10
+    went = Counter(name for name, when in play.passed if when < 60)
+    assert sum(went.values()) == 30
+    assert len(went) == 20
+    assert went["GET /0"] == max(went.values())
+    ends = {name: max(play.times(name)) for name in went}
+    assert max(ends.values()) - min(ends.values()) <= 2 * 60, "they come to their ends together"
 
 
 def test_what_is_not_wanted_any_more_decides_nothing() -> None:
