@@ -377,7 +377,7 @@ def test_what_has_more_left_gets_more_and_none_goes_without() -> None:
     went = Counter(name for name, when in play.passed if when < 60)
     assert sum(went.values()) == 30
     assert len(went) == 20
-    assert went["GET /0"] == max(went.values())
+    assert went.pop("GET /0") > max(went.values())
     ends = {name: max(play.times(name)) for name in went}
     assert max(ends.values()) - min(ends.values()) <= 2 * 60, "they come to their ends together"
 
