@@ -368,7 +368,7 @@ def test_those_that_decide_nothing_share_evenly() -> None:
 
 
 def test_what_has_more_left_gets_more_and_none_goes_without() -> None:
-    play = Play(Limits(30, 10), parallel=30)
+    play = Play(Limits(30, 10), parallel=2)
     play.budget.pause(None, 1)
     play.start("GET /0", 40, 0.01)
     for number in range(1, 20):
