@@ -391,6 +391,14 @@ def test_what_is_short_is_there_soon() -> None:
     assert play.times("GET /short")[0] <= 1 + 60
 
 
+def test_no_limit_is_too_long() -> None:
+    play = Play(Limits(10**5000, 10**5000))
+    for endpoint in ENDPOINTS:
+        play.start(endpoint, 3)
+    play.stage.run()
+    assert play.stage.now == 0
+
+
 def test_what_is_not_wanted_any_more_decides_nothing() -> None:
     play = Play(TIERS["free"], parallel=1)
     play.gate.expect("gone", NOTES, 1000)
