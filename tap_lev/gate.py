@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from tap_lev.budget import RateBudget
 
 
-NEARLY = 0.7
+NEARLY = 7, 10
 """The part of what decides the end of a run that is taken for as much."""
 EVENLY = 0.25
 """How much counts that an endpoint is there at all, against how much it has left."""
@@ -212,7 +212,10 @@ class Gate:
         early. One of which nothing is known may have any number of requests left.
         """
         left, places = self._left.get(endpoint), self.budget.places
-        return not left or left * places.account >= NEARLY * self._all_left * places.endpoint
+        part, whole = NEARLY  # whole numbers only: limits that Lev tells may be too long for others
+        if not left:
+            return True
+        return whole * left * places.account >= part * self._all_left * places.endpoint
 
     @property
     def _kept(self) -> int:

@@ -175,7 +175,7 @@ class Child:
 
     embedded = False
     requests_per_row = 1.0
-    needed_endpoints = ()
+    needed_endpoints: tuple[str, ...] = ()
 
     def __init__(self, page: Page, name: str, latency: float = 1) -> None:
         self.name = name
@@ -227,8 +227,8 @@ class Page:
         self.answers = AnswersOfPage(tap, self.rows, cast("Answer", None), more)
 
     def _expect(self, child: Child, endpoint: str, requests: float) -> None:
-        assert endpoint == child.endpoint
-        self.expected.setdefault(child.name, []).append(requests)
+        assert child in self.children
+        self.expected.setdefault(endpoint, []).append(requests)
 
     def write(self) -> None:
         """Write all rows, on the stage."""
@@ -368,8 +368,10 @@ def test_what_is_embedded_or_has_no_endpoint_is_not_read() -> None:
 
 def test_the_gate_is_told_how_much_is_left() -> None:
     page = Page(8, "notes", more=92)
+    page.children[0].needed_endpoints = ("GET /parents",)
     page.write()
-    assert page.expected["notes"] == [100 - number for number in range(8)]
+    left = [100 - number for number in range(8)]
+    assert page.expected == {"GET /notes": left, "GET /parents": left}
 
 
 @pytest.mark.parametrize(("status", "goes_on"), [(404, True), (403, False), (500, False)])

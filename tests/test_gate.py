@@ -367,19 +367,36 @@ def test_those_that_decide_nothing_share_evenly() -> None:
         assert set(went.values()) <= {1, 2}, "none goes without"
 
 
-def test_what_has_more_left_gets_more_and_none_goes_without() -> None:
-    play = Play(Limits(30, 10), parallel=2)
+def test_those_that_decide_nothing_come_to_their_ends_together() -> None:
+    play = Play(Limits(9, 5), parallel=100)
+    counts = {f"GET /{number}": 12 if number < 4 else 6 for number in range(8)}
     play.budget.pause(None, 1)
-    play.start("GET /0", 40, 0.01)
-    for number in range(1, 20):
-        play.start(f"GET /{number}", 12, 0.01)
+    for name, count in counts.items():
+        for _ in range(count):
+            play.start(name)
     play.stage.run()
-    went = Counter(name for name, when in play.passed if when < 60)
-    assert sum(went.values()) == 30
-    assert len(went) == 20
-    assert went.pop("GET /0") > max(went.values())
-    ends = {name: max(play.times(name)) for name in went}
-    assert max(ends.values()) - min(ends.values()) <= 2 * 60, "they come to their ends together"
+    half = Counter(name for name, _ in play.passed[:36])
+    assert sum(half[f"GET /{number}"] for number in range(4)) in range(22, 26)
+    assert all(abs(half[name] - count / 2) <= 2 for name, count in counts.items()), half
+
+
+def test_what_is_short_is_there_soon() -> None:
+    play = Play(TIERS["free"], share=0.9, parallel=200)
+    play.budget.pause(None, 1)
+    for number in range(6):
+        for _ in range(20):
+            play.start(f"GET /{number}")
+    play.start("GET /short", 1)
+    play.stage.run()
+    assert play.times("GET /short")[0] <= 1 + 60
+
+
+def test_no_limit_is_too_long() -> None:
+    play = Play(Limits(10**5000, 10**5000))
+    for endpoint in ENDPOINTS:
+        play.start(endpoint, 3)
+    play.stage.run()
+    assert play.stage.now == 0
 
 
 def test_what_is_not_wanted_any_more_decides_nothing() -> None:
