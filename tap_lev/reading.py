@@ -10,6 +10,7 @@ from functools import partial
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
+from msgspec import UNSET
 from singer_sdk.exceptions import SyncLifecycleSignal
 from singer_sdk.metrics import Status, Tag
 
@@ -281,20 +282,37 @@ class Reading:
         return None if within or self._dry_run_rows else self._shapes[key]
 
     def _has_lost_blocks(self, answer: Answer) -> bool:
-        """Whether ``fields=`` has thrown out what ``include=`` asked for (lev-api.md §1.7)."""
-        optional = self._source.optional
+        """Whether rows must be asked for anew, because Lev leaves out what ``include=`` asks for.
+
+        It may do so where ``fields=`` is sent as well (lev-api.md §1.7), or where it does not know
+        the block and does not say so.
+        """
+        source, optional = self._source, self._source.optional
         sent = optional.sent(self._shape)
-        blocks = [option.value for option in sent if option.param == "include"]
-        if len(blocks) == len(sent):
+        unseen = {o.value for o in sent if o.param == "include"} - source.embedded_blocks
+        if not unseen or not answer.data:
             return False
-        rows = list(self._source.rows(answer))
-        lost = [block for block in blocks if rows and not any(block in row for row in rows)]
-        if lost:
+        rows = answer.data if answer.shaped else list(source.rows(answer))
+        found = {block for block in unseen if any(_has(row, block) for row in rows)}
+        source.embedded_blocks.update(found)
+        lost = sorted(unseen - found)
+        if not lost:
+            return False
+        if any(option.param == FIELDS for option in sent):
             optional.leave_out(FIELDS)
-            self._source.tell(
+            source.tell(
                 f"Lev leaves {', '.join(lost)} out where {FIELDS} are named, so all are read."
             )
-        return bool(lost)
+            return True
+        for block in lost:
+            # What Lev gives in no other way may still be there for other rows.
+            source.embedded_blocks.add(block)
+            others = [m for m in self._members if m.block == block and m.path]
+            instead = "so it is read for each" if others else "so there is none"
+            source.tell(f"Lev embeds no {block} though it is asked to, {instead}.")
+            if others:
+                optional.leave_out(f"include={block}")
+        return any(optional.is_refused(f"include={block}") for block in lost)
 
     # -- What there is
 
@@ -431,4 +449,12 @@ class Reading:
             missing.append(key)
             self._tap.logger.warning("%s: %s is not there. %s", self._source.name, key, error)
         else:
-            self._take(dataclasses.replace(answer, data=[answer.data]), None)
+            answer = dataclasses.replace(answer, data=[answer.data])
+            if self._has_lost_blocks(answer):
+                self._refresh(key, missing)
+            else:
+                self._take(answer, None)
+
+
+def _has(row: Any, field: str) -> bool:  # noqa: ANN401 - a row of either form
+    return field in row if isinstance(row, dict) else getattr(row, field) is not UNSET

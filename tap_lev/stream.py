@@ -428,6 +428,11 @@ class ListStream(LevStream):
                 self.write(row, answer)
 
     @functools.cached_property
+    def embedded_blocks(self) -> set[str]:
+        """The blocks that have come with rows in this run."""
+        return set()
+
+    @functools.cached_property
     def blocks(self) -> set[str]:
         """The fields that come with a row only because ``include=`` asks for them."""
         streams = self._tap.lev_streams

@@ -168,6 +168,39 @@ def test_blocks_that_fields_throw_out_are_read_without_fields(
     assert len(told) == 1
 
 
+@pytest.mark.parametrize("refresh", [False, True])
+def test_blocks_that_lev_ignores_are_read_per_deal(
+    lev: SandboxServer, caplog: pytest.LogCaptureFixture, *, refresh: bool
+) -> None:
+    lev.sandbox.switch(refuse_include={"team": "ignored", "properties": "ignored"})
+    config = config_of(lev, page_size=10, **({"refresh": {"deals": [3]}} if refresh else {}))
+    run = sync(config, streams=("deals", *EMBEDDED))
+    assert run.exit_code == 0
+    for stream in EMBEDDED:
+        rows = [row for row in truth(lev, stream) if row["deal_id"] == 3 or not refresh]
+        assert landed(run, stream) == rows, stream
+    assert [text for text in caplog.messages if "embeds no" in text] == [
+        f"deals: Lev embeds no {block} though it is asked to, so it is read for each."
+        for block in ("properties", "team")
+    ]
+    assert len(asked(lev, "/deals/{deal_id}/team")) == (1 if refresh else 45)
+
+
+def test_a_block_that_lev_ignores_and_gives_in_no_other_way_is_told(
+    lev: SandboxServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    lev.sandbox.switch(refuse_include={"pipelines": "ignored", "financials": "ignored"})
+    run = sync(config_of(lev, page_size=10), streams=("deals", *EMBEDDED))
+    assert run.exit_code == 0
+    check(run, lev, ["deal_properties", "deal_team_members"])
+    assert landed(run, "deal_pipelines") == []
+    assert landed(run, "deals") == lev.sandbox.rows("deals")
+    assert [text for text in caplog.messages if "embeds no" in text] == [
+        f"deals: Lev embeds no {block} though it is asked to, so there is none."
+        for block in ("financials", "pipelines")
+    ]
+
+
 # -- Financials
 
 

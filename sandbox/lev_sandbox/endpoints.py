@@ -210,8 +210,11 @@ def _include(call: Call, params: dict[str, str]) -> Sequence[str]:
     for block in dict.fromkeys(name.strip() for name in params["include"].split(",")):
         if block not in INCLUDES:
             raise Refusal(400, f"Unknown include: {block}")
-        if switches["refuse_include"][block]:
-            raise Refusal(switches["refuse_include"][block], f"Unknown include: {block}")
+        refused = switches["refuse_include"][block]
+        if refused == "ignored":
+            continue
+        if refused:
+            raise Refusal(refused, f"Unknown include: {block}")
         blocks.append(block)
     if "fields" in params and switches["fields_drop_includes"]:
         named = params["fields"].split(",")

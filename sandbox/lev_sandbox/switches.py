@@ -90,7 +90,7 @@ SWITCHES: Mapping[str, Switch] = {
     "unknown_filters": _one_of("ignored", "400", "422"),
     "refuse_fields": _REFUSAL,
     "unknown_fields": _one_of("ignored", "400", "422"),
-    "refuse_include": _table(INCLUDES, _REFUSAL),
+    "refuse_include": _table(INCLUDES, _one_of(None, 400, 422, "ignored")),
     "fields_drop_includes": _flag(default=False),
     "limit_out_of_range": _one_of("422", "400", "clamp"),
     # Pages

@@ -185,6 +185,13 @@ def test_include(lab: Lab) -> None:
 
 
 @pytest.mark.parametrize("block", ["financials", "properties", "team", "pipelines"])
+def test_an_include_that_is_ignored_adds_nothing(lab: Lab, block: str) -> None:
+    assert block in lab.get("/deals", include=block).json()["data"][0]
+    lab.sandbox.switch(refuse_include={block: "ignored"})
+    assert block not in lab.get("/deals", include=block).json()["data"][0]
+
+
+@pytest.mark.parametrize("block", ["financials", "properties", "team", "pipelines"])
 @pytest.mark.parametrize("status", [400, 422])
 def test_switch_refuse_include(lab: Lab, block: str, status: int) -> None:
     lab.sandbox.switch(refuse_include={block: status})
