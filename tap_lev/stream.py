@@ -276,9 +276,10 @@ class LevStream(Stream):
             BrokenAnswerError: It cannot.
         """
         for key in self.primary_keys:
-            if row.get(key) is None:
+            if isinstance(value := row.get(key), dict | list | None):
+                what = "without" if value is None else f"with a {type(value).__name__} for"
                 raise BrokenAnswerError(
-                    f"Lev sent a row of {answer.endpoint} without {key} "
+                    f"Lev sent a row of {answer.endpoint} {what} {key} "
                     f"(request_id {answer.request_id or 'not given'})."
                 )
         return row
