@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import functools
+import os
 import sys
 from typing import IO, TYPE_CHECKING, Any, ClassVar
 
@@ -276,6 +277,8 @@ class TapLev(Tap):
             sys.stdout.flush()  # An output that cannot be written is told here, not at exit.
             return
         cls.print_version(print_fn=cls.logger.info)
+        # Before anything else that is given can be found wrong, and be repeated.
+        Redaction.install(config.config.get("api_key") or os.environ.get(settings.KEY_VARIABLE))
         if refresh:
             config.config["refresh"] = parse(refresh)
         cls(
