@@ -19,7 +19,7 @@ from typing_extensions import override
 
 from tap_lev import timestamps
 from tap_lev.answer import items
-from tap_lev.errors import BrokenAnswerError, LevAPIError, LevError
+from tap_lev.errors import BrokenAnswerError, LevAPIError, LevError, shown
 from tap_lev.optional import Option, OptionalParameters
 from tap_lev.records import RecordShape
 from tap_lev.schema import OBJECT, UNKNOWN_FIELDS
@@ -301,7 +301,8 @@ class LevStream(Stream):
             if not self.config.get("stream_maps"):
                 raise
             raise LevError(
-                f"An expression of the setting stream_maps fails on a row of {self.name}: {error!r}"
+                f"An expression of the setting stream_maps fails on a row of {self.name}: "
+                f"{shown(error)}"
             ) from None
         self.report.rows += 1
         if self.counter is not None:

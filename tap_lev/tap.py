@@ -22,7 +22,14 @@ from tap_lev.baton import Baton, Crew
 from tap_lev.budget import RateBudget
 from tap_lev.cli import LevCommand
 from tap_lev.client import LevClient
-from tap_lev.errors import BrokenAnswerError, ConfigError, KeyRefusedError, LevAPIError, LevError
+from tap_lev.errors import (
+    BrokenAnswerError,
+    ConfigError,
+    KeyRefusedError,
+    LevAPIError,
+    LevError,
+    quoted,
+)
 from tap_lev.gate import Gate
 from tap_lev.reading import Reading, readings
 from tap_lev.redaction import Redaction
@@ -75,7 +82,7 @@ class TapLev(Tap):
         try:
             super().__init__(catalog=catalog, state=state, **kwargs)
         except MappingError as error:
-            raise ConfigError(f"The setting stream_maps cannot be used: {error}") from None
+            raise ConfigError(f"The setting stream_maps cannot be used: {quoted(error)}") from None
         except ValueError as error:
             raise ConfigError(settings.environment_fault(self._env_var_prefix, error)) from None
 

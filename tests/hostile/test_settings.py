@@ -13,9 +13,9 @@ import requests
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tap_lev import inputs, settings
+from tap_lev import inputs, refresh, settings
 from tap_lev.errors import ConfigError
-from tap_lev.tap import TapLev
+from tap_lev.tap import STREAMS_BY_NAME, TapLev
 from tests.hostile.attempt import ANYTHING, attempt, readable
 from tests.hostile.tally import count, examples
 from tests.inprocess import catalog_of, config_of
@@ -32,6 +32,19 @@ NUMBERS = [
 ]
 HUGE = st.sampled_from([10**400, 10**30, 2**63, 2**31, 1e308, float("inf"), float("nan"), -1, 0])
 CATALOG = catalog_of("contacts")
+ODD_REFRESHES = [
+    *(
+        "deals=1",
+        "deals=",
+        "deals=1,,2",
+        "deals=-1",
+        "deals=1_0",
+        "deals=\u0661",
+        "=1",
+        "contacts=1=2",
+    ),
+    *("deals=" + "9" * 5000, "x" * 100_000, "x" * 100_000 + "=1", "deals=²", "deals= 1 , 2 "),
+]
 
 # -- Any value of any setting
 
@@ -106,6 +119,16 @@ def test_a_long_list_of_queries_is_looked_through_at_once() -> None:
     config["fact_queries"] += ["7"]
     (fault,) = settings.check(config, settings.SETTINGS)
     assert fault.startswith("The setting fact_queries holds '7' twice")
+
+
+@given(texts=st.lists(st.text(max_size=30) | st.sampled_from(ODD_REFRESHES), max_size=3))
+@examples(100)
+def test_any_refresh_is_refused_in_a_sentence_or_taken(texts: list[str]) -> None:
+    count("refreshes")
+    try:
+        refresh.check(refresh.parse(texts), STREAMS_BY_NAME)
+    except ConfigError as error:
+        readable(error)
 
 
 # -- Where the key goes
