@@ -20,6 +20,10 @@ if TYPE_CHECKING:
     from tap_lev.stream import LevStream
 
 
+MAX_DEPTH = 200
+"""How deep a file may be nested. The SDK copies a catalog by calls within calls, which run out."""
+
+
 def read_config(name: str) -> dict[str, Any]:
     """Read a config file.
 
@@ -148,20 +152,33 @@ def check_state(state: Any, streams: Mapping[str, type[LevStream]]) -> None:  # 
 
 
 def _check_encodable(given: Any, what: str, advice: str = "") -> None:  # noqa: ANN401
-    """Refuse what could be read but not be written again, as half a character.
+    """Refuse what could be read but not be copied or written again, as half a character.
 
     Raises:
         ConfigError: It is something like that.
     """
-    try:
-        msgspec.json.encode(given)
-    except UnicodeEncodeError:
-        reason = r"holds half a character, such as \ud800"
-    except RecursionError:
+    if _is_deeper(given, MAX_DEPTH):
         reason = "is nested too deeply"
     else:
-        return
+        try:
+            msgspec.json.encode(given)
+        except UnicodeEncodeError:
+            reason = r"holds half a character, such as \ud800"
+        else:
+            return
     raise ConfigError(f"{what} {reason}. {advice}".rstrip())
+
+
+def _is_deeper(given: Any, most: int) -> bool:  # noqa: ANN401
+    level = [given]
+    for _ in range(most):
+        level = [
+            inner
+            for value in level
+            if isinstance(value, dict | list)
+            for inner in (value.values() if isinstance(value, dict) else value)
+        ]
+    return bool(level)
 
 
 def _check_bookmark(name: str, entry: dict[str, Any], expected: str | None, advice: str) -> None:

@@ -87,20 +87,24 @@ class _BoundedResponse(http.client.HTTPResponse):
         self.fp = io.BufferedReader(_Raw(raw, deadline))
 
 
-class _Connection(HTTPConnection):
+class Connection(HTTPConnection):
+    """A connection whose answers have a bound. urllib3 tells its name when there is none."""
+
     response_class = _BoundedResponse
 
 
-class _SecureConnection(HTTPSConnection):
+class SecureConnection(HTTPSConnection):
+    """The same, with TLS."""
+
     response_class = _BoundedResponse
 
 
 class _Pool(HTTPConnectionPool):
-    ConnectionCls = _Connection
+    ConnectionCls = Connection
 
 
 class _SecurePool(HTTPSConnectionPool):
-    ConnectionCls = _SecureConnection
+    ConnectionCls = SecureConnection
 
 
 _POOLS = {"http": _Pool, "https": _SecurePool}

@@ -15,6 +15,7 @@ from tap_lev.tap import STREAMS_BY_NAME
 from tests.hostile.attempt import attempt, readable, spoiled
 from tests.hostile.tally import count, examples
 from tests.inprocess import catalog_of, config_of
+from tests.support import run_tap
 
 if TYPE_CHECKING:
     from lev_sandbox import SandboxServer
@@ -57,6 +58,22 @@ def test_any_catalog_is_refused_in_a_sentence_or_read(
 def test_a_stream_that_is_there_twice_is_a_sentence(good: dict[str, Any]) -> None:
     with pytest.raises(ConfigError, match=r"^The catalog has several entries for one stream: "):
         inputs.check_catalog({"streams": [*good["streams"], good["streams"][0]]}, STREAMS_BY_NAME)
+
+
+@pytest.mark.parametrize("levels", [100, 300, 900])
+def test_a_catalog_that_is_nested_deeply_is_read_or_a_sentence(
+    good: dict[str, Any], config: dict[str, Any], levels: int
+) -> None:
+    deep: dict[str, Any] = {"type": "string"}
+    for _ in range(levels // 2):
+        deep = {"type": "object", "properties": {"a": deep}}
+    catalog = json.loads(json.dumps(good))
+    catalog["streams"][0]["schema"]["properties"]["zz"] = deep
+    run = run_tap(config, catalog=catalog)
+    assert run.exit_code == (0 if levels == 100 else 2)
+    assert "Traceback" not in run.stderr
+    if run.exit_code:
+        assert run.log("ERROR")[-1] == "The catalog is nested too deeply."
 
 
 def test_half_a_character_is_a_sentence(good: dict[str, Any]) -> None:
