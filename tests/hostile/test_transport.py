@@ -105,6 +105,13 @@ ENDLESS: dict[str, Callable[[], Iterator[bytes]]] = {
     "the end of the chunks": lambda: itertools.chain(
         [HEAD + b"Transfer-Encoding: chunked\r\n\r\n0\r\n"], itertools.repeat(MEBIBYTE)
     ),
+    "lines after the chunks": lambda: itertools.chain(
+        [HEAD + b"Transfer-Encoding: chunked\r\n\r\n0\r\n"],
+        itertools.repeat(b"X-Trailer: " + b"x" * 30_000 + b"\r\n"),
+    ),
+    "heads before the head": lambda: itertools.repeat(
+        b"HTTP/1.1 100 Continue\r\nX-Long: " + b"x" * 30_000 + b"\r\n\r\n"
+    ),
     "an error": lambda: itertools.chain([b"HTTP/1.1 500 Oh\r\n\r\n"], itertools.repeat(MEBIBYTE)),
     "a redirect": lambda: itertools.chain(
         [b"HTTP/1.1 302 There\r\nLocation: /there\r\n\r\n"], itertools.repeat(MEBIBYTE)
