@@ -1,5 +1,5 @@
 # Everything runs in environments that this file makes: .venv for the tap, the sandbox and the tools,
-# .venv-meltano for Meltano, .meltano for the plugins that Meltano installs, .venv-bench for the benchmarks.
+# .venv-meltano for Meltano, .meltano for the plugins that Meltano installs, .venv-bench for the benchmarks, .venv-audit for the audit.
 # They are made again when the requirement files, or the Python, change.
 
 PYTHON ?= python3
@@ -13,6 +13,7 @@ PACKAGES := .venv/.packages
 MELTANO_VENV := .venv-meltano/.made-by-$(PYTHON_VERSION)
 PLUGINS := .meltano/.plugins
 BENCH := .venv-bench/.made-by-$(PYTHON_VERSION)
+AUDIT := .venv-audit/.made-by-$(PYTHON_VERSION)
 
 ifdef UV
 make_venv = "$(UV)" venv --quiet --clear --no-project --python "$(PYTHON)" $(1)
@@ -23,7 +24,7 @@ pip_install = $(1)/bin/python -m pip install -qq --disable-pip-version-check --n
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help install test torture coverage lint typecheck format demo bench lock clean python
+.PHONY: help install test torture coverage lint typecheck format demo bench fuzz audit lock clean python
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' Makefile
@@ -59,17 +60,26 @@ demo: $(PACKAGES) $(PLUGINS) ## Load a sandbox account into a PostgreSQL, change
 bench: $(BENCH) ## Measure the tap beside others and write docs/performance.md (one part: BENCH_ARGS="--only rows")
 	@.venv-bench/bin/python -m benchmarks $(BENCH_ARGS)
 
+fuzz: $(PACKAGES) ## Try many more odd inputs and write docs/hostile-input.md (how many: FUZZ_ARGS="--examples 20000")
+	@.venv/bin/python -m tests.hostile $(FUZZ_ARGS)
+
+audit: $(AUDIT) ## Look the pinned packages up among the known vulnerabilities (needs the network)
+	@.venv-audit/bin/pip-audit --progress-spinner off --disable-pip --require-hashes \
+	  $(foreach pinned,tap dev meltano target-postgres target-jsonl target-duckdb,-r requirements/$(pinned).txt) \
+	  || { echo "Not every pinned package could be looked up, or one has a known vulnerability: see above." >&2; exit 1; }
+
 lock: $(MELTANO_VENV) ## Pin what the requirement files ask for (newest versions: make lock UPGRADE=--upgrade)
 	@$(call compile,dev) pyproject.toml sandbox/pyproject.toml requirements/dev.in
 	@$(call compile,tap) pyproject.toml --constraints requirements/dev.txt
 	@$(call compile,bench) pyproject.toml sandbox/pyproject.toml requirements/bench.in --constraints requirements/dev.txt
+	@$(call compile,audit) requirements/audit.in
 	@$(call compile,meltano) requirements/meltano.in
 	@$(call compile,target-postgres) requirements/target-postgres.in
 	@$(call compile,target-jsonl) requirements/target-jsonl.in --overrides requirements/target-jsonl.override
 	@$(call compile,target-duckdb) requirements/target-duckdb.in
 
 clean: ## Remove the environments and everything made by running
-	@rm -rf .venv .venv-meltano .venv-bench .meltano .cache .hypothesis .mypy_cache .pytest_cache .ruff_cache .coverage* build dist output
+	@rm -rf .venv .venv-meltano .venv-bench .venv-audit .meltano .cache .hypothesis .mypy_cache .pytest_cache .ruff_cache .coverage* build dist output
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 compile = .venv-meltano/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
@@ -107,4 +117,10 @@ $(BENCH): requirements/bench.txt pyproject.toml sandbox/pyproject.toml | python
 	@$(call make_venv,.venv-bench)
 	@$(call pip_install,.venv-bench) --no-deps -r requirements/bench.txt
 	@$(call pip_install,.venv-bench) --no-deps --no-build-isolation -e . -e sandbox
+	@touch $@
+
+$(AUDIT): requirements/audit.txt | python
+	@echo "Making .venv-audit with Python $(PYTHON_VERSION)"
+	@$(call make_venv,.venv-audit)
+	@$(call pip_install,.venv-audit) --no-deps -r requirements/audit.txt
 	@touch $@

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from tap_lev import timestamps
-from tap_lev.errors import BrokenAnswerError
+from tap_lev.errors import BrokenAnswerError, quoted
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -69,23 +69,26 @@ def read_answer(
             endpoint=endpoint,
             data=envelope.data,
             pagination=envelope.pagination,
-            request_id=envelope.request_id,
+            request_id=quoted(envelope.request_id) if envelope.request_id else None,
             server_time=_server_time(envelope.timestamp, headers),
             shaped=True,
         )
     envelope = _decoded(body, _ANYTHING)
     if not isinstance(envelope, dict) or "data" not in envelope:
+        kind = quoted(headers.get("Content-Type", "an unnamed type"))
         raise BrokenAnswerError(
-            f"Lev answered {endpoint} with {len(body)} bytes of "
-            f"{headers.get('Content-Type', 'an unnamed type')} that are not the JSON "
-            "of its API."
+            f"Lev answered {endpoint} with {len(body)} bytes of {kind} that are not the JSON of "
+            f"its API{_fault(body)}."
         )
     pagination, request_id = envelope.get("pagination"), envelope.get("request_id")
+    if not isinstance(pagination, dict | None):
+        # Taken for none, it would end a list after its first page.
+        raise BrokenAnswerError(f"Lev answered {endpoint} with a pagination that is no object.")
     return Answer(
         endpoint=endpoint,
         data=envelope["data"],
-        pagination=pagination if isinstance(pagination, dict) else None,
-        request_id=request_id if isinstance(request_id, str) else None,
+        pagination=pagination,
+        request_id=quoted(request_id) if isinstance(request_id, str) else None,
         server_time=_server_time(envelope.get("timestamp"), headers),
     )
 
@@ -98,6 +101,19 @@ def _decoded(body: bytes, decoder: msgspec.json.Decoder[Any]) -> Any:  # noqa: A
         return decoder.decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return None
+
+
+def _fault(body: bytes) -> str:
+    """Say what JSON does not allow, as NaN, where a body begins like an answer."""
+    if not body.lstrip().startswith(b"{"):
+        return ""
+    try:
+        _ANYTHING.decode(body)
+    except RecursionError:
+        return ": it is nested too deeply"
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        return f": {error}"
+    return ""
 
 
 def _server_time(timestamp: object, headers: Mapping[str, str]) -> datetime:
@@ -126,8 +142,11 @@ def items(answer: Answer, *, single: bool = False) -> list[dict[str, Any]]:
     elif isinstance(data, dict):
         lists = [value for value in data.values() if isinstance(value, list)]
         data = lists[0] if len(lists) == 1 else list(data.values())
-    if data is None and (answer.pagination or {}).get("total") == 0:
+    total = (answer.pagination or {}).get("total")
+    if data is None and total == 0:
         return []
+    if data == [] and isinstance(answer.data, dict) and total:
+        data = None  # an empty object is an empty list only where Lev counts none
     if not isinstance(data, list) or not all(isinstance(row, dict) for row in data):
         raise BrokenAnswerError(
             f"Lev answered {answer.endpoint} without {'a row' if single else 'a list of rows'} "

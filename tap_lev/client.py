@@ -8,11 +8,19 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 import requests
-from requests.adapters import HTTPAdapter
 from requests.auth import AuthBase
 
+from tap_lev import transport
 from tap_lev.answer import read_answer
-from tap_lev.errors import BrokenAnswerError, LevAPIError, LevConnectionError, LevError, api_error
+from tap_lev.errors import (
+    BrokenAnswerError,
+    LevAPIError,
+    LevConnectionError,
+    LevError,
+    api_error,
+    quoted,
+)
+from tap_lev.transport import TooLongError, TooSlowError, Transport
 
 if TYPE_CHECKING:
     import logging
@@ -27,8 +35,8 @@ if TYPE_CHECKING:
 LONGEST_BACKOFF = 60.0
 """The longest wait between two tries, in seconds, where Lev asks for none (lev-api.md §1.10)."""
 
-CHUNK = 1 << 20
-"""Bytes of a body that are read at a time: a page at once, as a rule."""
+MAX_DOUBLINGS = 10
+"""How often the wait between two tries is doubled. Some settings allow more retries than that."""
 
 READS = frozenset(
     {
@@ -108,13 +116,9 @@ class LevClient:
         self._me: Answer | None = None
         self.reached = False
         """Whether Lev has answered at all."""
+        self._transport = Transport(self._url, self._timeout, config["max_parallel_streams"])
         self._session = requests.Session()
-        # What the environment says of proxies and certificates, once and not with each request.
-        found = self._session.merge_environment_settings(self._url, {}, None, None, None)
-        self._session.proxies, self._session.verify = found["proxies"], found["verify"]
-        self._session.trust_env = False
-        adapter = HTTPAdapter(pool_maxsize=config["max_parallel_streams"])
-        self._session.mount(self._url, adapter)
+        self._session.trust_env = False  # the transport looks at the environment, once
         self._session.auth = BearerAuth(config["api_key"])
         self._session.headers["Accept"] = "application/json"
         self._session.headers["X-Origin-App"] = config["origin_app"]
@@ -196,24 +200,41 @@ class LevClient:
         try:
             # A redirect is never followed: the key belongs to one host (lev-api.md §1.1).
             with self.gate.passing(endpoint):
-                response = self._session.send(
-                    prepared, timeout=self._timeout, allow_redirects=False, stream=True
-                )
-                content = b"".join(response.iter_content(CHUNK))
+                response, content = self._transport.send(prepared)
         except requests.Timeout:
             raise LevConnectionError(
                 f"Lev did not answer {asked} within {self._timeout:g} s."
             ) from None
-        except requests.RequestException as error:
+        except TooSlowError:
             raise LevConnectionError(
-                f"The connection to Lev failed during {asked}: {_cause(error)}."
+                f"Lev began to answer {asked}, but had not ended after "
+                f"{transport.MAX_TIMEOUTS * self._timeout:g} s."
+            ) from None
+        except TooLongError:
+            self.reached = True
+            raise LevError(
+                f"Lev's answer to {asked} is longer than {transport.MAX_BYTES >> 20} MiB, as no "
+                "answer of its API is. It was not read to its end."
+            ) from None
+        except requests.RequestException as error:
+            cause = _cause(error)
+            if "CERTIFICATE_VERIFY_FAILED" in cause:
+                raise LevError(
+                    f"Lev is not who it says it is, or its certificate is of an authority that "
+                    f"this machine does not know: {cause}. The key was not sent. If the authority "
+                    "is your own, name its certificates in the environment variable "
+                    "REQUESTS_CA_BUNDLE."
+                ) from None
+            raise LevConnectionError(
+                f"The connection to Lev failed during {asked}: {cause}."
             ) from None
         self.reached = True
         if response.status_code != HTTPStatus.UNAUTHORIZED:
             self.gate.open()
         if response.is_redirect:
+            location = quoted(response.headers["Location"])
             raise LevError(
-                f"Lev redirects {asked} to {response.headers['Location']!r}. The key is not "
+                f"Lev redirects {asked} to '{location}'. The key is not "
                 "sent to another address: set api_url to the one that answers."
             )
         if response.status_code != HTTPStatus.OK:
@@ -238,7 +259,7 @@ class LevClient:
         hint = getattr(error, "retry_after", None)
         if hint:  # no wait at all would use the retries up in no time
             return float(hint)
-        ceiling = min(LONGEST_BACKOFF, 0.25 * 2**tries)
+        ceiling = min(LONGEST_BACKOFF, 0.25 * 2 ** min(tries, MAX_DOUBLINGS))
         return random.uniform(ceiling / 2, ceiling)  # noqa: S311 - jitter is no secret
 
 
@@ -249,4 +270,4 @@ def _cause(error: BaseException) -> str:
     reason = getattr(error, "reason", None)
     if isinstance(reason, BaseException):
         return _cause(reason)
-    return f"{error}" or type(error).__name__
+    return quoted(error) or type(error).__name__

@@ -19,7 +19,7 @@ MAX_RETRY_AFTER = 900.0
 MAX_QUOTED = 300
 """How many characters of a foreign message are repeated."""
 
-_SECONDS = re.compile(r"(\d+(?:\.\d+)?)\s*s(?:ec(?:ond)?s?)?\b", re.IGNORECASE)
+_SECONDS = re.compile(r"(?<!\d)(\d{1,9}(?:\.\d{1,9})?)\s*s(?:ec(?:ond)?s?)?\b", re.IGNORECASE)
 
 NAMES = {
     400: "bad_request",
@@ -152,12 +152,12 @@ def api_error(
     message = fields.get("message") or _phrase(status)
     return (KeyRefusedError if status == HTTPStatus.UNAUTHORIZED else LevAPIError)(
         status=status,
-        kind=_quoted(kind).lower(),
-        message=_quoted(message),
+        kind=quoted(kind).lower(),
+        message=quoted(message),
         endpoint=endpoint,
-        request_id=_quoted(request_id) if request_id else None,
+        request_id=quoted(request_id) if request_id else None,
         retry_after=_retry_after(headers, fields),
-        limit_type=_quoted(fields["limit_type"]).lower() if fields.get("limit_type") else None,
+        limit_type=quoted(fields["limit_type"]).lower() if fields.get("limit_type") else None,
     )
 
 
@@ -168,14 +168,32 @@ def _phrase(status: int) -> str:
         return "unknown"
 
 
-def _quoted(text: object) -> str:
-    return " ".join(str(text).split())[:MAX_QUOTED]
+def quoted(text: object) -> str:
+    """Repeat what others wrote, as far as it fits into a sentence: on one line, and printable."""
+    try:
+        # What is not a text may be as large and as deep as its writer likes.
+        given = text if isinstance(text, str) else str(text)
+    except (RecursionError, ValueError):
+        given = f"a {type(text).__name__} that is too large"
+    line = " ".join(given[: 4 * MAX_QUOTED].split())[:MAX_QUOTED]
+    if not line.isprintable():
+        line = "".join(c if c.isprintable() else repr(c)[1:-1] for c in line)
+    return line
+
+
+def shown(value: object) -> str:
+    """Repeat a value of others as Python shows it, as far as it fits into a sentence."""
+    try:
+        text = repr(value[:MAX_QUOTED] if isinstance(value, str) else value)
+    except (RecursionError, ValueError):
+        text = f"a {type(value).__name__} that is too large"
+    return quoted(text)
 
 
 def _retry_after(headers: Mapping[str, str], fields: Mapping[str, Any]) -> float | None:
     """Find the wait in seconds: header, then body field, then message (lev-api.md §1.10)."""
     header = headers.get("Retry-After")
-    in_message = _SECONDS.search(str(fields.get("message")))
+    in_message = _SECONDS.search(quoted(fields.get("message")))
     hints = (
         _seconds(header) if _seconds(header) is not None else _seconds_until(header, headers),
         _seconds(fields.get("retry_after_seconds")),

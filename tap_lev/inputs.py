@@ -6,10 +6,11 @@ import json
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
+import msgspec
 from singer_sdk.singerlib import Catalog, StreamMetadata
 
 from tap_lev import timestamps
-from tap_lev.errors import ConfigError
+from tap_lev.errors import ConfigError, quoted, shown
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -17,6 +18,10 @@ if TYPE_CHECKING:
     from singer_sdk.singerlib import CatalogEntry
 
     from tap_lev.stream import LevStream
+
+
+MAX_DEPTH = 200
+"""How deep a file may be nested. The SDK copies a catalog by calls within calls, which run out."""
 
 
 def read_config(name: str) -> dict[str, Any]:
@@ -33,6 +38,7 @@ def read_config(name: str) -> dict[str, Any]:
         raise ConfigError(f"The config file {name!r} is not JSON: {error}.") from None
     if not isinstance(config, dict):
         raise ConfigError(f"The config file {name!r} does not hold a JSON object.")
+    _check_encodable(config, f"The config file {name!r}")
     return config
 
 
@@ -59,17 +65,22 @@ def check_catalog(catalog: Any, streams: Mapping[str, type[LevStream]]) -> Catal
     """
     try:
         entries = {entry["tap_stream_id"]: entry for entry in catalog["streams"]}
+        twice = len(catalog["streams"]) > len(entries)
         parsed = Catalog.from_dict(catalog)
     except (AttributeError, KeyError, TypeError, ValueError, RecursionError) as error:
         raise ConfigError(
-            f"The catalog is not a Singer catalog ({type(error).__name__}: {error}): make one with "
-            "tap-lev --discover."
+            f"The catalog is not a Singer catalog ({type(error).__name__}: "
+            f"{quoted(error)}): make one with tap-lev --discover."
         ) from None
     if unknown := sorted(str(name) for name in entries.keys() - streams.keys()):
         raise ConfigError(
-            f"The catalog names streams that tap-lev does not have: {', '.join(unknown)}. "
+            "The catalog names streams that tap-lev does not have: "
+            f"{quoted(', '.join(unknown))}. "
             "It has: " + ", ".join(sorted(streams)) + "."
         )
+    if twice:
+        raise ConfigError("The catalog has several entries for one stream: leave one of them.")
+    _check_encodable(catalog, "The catalog")
     for name, entry in parsed.items():
         _check_entry(name, streams[name], entry)
         # The SDK takes what a catalog leaves out for something that the stream does not have.
@@ -99,8 +110,8 @@ def _check_entry(name: str, stream: type[LevStream], entry: CatalogEntry) -> Non
             # A catalog that did not come out of JSON has its keys in a tuple.
             if value and (list(value) if isinstance(value, tuple) else value) not in possible:
                 raise ConfigError(
-                    f"The catalog asks for the {what} {value!r} of {name}, which can be read by "
-                    f"{' or '.join(map(repr, possible)) or 'none'} only."
+                    f"The catalog asks for the {what} {shown(value)} of {name}, which can be read "
+                    f"by {' or '.join(map(repr, possible)) or 'none'} only."
                 )
     missing = set(stream.primary_keys) - set(entry.schema.properties or ())
     if missing:
@@ -122,6 +133,7 @@ def check_state(state: Any, streams: Mapping[str, type[LevStream]]) -> None:  # 
         ConfigError: It is not.
     """
     advice = "Give the state that tap-lev wrote last, or none to read everything."
+    _check_encodable(state, "The state", advice)
     bookmarks = (
         state.get("bookmarks", {} if not state else None) if isinstance(state, dict) else None
     )
@@ -130,21 +142,53 @@ def check_state(state: Any, streams: Mapping[str, type[LevStream]]) -> None:  # 
     if bookmarks and not bookmarks.keys() & streams.keys():
         raise ConfigError(
             "The state is of another tap: it has bookmarks of "
-            f"{', '.join(sorted(bookmarks))} and of no stream of tap-lev. {advice}"
+            f"{quoted(', '.join(sorted(bookmarks)))} and of no stream of tap-lev. {advice}"
         )
     for name, entry in bookmarks.items():
         if not isinstance(entry, dict):
-            raise ConfigError(f"The state's bookmark of {name} is not an object. {advice}")
+            raise ConfigError(f"The state's bookmark of {quoted(name)} is not an object. {advice}")
         if name in streams:
             _check_bookmark(name, entry, _replication_key(streams[name]), advice)
+
+
+def _check_encodable(given: Any, what: str, advice: str = "") -> None:  # noqa: ANN401
+    """Refuse what could be read but not be copied or written again, as half a character.
+
+    Raises:
+        ConfigError: It is something like that.
+    """
+    if _is_deeper(given, MAX_DEPTH):
+        reason = "is nested too deeply"
+    else:
+        try:
+            msgspec.json.encode(given)
+        except UnicodeEncodeError:
+            reason = r"holds half a character, such as \ud800"
+        else:
+            return
+    raise ConfigError(f"{what} {reason}. {advice}".rstrip())
+
+
+def _is_deeper(given: Any, most: int) -> bool:  # noqa: ANN401
+    level = [given]
+    for _ in range(most):
+        level = [
+            inner
+            for value in level
+            if isinstance(value, dict | list)
+            for inner in (value.values() if isinstance(value, dict) else value)
+        ]
+    return bool(level)
 
 
 def _check_bookmark(name: str, entry: dict[str, Any], expected: str | None, advice: str) -> None:
     key, value = entry.get("replication_key"), entry.get("replication_key_value")
     if key is not None and key != expected:
         raise ConfigError(
-            f"The state is of another tap: its bookmark of {name} is by {key!r}, not by "
+            f"The state is of another tap: its bookmark of {name} is by {shown(key)}, not by "
             f"{expected or 'any column'}. {advice}"
         )
     if value is not None and timestamps.parse(value) is None:
-        raise ConfigError(f"The state's bookmark of {name} is not a date-time: {value!r}. {advice}")
+        raise ConfigError(
+            f"The state's bookmark of {name} is not a date-time: {shown(value)}. {advice}"
+        )

@@ -4,10 +4,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from tap_lev.errors import BrokenAnswerError
+from tap_lev.errors import BrokenAnswerError, shown
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+MAX_CURSOR = 4096
+"""The longest cursor that is sent back. A longer one fits into no URL, but would stay in the state.
+"""
+
+MAX_EMPTY = 1000
+"""How many pages without a row are followed one after the other."""
 
 Position = dict[str, str | int]
 """Query parameters that ask for the next page."""
@@ -26,6 +33,7 @@ class Pages:
         self._endpoint = endpoint
         self._cursor_only = cursor_only
         self._seen: set[tuple[tuple[str, str | int], ...]] = set()
+        self._empty = 0
 
     def after(
         self, pagination: Mapping[str, Any] | None, position: Position, rows: int | None = None
@@ -49,20 +57,27 @@ class Pages:
         cursor = pagination.get("next_cursor")
         if "page" in position and not cursor and "offset" not in pagination:
             return self._numbered(pagination, position, rows or 0)
-        if not pagination.get("has_more", cursor is not None):
+        has_more = pagination.get("has_more")
+        if not (cursor is not None if has_more is None else has_more):
             return None
         # A page without rows can lead on by cursor, but an offset would lead nowhere for ever.
         following = self._following(pagination, cursor, by_offset=rows != 0)
         if following is None:
             raise BrokenAnswerError(
                 f"Lev announces more rows of {self._endpoint} but does not say where: "
-                f"has_more is true and next_cursor is {cursor!r}."
+                f"has_more is true and next_cursor is {shown(cursor)}."
+            )
+        self._empty = self._empty + 1 if rows == 0 else 0
+        if self._empty > MAX_EMPTY:
+            raise BrokenAnswerError(
+                f"Lev announces more rows of {self._endpoint}, but {MAX_EMPTY} pages in a row had "
+                "none. Stopped rather than go on for ever."
             )
         self._seen.add(tuple(position.items()))
         if tuple(following.items()) in self._seen:
             raise BrokenAnswerError(
                 f"Lev sends {self._endpoint} in circles: its answer leads back to "
-                f"{following!r}, which was already read. Stopped rather than loop."
+                f"{shown(following)}, which was already read. Stopped rather than loop."
             )
         return following
 
@@ -79,7 +94,7 @@ class Pages:
         self, pagination: Mapping[str, Any], cursor: object, *, by_offset: bool
     ) -> Position | None:
         if isinstance(cursor, str) and cursor:
-            return {"cursor": cursor}
+            return {"cursor": cursor} if len(cursor) <= MAX_CURSOR else None
         offset, limit = pagination.get("offset"), pagination.get("limit")
         if self._cursor_only or not by_offset:
             return None

@@ -17,7 +17,7 @@ from singer_sdk.metrics import Status, Tag
 from tap_lev import timestamps
 from tap_lev.answers import AnswersOfPage
 from tap_lev.child import ChildStream
-from tap_lev.errors import KeyRefusedError, LevAPIError, LevError
+from tap_lev.errors import BrokenAnswerError, KeyRefusedError, LevAPIError, LevError
 from tap_lev.optional import Option
 from tap_lev.page import PageShape
 from tap_lev.pagination import Pages
@@ -35,6 +35,8 @@ if TYPE_CHECKING:
     from tap_lev.tap import TapLev
 
 FILTER = "filter[updated_at][gte]"
+MAX_TOTAL = 10**15
+"""More rows than any account has. A larger count is none, and would be too large for a float."""
 MAX_RESTARTS = 3
 """How often one run begins a walk again because Lev refuses its own cursor."""
 NEVER = datetime.min.replace(tzinfo=UTC)
@@ -133,6 +135,8 @@ class Reading:
         except Exception as error:
             if not self._tap.client.reached:
                 raise
+            if isinstance(error, RecursionError):
+                error = BrokenAnswerError("Lev sends something that is nested too deeply.")
             for member in members:
                 if member in self._members:
                     self._members.remove(member)
@@ -143,7 +147,7 @@ class Reading:
 
     def _walk(self) -> None:
         answer, position, parent = self._begin()
-        pages, restarts = self._pages(), 0
+        pages, restarts, before = self._pages(), 0, None
         while self._members:
             rows = self._take(answer, position, parent)
             if self._found:
@@ -151,7 +155,13 @@ class Reading:
             following = pages.after(answer.pagination, position, rows)
             if following is None or not self._members or self._dry_run_rows:
                 break
-            position = following
+            ends = _ends(answer)
+            if ends is not None and ends == before:
+                raise BrokenAnswerError(
+                    f"Lev sends the same page of GET {self._source.path} again and again. Stopped "
+                    "rather than go on for ever."
+                )
+            position, before = following, ends
             self._checkpoint(position, parent, self._seen)
             try:
                 answer = self._ask(position)
@@ -160,7 +170,7 @@ class Reading:
                     raise
                 restarts += 1
                 answer, position = self._start_again(f"Lev refuses the cursor: {error}"), {}
-                pages = self._pages()
+                pages, before = self._pages(), None
         self._compare()
         for member in self._members:
             member.finish()
@@ -328,7 +338,7 @@ class Reading:
         if self._seen is not None:
             self._seen += rows
         total = (answer.pagination or {}).get("total")
-        if isinstance(total, int):
+        if isinstance(total, int) and abs(total) <= MAX_TOTAL:
             self._fewest = total if self._fewest is None else min(self._fewest, total)
             self._left = max(0, total - (self._seen or 0))
         self._tap.client.gate.expect(self, f"GET {self._source.path}", self._left / max(1, rows))
@@ -458,3 +468,9 @@ class Reading:
 
 def _has(row: Any, field: str) -> bool:  # noqa: ANN401 - a row of either form
     return field in row if isinstance(row, dict) else getattr(row, field) is not UNSET
+
+
+def _ends(answer: Answer) -> tuple[Any, Any] | None:
+    """Find what tells a page from the one before, at no more cost than two rows."""
+    rows = answer.data
+    return (rows[0], rows[-1]) if isinstance(rows, list) and rows else None

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from tap_lev import timestamps
+from tap_lev.errors import quoted
 from tap_lev.schema import UNKNOWN_FIELDS, python_types
 
 if TYPE_CHECKING:
@@ -72,7 +73,7 @@ class RecordShape:
             self._told.update(news)
             self._tell(
                 "Lev sends fields that this release does not know: "
-                f"{', '.join(sorted(news))}. They are "
+                f"{quoted(', '.join(sorted(news)))}. They are "
                 + (f"collected in {UNKNOWN_FIELDS}." if collected else "left out.")
             )
 

@@ -1,14 +1,30 @@
-"""Keeps the API key out of the log, whatever text it came in by."""
+"""Keeps the API key out of the log, whatever text it came in by and however it is written there."""
 
 from __future__ import annotations
 
+import base64
 import dataclasses
+import functools
+import json
 import logging
+import re
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote, quote_plus
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 MIN_LENGTH = 8
 """Shorter texts are no keys, and would be found inside ordinary words."""
 
+ANY_KEY = r"lev_sk_[\w-]{8,}"
+"""Any key of Lev, as one in a wrong setting. Shorter are the prefixes that Lev shows."""
+
+CREDENTIALS = r"(?<=://)[^\s/@]+(?=@)"
+"""What a URL holds before its host, as that of a proxy does."""
+
 _PLAIN = logging.Formatter()
+_OWN = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime"}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -21,23 +37,76 @@ class Redaction(logging.Filter):
 
     secret: str
 
+    @functools.cached_property
+    def _pattern(self) -> re.Pattern[str]:
+        forms = sorted(_forms(self.secret), key=len, reverse=True)
+        found = "|".join([*map(re.escape, forms), ANY_KEY])
+        # Lev's error types are written in small letters, whatever stands in them.
+        return re.compile(rf"({found})|{CREDENTIALS}", re.IGNORECASE)
+
     def filter(self, record: logging.LogRecord) -> bool:
         """Let every record pass, without the secret."""
         message = record.getMessage()
-        if self.secret in message:
-            record.msg, record.args = self._blotted(message), None
+        if (blotted := self._blotted(message)) != message:
+            record.msg, record.args = blotted, None
         if record.exc_info and record.exc_info[0]:
             trace = _PLAIN.formatException(record.exc_info)
-            if self.secret in trace:
+            # Structured logs tell the errors that a plain log leaves out: those "from None".
+            whole = "\n".join([trace, *map(str, _chain(record.exc_info[1]))])
+            if self._blotted(whole) != whole:
                 record.exc_info, record.exc_text = None, self._blotted(trace)
+        if record.stack_info:
+            record.stack_info = self._blotted(record.stack_info)
+        # What structured logs hold beside the message.
+        for name in record.__dict__.keys() - _OWN:
+            record.__dict__[name] = self._cleaned(record.__dict__[name])
         return True
 
     def _blotted(self, text: str) -> str:
-        return text.replace(self.secret, "[api_key]")
+        return self._pattern.sub(lambda m: "[api_key]" if m[1] else "[user and password]", text)
+
+    def _cleaned(self, value: Any) -> Any:  # noqa: ANN401 - whatever is logged
+        if value is None or isinstance(value, bool | int | float):
+            return value
+        if isinstance(value, str):
+            return self._blotted(value)
+        if isinstance(value, dict):
+            return {self._cleaned(name): self._cleaned(v) for name, v in value.items()}
+        if isinstance(value, list | tuple):
+            return [self._cleaned(item) for item in value]
+        text = str(value)
+        return value if (blotted := self._blotted(text)) == text else blotted
 
     @classmethod
     def install(cls, secret: object) -> None:
         """Watch everything that goes to the process's log handlers."""
-        if isinstance(secret, str) and len(secret.strip()) >= MIN_LENGTH:
-            for handler in logging.getLogger().handlers:
+        if not isinstance(secret, str) or len(secret.strip()) < MIN_LENGTH:
+            return
+        loggers = [logging.getLogger(), *logging.getLogger().manager.loggerDict.values()]
+        for logger in loggers:
+            # A log configuration of the user's may give a logger handlers of its own.
+            for handler in getattr(logger, "handlers", ()):
                 handler.addFilter(cls(secret.strip()))
+
+
+def _chain(error: BaseException | None) -> Iterator[BaseException]:
+    """Go through an error and all that led to it."""
+    seen: set[int] = set()
+    while error is not None and id(error) not in seen:
+        seen.add(id(error))
+        yield error
+        error = error.__cause__ or error.__context__
+
+
+def _forms(secret: str) -> set[str]:
+    """Find how a secret may stand in a text: as it is, escaped or encoded."""
+    raw = secret.encode(errors="surrogatepass")
+    forms = {secret, repr(secret)[1:-1], json.dumps(secret)[1:-1]}
+    forms |= {quote(raw), quote(raw, safe=""), quote_plus(raw)}
+    for before in range(3):
+        # In base64 the neighbours, as the user in a Basic header, change the outer letters.
+        encoded = base64.b64encode(bytes(before) + raw)
+        first = -(-before * 8 // 6)
+        whole = encoded[first : (before + len(raw)) * 8 // 6].decode()
+        forms |= {whole, whole.translate(str.maketrans("+/", "-_"))}
+    return {form for form in forms if len(form) >= MIN_LENGTH} | {secret}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from tap_lev.errors import ConfigError
+from tap_lev.errors import ConfigError, shown
 from tap_lev.reading import Reading
 from tap_lev.stream import ListStream
 
@@ -13,6 +13,10 @@ if TYPE_CHECKING:
 
     from tap_lev.stream import LevStream
     from tap_lev.tap import TapLev
+
+
+MAX_DIGITS = 20
+"""The most digits of an id."""
 
 
 def parse(texts: Iterable[str]) -> dict[str, list[int]]:
@@ -25,10 +29,10 @@ def parse(texts: Iterable[str]) -> dict[str, list[int]]:
     for text in texts:
         name, _, ids = text.partition("=")
         keys = [key.strip() for key in ids.split(",")]
-        # int() would take more: 1_000 and -1 are no ids.
-        if not all(key.isdecimal() for key in keys):
+        # int() would take more: 1_000 and -1 are no ids. And less: nothing of 5,000 digits.
+        if not all(key.isdecimal() and len(key) <= MAX_DIGITS for key in keys):
             raise ConfigError(
-                f"--refresh takes a stream and ids, such as deals=101,102, not {text!r}."
+                f"--refresh takes a stream and ids, such as deals=101,102, not {shown(text)}."
             )
         wanted.setdefault(name, []).extend(map(int, keys))
     return wanted
@@ -48,7 +52,8 @@ def check(wanted: Any, streams: Mapping[str, type[LevStream]]) -> None:  # noqa:
     for name in wanted:
         if name not in possible:
             raise ConfigError(
-                f"The stream {name!r} cannot be refreshed by id; these can: {', '.join(possible)}."
+                f"The stream {shown(name)} cannot be refreshed by id; these can: "
+                f"{', '.join(possible)}."
             )
 
 

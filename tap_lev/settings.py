@@ -6,14 +6,17 @@ import contextlib
 import difflib
 import math
 import os
+from collections import Counter
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
+import requests
 from singer_sdk import typing as th
 from singer_sdk.typing import DEFAULT_JSONSCHEMA_VALIDATOR, extend_validator_with_defaults
 
 from tap_lev import timestamps
 from tap_lev.budget import TIERS
+from tap_lev.errors import quoted, shown
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -21,7 +24,10 @@ if TYPE_CHECKING:
 DEFAULT_API_URL = "https://api.levcapital.com/api/external/v2"
 _VALIDATOR = extend_validator_with_defaults(DEFAULT_JSONSCHEMA_VALIDATOR)
 _ENVIRONMENT = "TAP_LEV_"
+KEY_VARIABLE = f"{_ENVIRONMENT}API_KEY"
 _NUMBERS = {"integer": (int, "a whole number"), "number": (float, "a number")}
+MAX_LABEL = 63
+"""The most letters between two dots of a host."""
 LOOPBACK_HOSTS = frozenset({"127.0.0.1", "::1", "localhost"})
 
 SETTINGS: dict[str, Any] = th.PropertiesList(
@@ -71,7 +77,7 @@ SETTINGS: dict[str, Any] = th.PropertiesList(
     ),
     th.Property(
         "overlap_seconds",
-        th.IntegerType(minimum=0),
+        th.IntegerType(minimum=0, maximum=3_153_600_000),
         default=300,
         title="Overlap",
         description="Seconds before the bookmark from which each incremental run reads again.",
@@ -137,7 +143,7 @@ SETTINGS: dict[str, Any] = th.PropertiesList(
     ),
     th.Property(
         "max_parallel_streams",
-        th.IntegerType(minimum=1),
+        th.IntegerType(minimum=1, maximum=1000),
         default=8,
         title="Parallel streams",
         description=(
@@ -147,14 +153,17 @@ SETTINGS: dict[str, Any] = th.PropertiesList(
     ),
     th.Property(
         "request_timeout_seconds",
-        th.IntegerType(minimum=1),
+        th.IntegerType(minimum=1, maximum=86400),
         default=60,
         title="Request timeout",
-        description="Seconds without an answer after which a request is given up and retried.",
+        description=(
+            "Seconds without any sign of an answer, after which a request is given up and retried. "
+            "The whole of an answer may take five times as long."
+        ),
     ),
     th.Property(
         "max_retries",
-        th.IntegerType(minimum=0),
+        th.IntegerType(minimum=0, maximum=1000),
         default=8,
         title="Retries",
         description="How often one request is repeated after a 429, a 5xx or a broken connection.",
@@ -237,7 +246,7 @@ def check(config: dict[str, Any], schema: Mapping[str, Any]) -> list[str]:
     }
     sentences = [
         _variable_fault(_ENVIRONMENT + name.upper(), name, config.get(name))
-        or f"The setting {name} is wrong: {message}."
+        or f"The setting {name} is wrong: {quoted(message)}."
         for name, message in wrong.items()
     ]
     return sentences or list(_faults(config))
@@ -268,18 +277,19 @@ def _faults(config: Mapping[str, Any]) -> Iterator[str]:
     for name in ("origin_app", "active_account"):
         value = config.get(name)
         if isinstance(value, str) and value and not _fits_a_header(value):
-            yield f"The setting {name} must be one word of printable ASCII, not {value!r}."
+            yield f"The setting {name} must be one word of printable ASCII, not {shown(value)}."
     if isinstance(url := config.get("api_url"), str) and (fault := _url_fault(url)):
         yield f"The setting api_url {fault}."
     start_date = config.get("start_date")
     if isinstance(start_date, str) and timestamps.parse(start_date) is None:
-        yield f"The setting start_date must be a date or a date-time, not {start_date!r}."
+        yield f"The setting start_date must be a date or a date-time, not {shown(start_date)}."
     for name in ("fact_queries", "observation_metric_ids"):
         values = config.get(name) or []
         if any(isinstance(value, str) and not value.strip() for value in values):
             yield f"The setting {name} holds a blank text, for which Lev searches nothing."
-        if twice := [value for place, value in enumerate(values) if value in values[:place]]:
-            yield f"The setting {name} holds {twice[0]!r} twice, so its rows would come twice."
+        twice = next((value for value, times in Counter(values).items() if times > 1), None)
+        if twice is not None:
+            yield f"The setting {name} holds {shown(twice)} twice, so its rows would come twice."
 
 
 def environment_fault(prefix: str, error: ValueError) -> str:
@@ -288,7 +298,7 @@ def environment_fault(prefix: str, error: ValueError) -> str:
         variable = prefix + name.upper()
         if fault := _variable_fault(variable, name, os.environ.get(variable)):
             return fault
-    return f"A setting in the environment cannot be read: {error}."
+    return f"A setting in the environment cannot be read: {quoted(error)}."
 
 
 def _variable_fault(variable: str, name: str, value: object) -> str | None:
@@ -300,7 +310,7 @@ def _variable_fault(variable: str, name: str, value: object) -> str | None:
             try:
                 read(value)
             except ValueError:
-                return f"The environment variable {variable} must be {what}, not {value!r}."
+                return f"The environment variable {variable} must be {what}, not {shown(value)}."
     return None
 
 
@@ -308,7 +318,7 @@ def unknown(config: Mapping[str, Any], known: Mapping[str, Any]) -> Iterator[str
     """Name settings that the tap does not have, with what was probably meant."""
     for name in sorted(config.keys() - known.keys()):
         close = difflib.get_close_matches(name, known, n=1)
-        yield f"There is no setting {name!r}" + (f": is it {close[0]!r}?" if close else ".")
+        yield f"There is no setting {shown(name)}" + (f": is it {close[0]!r}?" if close else ".")
 
 
 def _fits_a_header(value: str) -> bool:
@@ -328,5 +338,23 @@ def _url_fault(url: str) -> str | None:
     if parts.query or parts.fragment:
         return "must end with the path, without ? or #"
     if parts.scheme == "http" and host not in LOOPBACK_HOSTS:
-        return f"must be https: over http the key could be read on its way to {host}"
-    return None
+        return f"must be https: over http the key could be read on its way to {quoted(host)}"
+    return None if _is_asked(url, parts) else "has a host that no certificate could name"
+
+
+def _is_asked(url: str, checked: SplitResult) -> bool:
+    """Say whether a request would go where the URL was found to lead.
+
+    Not all take a URL apart in the same way, and the key must not depend on it.
+    """
+    try:
+        asked = urlsplit(requests.Request("GET", url).prepare().url or "")
+    except ValueError:
+        return False
+    if (asked.scheme, asked.hostname, asked.port) != (
+        checked.scheme,
+        checked.hostname,
+        checked.port,
+    ):
+        return False
+    return all(len(label) <= MAX_LABEL for label in (asked.hostname or "").split("."))

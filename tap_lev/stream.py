@@ -19,7 +19,7 @@ from typing_extensions import override
 
 from tap_lev import timestamps
 from tap_lev.answer import items
-from tap_lev.errors import BrokenAnswerError, LevAPIError, LevError
+from tap_lev.errors import BrokenAnswerError, LevAPIError, LevError, shown
 from tap_lev.optional import Option, OptionalParameters
 from tap_lev.records import RecordShape
 from tap_lev.schema import OBJECT, UNKNOWN_FIELDS
@@ -276,9 +276,10 @@ class LevStream(Stream):
             BrokenAnswerError: It cannot.
         """
         for key in self.primary_keys:
-            if row.get(key) is None:
+            if isinstance(value := row.get(key), dict | list | None):
+                what = "without" if value is None else f"with a {type(value).__name__} for"
                 raise BrokenAnswerError(
-                    f"Lev sent a row of {answer.endpoint} without {key} "
+                    f"Lev sent a row of {answer.endpoint} {what} {key} "
                     f"(request_id {answer.request_id or 'not given'})."
                 )
         return row
@@ -300,7 +301,8 @@ class LevStream(Stream):
             if not self.config.get("stream_maps"):
                 raise
             raise LevError(
-                f"An expression of the setting stream_maps fails on a row of {self.name}: {error!r}"
+                f"An expression of the setting stream_maps fails on a row of {self.name}: "
+                f"{shown(error)}"
             ) from None
         self.report.rows += 1
         if self.counter is not None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import functools
+import os
 import sys
 from typing import IO, TYPE_CHECKING, Any, ClassVar
 
@@ -21,7 +22,14 @@ from tap_lev.baton import Baton, Crew
 from tap_lev.budget import RateBudget
 from tap_lev.cli import LevCommand
 from tap_lev.client import LevClient
-from tap_lev.errors import BrokenAnswerError, ConfigError, KeyRefusedError, LevAPIError, LevError
+from tap_lev.errors import (
+    BrokenAnswerError,
+    ConfigError,
+    KeyRefusedError,
+    LevAPIError,
+    LevError,
+    quoted,
+)
 from tap_lev.gate import Gate
 from tap_lev.reading import Reading, readings
 from tap_lev.redaction import Redaction
@@ -74,7 +82,7 @@ class TapLev(Tap):
         try:
             super().__init__(catalog=catalog, state=state, **kwargs)
         except MappingError as error:
-            raise ConfigError(f"The setting stream_maps cannot be used: {error}") from None
+            raise ConfigError(f"The setting stream_maps cannot be used: {quoted(error)}") from None
         except ValueError as error:
             raise ConfigError(settings.environment_fault(self._env_var_prefix, error)) from None
 
@@ -276,6 +284,8 @@ class TapLev(Tap):
             sys.stdout.flush()  # An output that cannot be written is told here, not at exit.
             return
         cls.print_version(print_fn=cls.logger.info)
+        # Before anything else that is given can be found wrong, and be repeated.
+        Redaction.install(config.config.get("api_key") or os.environ.get(settings.KEY_VARIABLE))
         if refresh:
             config.config["refresh"] = parse(refresh)
         cls(

@@ -10,6 +10,7 @@ import dataclasses
 from typing import TYPE_CHECKING, Any
 
 from tap_lev import timestamps
+from tap_lev.pagination import MAX_CURSOR
 
 if TYPE_CHECKING:
     from datetime import datetime, timedelta
@@ -70,6 +71,8 @@ class Walk:
             raise ValueError("since is not a date-time")
         if not isinstance(cursor, str | None) or not (cursor or numbers[0]):
             raise ValueError("cursor is not a text")
+        if cursor and len(cursor) > MAX_CURSOR:
+            raise ValueError("cursor is too long")
         if not isinstance(request, str):
             raise ValueError("request is not a text")  # noqa: TRY004
         if not all(number is None or type(number) is int for number in numbers):

@@ -334,7 +334,7 @@ def test_an_answer_holds_everything_that_lev_tells(
 def test_what_an_envelope_holds_in_a_wrong_form_counts_as_not_given(
     server: SandboxServer, setup: Callable[..., Setup]
 ) -> None:
-    body = '{"data": null, "pagination": [], "request_id": 7, "timestamp": 1762070400}'
+    body = '{"data": null, "pagination": null, "request_id": 7, "timestamp": 1762070400}'
     server.sandbox.fault("not_json", body=body)
     answer = setup().read()
     assert (answer.data, answer.pagination, answer.request_id) == (None, None, None)
@@ -366,21 +366,30 @@ def test_a_server_without_a_clock_is_given_this_machine_s(date: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("body", "size"),
+    ("body", "size", "fault"),
     [
-        pytest.param(b"", 0, id="nothing"),
-        pytest.param(b"null", 4, id="null"),
-        pytest.param(b'{"data": "\xff"}', 13, id="not UTF-8"),
-        pytest.param(b"[" * 100_000, 100_000, id="bottomless"),
+        pytest.param(b"", 0, "", id="nothing"),
+        pytest.param(b"null", 4, "", id="null"),
+        pytest.param(
+            b'{"data": "\xff"}',
+            13,
+            ": 'utf-8' codec can't decode byte 0xff in position 0: invalid start byte",
+            id="not UTF-8",
+        ),
+        pytest.param(
+            b'{"data": NaN}', 13, ": JSON is malformed: invalid character (byte 9)", id="NaN"
+        ),
+        pytest.param(b"[" * 100_000, 100_000, "", id="bottomless"),
+        pytest.param(b'{"data":' * 10_000, 80_000, ": it is nested too deeply", id="deep"),
     ],
 )
-def test_what_is_no_answer_is_told_by_size_and_type(body: bytes, size: int) -> None:
+def test_what_is_no_answer_is_told_by_size_and_type(body: bytes, size: int, fault: str) -> None:
     with other_server(body, **{"Content-Type": "text/plain"}) as (url, _):
         with pytest.raises(BrokenAnswerError) as caught:
             Setup(url, "lev_sk_test", max_retries=0).read()
         assert str(caught.value) == (
             f"Lev answered GET /contacts with {size} bytes of text/plain that are not the JSON of "
-            "its API."
+            f"its API{fault}."
         )
 
 

@@ -34,7 +34,7 @@ def pages(*, cursor_only: bool = True) -> Pages:
         pytest.param({}, id="empty pagination"),
         pytest.param({"has_more": False, "next_cursor": None}, id="the end"),
         pytest.param({"has_more": False, "next_cursor": "a"}, id="has_more counts, not the cursor"),
-        pytest.param({"has_more": None, "next_cursor": "a"}, id="has_more null"),
+        pytest.param({"has_more": None, "next_cursor": None}, id="has_more null and no cursor"),
         pytest.param({"next_cursor": None}, id="no has_more and no cursor"),
         pytest.param({"total": 450, "limit": 200, "offset": 400}, id="no has_more, by offset"),
     ],
@@ -48,6 +48,8 @@ def test_the_last_page(pagination: dict[str, Any] | None, *, cursor_only: bool) 
     ("pagination", "following"),
     [
         ({"has_more": True, "next_cursor": "a"}, {"cursor": "a"}),
+        # A null says nothing, and a request too many is less than a page too few.
+        ({"has_more": None, "next_cursor": "a"}, {"cursor": "a"}),
         ({"next_cursor": "a"}, {"cursor": "a"}),
         ({"has_more": True, "next_cursor": "a", "offset": 0, "limit": 50}, {"cursor": "a"}),
         ({"has_more": True, "next_cursor": "a", "total": 0}, {"cursor": "a"}),

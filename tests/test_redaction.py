@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import base64
 import io
 import logging
 from typing import TYPE_CHECKING
@@ -7,7 +8,9 @@ from typing import TYPE_CHECKING
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from singer_sdk.logging import StructuredFormatter
 
+from tap_lev.errors import quoted
 from tap_lev.redaction import MIN_LENGTH, Redaction
 
 if TYPE_CHECKING:
@@ -84,3 +87,50 @@ def test_no_message_holds_the_secret_afterwards(secret: str, before: str, after:
     record = logging.LogRecord("x", logging.ERROR, "", 0, "%s", (before + secret + after,), None)
     Redaction(secret).filter(record)
     assert secret not in record.getMessage().replace("[api_key]", "")
+
+
+def test_a_cause_that_only_structured_logs_tell_loses_the_key(written: io.StringIO) -> None:
+    logging.getLogger().handlers[0].setFormatter(StructuredFormatter())
+    error = RuntimeError("outer")
+    error.__context__, error.__suppress_context__ = ValueError(KEY), True
+    logging.getLogger().error("Failed", exc_info=error)
+    assert "Failed" in written.getvalue()
+    assert KEY not in written.getvalue()
+
+
+def test_what_structured_logs_hold_beside_the_message_loses_the_key(written: io.StringIO) -> None:
+    logging.getLogger().handlers[0].setFormatter(StructuredFormatter())
+    extra = {"notes": [f"a {KEY}"], "failed": {KEY: None}, "rows": 5, "error": ValueError(KEY)}
+    logging.getLogger().error("Failed", extra=extra, stack_info=True)
+    assert KEY not in written.getvalue()
+    assert '"notes":["a [api_key]"]' in written.getvalue()
+    assert '"rows":5' in written.getvalue()
+
+
+def test_a_handler_of_another_logger_is_watched_too() -> None:
+    stream = io.StringIO()
+    other = logging.getLogger("tests.other")
+    other.propagate = False
+    other.addHandler(logging.StreamHandler(stream))
+    Redaction.install(KEY)
+    other.error("a %s", KEY)
+    other.handlers.clear()
+    assert stream.getvalue() == "a [api_key]\n"
+
+
+@given(st.binary(max_size=9), st.binary(max_size=9), st.sampled_from([b"+/", b"-_"]))
+def test_a_key_in_base64_is_found_whatever_stands_around_it(
+    before: bytes, after: bytes, letters: bytes
+) -> None:
+    encoded = base64.b64encode(before + KEY.encode() + after, letters).decode()
+    record = logging.LogRecord("x", logging.ERROR, "", 0, "%s", (encoded,), None)
+    Redaction(KEY).filter(record)
+    assert "[api_key]" in record.getMessage()
+
+
+def test_a_key_that_was_cut_with_its_sentence_is_found() -> None:
+    text = quoted("x " * 140 + KEY)
+    assert not text.endswith(KEY)
+    record = logging.LogRecord("x", logging.ERROR, "", 0, "%s", (text,), None)
+    Redaction(KEY).filter(record)
+    assert record.getMessage().endswith("x [api_key]")

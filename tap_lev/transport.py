@@ -1,0 +1,185 @@
+"""The way to Lev and back: to one host only, and never more of an answer than there can be.
+
+``requests`` waits for each piece of an answer, however many there are, and follows a redirect half
+way even where it is told not to. Here an answer has an end: in time and in size.
+"""
+
+from __future__ import annotations
+
+import http.client
+import io
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import requests
+from requests.adapters import HTTPAdapter
+from typing_extensions import override
+from urllib3 import HTTPConnectionPool, HTTPSConnectionPool
+from urllib3.connection import HTTPConnection, HTTPSConnection
+from urllib3.exceptions import HTTPError
+
+from tap_lev.errors import ConfigError
+
+if TYPE_CHECKING:
+    from socket import socket
+
+    from requests import PreparedRequest, Response
+
+MAX_BYTES = 256 << 20
+"""The most bytes that an answer may have, packed or unpacked. A page of 200 deals has 0.5 MB."""
+
+MAX_TIMEOUTS = 5
+"""How many times the timeout an answer may take from its first byte to its last."""
+
+CHUNK = 1 << 20
+"""Bytes of a body that are read at a time: a page at once, as a rule."""
+
+
+class EndlessError(Exception):
+    """An answer does not end. Not an ``OSError``, which urllib3 would turn into its own."""
+
+
+class TooLongError(EndlessError):
+    """An answer is longer than any of Lev's."""
+
+
+class TooSlowError(EndlessError):
+    """An answer takes longer than it may, although it never pauses for long."""
+
+
+class _Raw(io.RawIOBase):
+    """What comes from a socket, as long as it keeps within its bounds."""
+
+    def __init__(self, raw: io.RawIOBase, deadline: float) -> None:
+        self._raw = raw
+        self._deadline = deadline
+        self._left = MAX_BYTES
+
+    @override
+    def readable(self) -> bool:
+        return True
+
+    @override
+    def readinto(self, buffer: Any) -> int | None:
+        if time.monotonic() > self._deadline:
+            raise TooSlowError
+        read: int | None = self._raw.readinto(buffer)
+        self._left -= read or 0
+        if self._left < 0:
+            raise TooLongError
+        return read
+
+    @override
+    def close(self) -> None:
+        self._raw.close()
+        super().close()
+
+
+class _BoundedResponse(http.client.HTTPResponse):
+    """An answer whose head and body are read within the bounds."""
+
+    def __init__(self, sock: socket, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401
+        super().__init__(sock, *args, **kwargs)
+        raw = self.fp.detach()
+        each = sock.gettimeout()
+        deadline = time.monotonic() + (MAX_TIMEOUTS * each if each else float("inf"))
+        self.fp = io.BufferedReader(_Raw(raw, deadline))
+
+
+class Connection(HTTPConnection):
+    """A connection whose answers have a bound. urllib3 tells its name when there is none."""
+
+    response_class = _BoundedResponse
+
+
+class SecureConnection(HTTPSConnection):
+    """The same, with TLS."""
+
+    response_class = _BoundedResponse
+
+
+class _Pool(HTTPConnectionPool):
+    ConnectionCls = Connection
+
+
+class _SecurePool(HTTPSConnectionPool):
+    ConnectionCls = SecureConnection
+
+
+_POOLS = {"http": _Pool, "https": _SecurePool}
+
+
+class _Adapter(HTTPAdapter):
+    @override
+    def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
+        super().init_poolmanager(*args, **kwargs)
+        self.poolmanager.pool_classes_by_scheme = _POOLS
+
+    @override
+    def proxy_manager_for(self, proxy: str, **kwargs: Any) -> Any:
+        manager = super().proxy_manager_for(proxy, **kwargs)
+        if not proxy.lower().startswith("socks"):  # whose connections are of another kind
+            manager.pool_classes_by_scheme = _POOLS
+        return manager
+
+
+class Transport:
+    """Sends requests to one host.
+
+    Args:
+        url: The base URL.
+        timeout: The longest time between two pieces of an answer, in seconds.
+        parallel: How many requests may be out at the same time.
+
+    Raises:
+        ConfigError: The certificates that the environment names are not there.
+    """
+
+    def __init__(self, url: str, timeout: float, parallel: int) -> None:
+        self._timeout = timeout
+        # What the environment says of proxies and certificates, once and not with each request.
+        with requests.Session() as session:
+            found = session.merge_environment_settings(url, {}, None, None, None)
+        self.verify: bool | str = found["verify"] or True
+        if isinstance(self.verify, str) and not Path(self.verify).exists():
+            raise ConfigError(
+                f"There is no {self.verify!r}, which REQUESTS_CA_BUNDLE or CURL_CA_BUNDLE in the "
+                "environment names for the certificates to trust."
+            )
+        # Through a proxy a request that is not encrypted would leave this machine, with the key.
+        plain = url.lower().startswith("http:")  # to a loopback address, or it is refused
+        self.proxies: dict[str, str] = {} if plain else dict(found["proxies"])
+        self._adapter = _Adapter(pool_maxsize=parallel)
+
+    def send(self, request: PreparedRequest) -> tuple[Response, bytes]:
+        """Send a request and read the answer to its end.
+
+        Not by a session, which would keep cookies, and read the whole body of a redirect.
+
+        Raises:
+            EndlessError: The answer has no end.
+            requests.RequestException: There is no answer, or not all of it.
+        """
+        try:
+            response = self._adapter.send(
+                request,
+                stream=True,
+                timeout=self._timeout,
+                verify=self.verify,
+                proxies=self.proxies,
+            )
+            return response, _body(response)
+        except HTTPError as error:  # requests lets some of urllib3's through
+            raise requests.ConnectionError(error) from None
+
+
+def _body(response: Response) -> bytes:
+    content, size = [], 0
+    with response:
+        for chunk in response.iter_content(CHUNK):
+            size += len(chunk)
+            if size > MAX_BYTES:
+                raise TooLongError
+            content.append(chunk)
+    return b"".join(content)

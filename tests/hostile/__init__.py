@@ -1,0 +1,1 @@
+"""Input as nobody should send it: files, settings, answers, and attacks on the key."""

@@ -1,0 +1,71 @@
+"""The long version: ``make fuzz FUZZ_ARGS="--examples 20000"``. Its figures go into the docs."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import re
+import subprocess
+import sys
+import tempfile
+import time
+from collections import Counter
+from pathlib import Path
+
+from tests.hostile import tally
+
+HERE = Path(__file__).parent
+PAGE = HERE.parents[1] / "docs" / "hostile-input.md"
+FIGURES = re.compile(r"(?<=<!-- fuzz -->\n).*?(?=<!-- /fuzz -->)", re.DOTALL)
+FAILED = re.compile(r"^(?:FAILED|ERROR) (\S+)", re.MULTILINE)
+
+
+def main() -> int:
+    """Run the tests with many inputs."""
+    parser = argparse.ArgumentParser(prog="make fuzz", description=__doc__)
+    parser.add_argument(
+        "--examples", type=int, default=2000, help="inputs of each kind (default: 2000)"
+    )
+    asked = parser.parse_args()
+    begun = time.monotonic()
+    with tempfile.TemporaryDirectory() as directory:
+        run = subprocess.run(
+            [sys.executable, "-m", "pytest", "-q", "-n", "auto", "--show-capture=no", str(HERE)],
+            env=os.environ | {tally.EXAMPLES: str(asked.examples), tally.DIRECTORY: directory},
+            stdout=subprocess.PIPE,
+            text=True,
+            check=False,
+        )
+        counts: Counter[str] = Counter()
+        for file in Path(directory).iterdir():
+            counts.update(json.loads(file.read_text()))
+    sys.stdout.write(run.stdout)
+    if run.returncode not in {0, 1}:
+        return run.returncode
+    found = set(FAILED.findall(run.stdout))
+    figures = table(counts, len(found), time.monotonic() - begun)
+    page = PAGE.read_text(encoding="utf-8")
+    PAGE.write_text(FIGURES.sub(lambda _: figures, page), encoding="utf-8")
+    return run.returncode
+
+
+def table(counts: Counter[str], faults: int, seconds: float) -> str:
+    """Write the figures as they stand in the docs."""
+    rows = [f"| {kind} | {number:,} |" for kind, number in sorted(counts.items())]
+    minutes = max(1, round(seconds / 60))
+    return "\n".join(
+        [
+            "| inputs | tried |",
+            "|---|---:|",
+            *rows,
+            f"| **all** | **{counts.total():,}** |",
+            "",
+            f"Faults found: {faults}. It took {minutes} min.",
+            "",
+        ]
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,137 @@
+"""State files as no tap wrote them."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tap_lev import inputs
+from tap_lev.errors import ConfigError
+from tap_lev.tap import STREAMS_BY_NAME
+from tap_lev.walk import Walk
+from tests.hostile.attempt import attempt, broken, readable, spoiled, text_of
+from tests.hostile.tally import count, examples
+from tests.inprocess import config_of, sync
+from tests.support import run_tap
+
+if TYPE_CHECKING:
+    from lev_sandbox import SandboxServer
+
+STREAMS = ("contacts", "pipelines")
+
+
+@pytest.fixture(scope="module")
+def config(account: SandboxServer) -> dict[str, Any]:
+    return config_of(account, page_size=5, max_parallel_streams=1, max_retries=0)
+
+
+@pytest.fixture(scope="module")
+def stopped(account: SandboxServer, config: dict[str, Any]) -> dict[str, Any]:
+    """The state of a run that was broken off in the middle of a walk."""
+    sync(config, streams=STREAMS)
+    account.sandbox.fault("status", status=403, route="/contacts", at=2)
+    state = sync(config, streams=STREAMS).state
+    account.sandbox.clear_faults()
+    assert state is not None
+    assert state["bookmarks"]["contacts"]["walk"]["cursor"]
+    return state
+
+
+@pytest.fixture(scope="module")
+def rows(account: SandboxServer) -> int:
+    return account.sandbox.count("contacts")
+
+
+@given(data=st.data())
+@examples(60, share=0.1)
+def test_any_state_is_refused_in_a_sentence_or_read(
+    config: dict[str, Any], stopped: dict[str, Any], rows: int, data: st.DataObject
+) -> None:
+    count("states, each before a whole sync")
+    state = data.draw(spoiled(stopped))
+    try:
+        inputs.check_state(state, STREAMS_BY_NAME)
+    except ConfigError as error:
+        readable(error)
+        return
+    run = attempt(config, state=state or {}, streams=STREAMS)
+    assert run.exit_code in {0, 1}
+    if run.state is not None:
+        inputs.check_state(json.loads(text_of(run.state)), STREAMS_BY_NAME)
+    entry = (state or {}).get("bookmarks", {}).get("contacts", {})
+    try:
+        Walk.from_state(entry.get("walk"))
+    except ValueError:
+        # Where there is no place to go on from, everything is read.
+        if entry.get("replication_key_value") is None:
+            assert len(run.records("contacts")) == rows
+
+
+@given(data=st.data())
+@examples(150)
+def test_any_file_is_refused_in_a_sentence_or_read(
+    stopped: dict[str, Any], tmp_path_factory: pytest.TempPathFactory, data: st.DataObject
+) -> None:
+    count("state files, damaged in their bytes")
+    path = tmp_path_factory.getbasetemp() / "state.json"
+    path.write_bytes(data.draw(broken(text_of(stopped))))
+    try:
+        with path.open(encoding="utf-8") as file:
+            state = inputs.read_json(file, "state") or {}
+        inputs.check_state(state, STREAMS_BY_NAME)
+    except ConfigError as error:
+        readable(error, about="state")
+
+
+@pytest.mark.parametrize(
+    ("state", "sentence"),
+    [
+        pytest.param(
+            rb'{"bookmarks": {"contacts": {"x": "\ud800"}}}', r"half a character", id="surrogate"
+        ),
+        pytest.param(
+            b'{"bookmarks": {"contacts": {"replication_key_value": "' + b"x" * 3_000_000 + b'"}}}',
+            "is not a date-time: 'xxx",
+            id="megabytes",
+        ),
+        pytest.param(
+            b'{"bookmarks": {"' + b"x" * 3_000_000 + b'": {}}}', "of another tap", id="long name"
+        ),
+        pytest.param(
+            b'{"bookmarks": ' + b"[" * 3000 + b"]" * 3000 + b"}", "is not JSON", id="deep"
+        ),
+    ],
+)
+def test_a_state_that_no_sentence_could_hold_is_told_in_one(
+    config: dict[str, Any], state: bytes, sentence: str
+) -> None:
+    count("state files, given to a whole process")
+    run = run_tap(config, state=state)
+    assert run.exit_code == 2
+    assert run.lines == []
+    assert "Traceback" not in run.stderr
+    assert len(run.stderr) < 3000
+    assert sentence in run.log("ERROR")[0]
+
+
+def test_megabytes_of_state_of_former_streams_are_kept(config: dict[str, Any], rows: int) -> None:
+    former = {f"former_{number}": {"x": "y" * 1000} for number in range(4000)}
+    run = attempt(config, state={"bookmarks": {"contacts": {}, **former}}, streams=STREAMS)
+    assert run.exit_code == 0
+    assert len(run.records("contacts")) == rows
+    assert run.state is not None
+    assert run.state["bookmarks"]["former_7"] == former["former_7"]
+
+
+def test_a_cursor_that_fits_into_no_url_does_not_stay_in_the_way(
+    config: dict[str, Any], stopped: dict[str, Any], rows: int
+) -> None:
+    state = json.loads(text_of(stopped))
+    state["bookmarks"]["contacts"]["walk"]["cursor"] = "x" * 100_000
+    run = attempt(config, state=state, streams=STREAMS)
+    assert run.exit_code == 0
+    assert len(run.records("contacts")) == rows

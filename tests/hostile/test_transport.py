@@ -1,0 +1,204 @@
+"""Answers that do not end, or not soon, or are not HTTP: each has a bound and a sentence."""
+
+from __future__ import annotations
+
+import gzip
+import itertools
+import time
+import tracemalloc
+import zlib
+from typing import TYPE_CHECKING
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tap_lev import transport
+from tap_lev.errors import LevConnectionError, LevError
+from tests.hostile.attempt import readable
+from tests.hostile.servers import Server, serving
+from tests.hostile.tally import count, examples
+from tests.test_client import Setup
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
+MEBIBYTE = b"x" * (1 << 20)
+BOUND = 4 << 20
+TOO_LONG = (
+    "Lev's answer to GET /contacts is longer than 4 MiB, as no answer of its API is. It was not "
+    "read to its end."
+)
+
+
+@pytest.fixture(autouse=True)
+def bound(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Make the bound one that a test can reach in a moment."""
+    monkeypatch.setattr(transport, "MAX_BYTES", BOUND)
+
+
+def drip(pieces: Iterator[bytes]) -> Iterator[bytes]:
+    for piece in pieces:
+        time.sleep(0.02)
+        yield piece
+
+
+def told(server: Server, timeout: float = 0.1) -> str:
+    """Make sure that a read ends soon; return the sentence."""
+    made = Setup(
+        server.url, "lev_sk_test_0123456789", max_retries=0, request_timeout_seconds=timeout
+    )
+    begun = time.monotonic()
+    with pytest.raises(LevError) as caught:
+        made.read()
+    assert time.monotonic() - begun < 20 * timeout + 3
+    return readable(caught.value)
+
+
+SLOW: dict[str, Callable[[], Iterator[bytes]]] = {
+    "a body": lambda: itertools.chain(
+        [HEAD + b"Content-Length: 1000000\r\n\r\n"], itertools.repeat(b" ")
+    ),
+    "a body without a length": lambda: itertools.chain([HEAD + b"\r\n"], itertools.repeat(b" ")),
+    "chunks": lambda: itertools.chain(
+        [HEAD + b"Transfer-Encoding: chunked\r\n\r\n"], itertools.repeat(b"1\r\n \r\n")
+    ),
+    "a head": lambda: itertools.chain([HEAD + b"X-Slow: "], itertools.repeat(b"x")),
+    "a first line": lambda: itertools.chain([b"HTTP/1.1 "], itertools.repeat(b"2")),
+    "heads before the head": lambda: itertools.repeat(b"HTTP/1.1 100 Continue\r\n\r\n"),
+    "the end of the chunks": lambda: itertools.chain(
+        [HEAD + b"Transfer-Encoding: chunked\r\n\r\n0\r\n"], itertools.repeat(b"X-Trailer: x\r\n")
+    ),
+}
+
+
+@pytest.mark.parametrize("pieces", SLOW.values(), ids=SLOW)
+def test_an_answer_that_comes_byte_by_byte_is_given_up(
+    pieces: Callable[[], Iterator[bytes]],
+) -> None:
+    with serving(lambda _: drip(pieces())) as server:
+        sentence = told(server)
+    assert sentence == "Lev began to answer GET /contacts, but had not ended after 0.5 s."
+
+
+def test_an_answer_that_is_slow_but_ends_is_taken() -> None:
+    body = b'{"data": []}'
+    pieces = [HEAD + b"Content-Length: 12\r\n\r\n", *(bytes([byte]) for byte in body)]
+    with serving(lambda _: drip(iter(pieces))) as server:
+        made = Setup(server.url, "lev_sk_test", max_retries=0, request_timeout_seconds=0.1)
+        assert made.read().data == []
+
+
+ENDLESS: dict[str, Callable[[], Iterator[bytes]]] = {
+    "a body": lambda: itertools.chain([HEAD + b"\r\n"], itertools.repeat(MEBIBYTE)),
+    "a body as long as it says": lambda: itertools.chain(
+        [HEAD + b"Content-Length: 999999999999\r\n\r\n"], itertools.repeat(MEBIBYTE)
+    ),
+    "chunks": lambda: itertools.chain(
+        [HEAD + b"Transfer-Encoding: chunked\r\n\r\n"],
+        itertools.repeat(b"100000\r\n" + MEBIBYTE + b"\r\n"),
+    ),
+    "the size of a chunk": lambda: itertools.chain(
+        [HEAD + b"Transfer-Encoding: chunked\r\n\r\n"], itertools.repeat(b"0" * 65536)
+    ),
+    "the end of the chunks": lambda: itertools.chain(
+        [HEAD + b"Transfer-Encoding: chunked\r\n\r\n0\r\n"], itertools.repeat(MEBIBYTE)
+    ),
+    "lines after the chunks": lambda: itertools.chain(
+        [HEAD + b"Transfer-Encoding: chunked\r\n\r\n0\r\n"],
+        itertools.repeat(b"X-Trailer: " + b"x" * 30_000 + b"\r\n"),
+    ),
+    "heads before the head": lambda: itertools.repeat(
+        b"HTTP/1.1 100 Continue\r\nX-Long: " + b"x" * 30_000 + b"\r\n\r\n"
+    ),
+    "an error": lambda: itertools.chain([b"HTTP/1.1 500 Oh\r\n\r\n"], itertools.repeat(MEBIBYTE)),
+    "a redirect": lambda: itertools.chain(
+        [b"HTTP/1.1 302 There\r\nLocation: /there\r\n\r\n"], itertools.repeat(MEBIBYTE)
+    ),
+}
+
+
+@pytest.mark.parametrize("pieces", ENDLESS.values(), ids=ENDLESS)
+def test_an_answer_without_end_does_not_fill_the_memory(
+    pieces: Callable[[], Iterator[bytes]],
+) -> None:
+    with serving(lambda _: pieces()) as server:
+        tracemalloc.start()
+        sentence = told(server, timeout=2)
+        _, most = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+    assert sentence == TOO_LONG or "exceeded maximum allowed length" in sentence
+    assert len(server.requests) == 1
+    assert most < 6 * BOUND
+
+
+def bomb(times: int) -> bytes:
+    """Pack a lot of nothing."""
+    packed = gzip.compress(b" " * (64 << 20), 6)
+    for _ in range(times - 1):
+        packed = gzip.compress(packed)
+    return packed
+
+
+@pytest.mark.parametrize(
+    ("packed", "encoding"),
+    [
+        (bomb(1), "gzip"),
+        (bomb(2), "gzip, gzip"),
+        (zlib.compress(b" " * (64 << 20)), "deflate"),
+    ],
+    ids=["gzip", "gzip in gzip", "deflate"],
+)
+def test_a_small_answer_that_unpacks_into_a_huge_one_is_given_up(
+    packed: bytes, encoding: str
+) -> None:
+    head = HEAD + f"Content-Encoding: {encoding}\r\nContent-Length: {len(packed)}\r\n\r\n".encode()
+    with serving(lambda _: iter([head, packed])) as server:
+        tracemalloc.start()
+        sentence = told(server, timeout=2)
+        _, most = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+    assert sentence == TOO_LONG
+    assert most < 6 * BOUND
+
+
+LINES = st.one_of(
+    st.binary(max_size=60),
+    st.sampled_from(
+        [
+            *(b"HTTP/1.1 200 OK", b"HTTP/1.1 -1 X", b"HTTP/9.9 200 OK", b"HTTP/1.1 999 \xff", b""),
+            *(b"HTTP/1.1 302 There", b"Location: http://[::bad", b"Location: \xff\xfe", b"ICY 200"),
+            *(b"Content-Length: -5", b"Content-Length: 1, 2", b"Content-Length: " + b"9" * 5000),
+            *(b"Transfer-Encoding: chunked", b"zz", b"-1", b"Content-Encoding: gzip", b" folded"),
+            *(b"Content-Encoding: br, x, y, z, gzip, deflate", b"Set-Cookie: a=b; Domain=.com"),
+            *(b"Retry-After: 0.01", b"Date: Mon, 99 Foo 0 00:00:00", b'{"data": []}', b"0"),
+            *(b"Content-Type: \x1b[31m" + b"x" * 5000, b"X" * 70_000, b"HTTP/1.1 101 Up"),
+        ]
+    ),
+)
+
+
+def test_any_bytes_are_an_answer_or_a_sentence() -> None:
+    answer = [b""]
+    with serving(lambda _: iter(answer)) as server:
+
+        @given(lines=st.lists(LINES, max_size=8), end=st.sampled_from([b"\r\n", b"\n"]))
+        @examples(150, share=0.3)
+        def tried(lines: list[bytes], end: bytes) -> None:
+            count("answers in raw bytes")
+            answer[0] = end.join([*lines, b""])
+            made = Setup(server.url, "lev_sk_test", max_retries=0, request_timeout_seconds=1)
+            try:
+                made.read()
+            except LevError as error:
+                readable(error)
+
+        tried()
+
+
+def test_nothing_at_all_is_a_sentence() -> None:
+    with serving(lambda _: iter([])) as server:
+        made = Setup(server.url, "lev_sk_test", max_retries=0, request_timeout_seconds=1)
+        with pytest.raises(LevConnectionError, match="The connection to Lev failed during GET"):
+            made.read()
