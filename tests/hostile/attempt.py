@@ -104,11 +104,13 @@ def spoiled(draw: st.DrawFn, good: Any, value: st.SearchStrategy[Any] = ANYTHING
             case 0 if inside is not holder:
                 del inside[place]
             case 1 if isinstance(inside, dict):
-                inside[draw(st.text(max_size=8))] = draw(value)
+                inside[draw(st.text(max_size=8))] = copy.deepcopy(
+                    draw(value)
+                )  # what is changed next may be inside
             case 1 if inside is not holder:
                 inside.insert(place, copy.deepcopy(inside[place]))
             case _:
-                inside[place] = draw(value)
+                inside[place] = copy.deepcopy(draw(value))  # what is changed next may be inside
     return holder[0]
 
 

@@ -74,7 +74,7 @@ def answered(
 
 
 @given(data=st.data(), stream=st.sampled_from(["contacts", "deals"]))
-@examples(80, share=0.1)
+@examples(40, share=0.1)
 def test_whatever_an_answer_holds_both_ways_agree_and_no_row_is_lost(
     account: SandboxServer, config: dict[str, Any], stream: str, data: st.DataObject
 ) -> None:
@@ -84,7 +84,7 @@ def test_whatever_an_answer_holds_both_ways_agree_and_no_row_is_lost(
 
 
 @given(data=st.data(), stream=st.sampled_from(["contacts", "deals"]))
-@examples(60, share=0.1)
+@examples(25, share=0.1)
 def test_whatever_bytes_are_damaged_both_ways_agree_and_no_row_is_lost(
     account: SandboxServer, config: dict[str, Any], stream: str, data: st.DataObject
 ) -> None:

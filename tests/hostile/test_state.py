@@ -47,7 +47,7 @@ def rows(account: SandboxServer) -> int:
 
 
 @given(data=st.data())
-@examples(60, share=0.1)
+@examples(40, share=0.1)
 def test_any_state_is_refused_in_a_sentence_or_read(
     config: dict[str, Any], stopped: dict[str, Any], rows: int, data: st.DataObject
 ) -> None:
