@@ -246,7 +246,7 @@ def check(config: dict[str, Any], schema: Mapping[str, Any]) -> list[str]:
     }
     sentences = [
         _variable_fault(_ENVIRONMENT + name.upper(), name, config.get(name))
-        or f"The setting {name} is wrong: {quoted(message)}."
+        or f"The setting {quoted(name)} is wrong: {quoted(message)}."
         for name, message in wrong.items()
     ]
     return sentences or list(_faults(config))

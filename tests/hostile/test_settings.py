@@ -113,6 +113,11 @@ def test_any_config_file_is_refused_in_a_sentence_or_read(
         assert isinstance(given_settings, dict)
 
 
+def test_a_name_of_no_setting_writes_no_colours() -> None:
+    (fault,) = settings.check({"api_key": KEY, "\x1b[2J\n": float("nan")}, settings.SETTINGS)
+    assert fault == r"The setting \x1b[2J is wrong: nan is no number."
+
+
 def test_a_long_list_of_queries_is_looked_through_at_once() -> None:
     config = {"api_key": KEY, "fact_queries": [str(number) for number in range(100_000)]}
     assert settings.check(config, settings.SETTINGS) == []
