@@ -242,7 +242,14 @@ def test_a_proxy_that_refuses_learns_the_host_only() -> None:
 
 
 @pytest.mark.parametrize(
-    "address", ["http://somebody:passwordpassword@[::bad", "socks5://u:passwordpassword@h:1", "//"]
+    "address",
+    [
+        "http://somebody:passwordpassword@[::bad",
+        "socks5://u:passwordpassword@h:1",
+        f"http://u:passwordpassword@{'a' * 70}.example:1",
+        "//",
+    ],
+    ids=["no host", "SOCKS", "a host that is too long", "nothing"],
 )
 def test_a_proxy_that_is_none_is_a_sentence(address: str) -> None:
     config = {"api_url": "https://lev.example", "api_key": KEY, "max_retries": 0, **UNLIMITED}
