@@ -134,3 +134,10 @@ def test_a_key_that_was_cut_with_its_sentence_is_found() -> None:
     record = logging.LogRecord("x", logging.ERROR, "", 0, "%s", (text,), None)
     Redaction(KEY).filter(record)
     assert record.getMessage().endswith("x [api_key]")
+
+
+def test_the_user_and_password_of_a_proxy_are_not_told(written: io.StringIO) -> None:
+    logging.getLogger().error("No http://somebody:pass%2Fword@proxy.example:3128, says http://a/b")
+    assert written.getvalue() == (
+        "No http://[user and password]@proxy.example:3128, says http://a/b\n"
+    )

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tap_lev.errors import LevAPIError, api_error
+from tap_lev.errors import LevAPIError, api_error, quoted, shown
 from tests.hostile.attempt import ANYTHING, DEEP, ODD, readable, text_of
 from tests.hostile.tally import count, examples
 
@@ -56,3 +56,11 @@ def test_a_message_writes_no_line_of_its_own_and_no_colours() -> None:
     body = text_of({"error": {"message": "a\n2026-01-01 | ERROR\x1b[2J\u202e\x00"}})
     sentence = readable(api_error(500, body, {}, endpoint=ENDPOINT))
     assert r"a 2026-01-01 | ERROR\x1b[2J\u202e\x00" in sentence
+
+
+def test_what_is_too_deep_or_too_long_to_be_a_text_is_named() -> None:
+    deep: object = 0
+    for _ in range(5000):
+        deep = [deep]
+    assert quoted(deep) == shown(deep) == "a list that is too large"
+    assert quoted(10**5000) == shown(10**5000) == "a int that is too large"

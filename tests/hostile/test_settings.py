@@ -113,6 +113,20 @@ def test_any_config_file_is_refused_in_a_sentence_or_read(
         assert isinstance(given_settings, dict)
 
 
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("overlap_seconds", 10**12),
+        ("request_timeout_seconds", 10**12),
+        ("max_parallel_streams", 10**9),
+        ("max_retries", 10**9),
+    ],
+)
+def test_a_number_that_no_clock_and_no_memory_holds_is_refused(name: str, value: int) -> None:
+    (fault,) = settings.check({"api_key": KEY, name: value}, settings.SETTINGS)
+    assert fault.startswith(f"The setting {name} is wrong: {value} is greater than")
+
+
 def test_a_name_of_no_setting_writes_no_colours() -> None:
     (fault,) = settings.check({"api_key": KEY, "\x1b[2J\n": float("nan")}, settings.SETTINGS)
     assert fault == r"The setting \x1b[2J is wrong: nan is no number."

@@ -132,6 +132,8 @@ def test_a_cursor_that_fits_into_no_url_does_not_stay_in_the_way(
 ) -> None:
     state = json.loads(text_of(stopped))
     state["bookmarks"]["contacts"]["walk"]["cursor"] = "x" * 100_000
+    with pytest.raises(ValueError, match="cursor is too long"):
+        Walk.from_state(state["bookmarks"]["contacts"]["walk"])
     run = attempt(config, state=state, streams=STREAMS)
     assert run.exit_code == 0
     assert len(run.records("contacts")) == rows
