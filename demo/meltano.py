@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
@@ -101,22 +102,39 @@ class MeltanoProject:
 
     def run(self, *blocks: str) -> Run:
         """Run blocks one after the other, as `meltano run` does, and wait for their end."""
+        with self.started(*blocks) as (process, log):
+            return Run(process.wait(), log)
+
+    @contextlib.contextmanager
+    def started(self, *blocks: str) -> Iterator[tuple[subprocess.Popen[bytes], Path]]:
+        """Start a run of blocks, which ends with the block of code at the latest.
+
+        Yields:
+            Its keeper, which answers with its exit code, and its log.
+        """
         logs = self.directory / "logs"
         logs.mkdir(exist_ok=True)
         log = logs / f"run-{len(list(logs.iterdir())) + 1}.log"
+        command: list[str | Path] = [MELTANO, "run", *blocks]
         with (
             log.open("wb") as output,
-            kept(
-                [MELTANO, "run", *blocks], output=output, env=self.environment, cwd=self.directory
-            ) as process,
+            kept(command, output=output, env=self.environment, cwd=self.directory) as process,
         ):
-            code = process.wait()
-        return Run(code, log)
+            yield process, log
 
-    def state(self, tap: str = "tap-lev", target: str = "target-postgres") -> dict[str, Any]:
-        """Read what Meltano's state store holds for a tap and a target."""
+    def state(
+        self, tap: str = "tap-lev", target: str = "target-postgres", suffix: str = ""
+    ) -> dict[str, Any]:
+        """Read what Meltano's state store holds for a tap and a target.
+
+        Args:
+            tap: The tap's name.
+            target: The target's name.
+            suffix: What `--state-id-suffix` was.
+        """
+        whose = f"{self.name}:{tap}-to-{target}{suffix and f':{suffix}'}"
         done = subprocess.run(
-            [MELTANO, "state", "get", f"{self.name}:{tap}-to-{target}"],
+            [MELTANO, "state", "get", whose],
             env=self.environment,
             cwd=self.directory,
             stdin=subprocess.DEVNULL,

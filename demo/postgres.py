@@ -11,7 +11,7 @@ import signal
 import socket
 import tempfile
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -73,6 +73,7 @@ class Server:
 
     port: int
     password: str
+    _cluster: _Cluster = field(repr=False)
 
     def database(self, name: str = "postgres") -> Database:
         """Return how to reach a database that is there."""
@@ -87,13 +88,29 @@ class Server:
             )
         return self.database(name)
 
+    def restart(self, how: signal.Signals = signal.SIGINT) -> None:
+        """End the server and start it again, with its data and its port.
+
+        Args:
+            how: SIGINT ends it in order, after it has broken off its connections. After SIGQUIT
+                and SIGKILL it has to find out for itself what was committed.
+
+        Raises:
+            PostgresError: It did not come back.
+        """
+        self._cluster.end(how)
+        self._cluster.start(self)
+
 
 @contextlib.contextmanager
-def running_postgres() -> Iterator[Server]:
+def running_postgres(*, durable: bool = False) -> Iterator[Server]:
     """Run a server until the block is left, and leave nothing behind.
 
     PostgreSQL refuses to run as root. For root it runs as `nobody`, from a copy of its programs
     that `nobody` can read.
+
+    Args:
+        durable: Whether a commit outlives a crash of the server, as it does everywhere by default.
 
     Raises:
         PostgresError: The server did not start; the message ends with its log.
@@ -109,8 +126,8 @@ def running_postgres() -> Iterator[Server]:
             shutil.chown(directory, user)
         password = secrets.token_urlsafe(16)
         _make_cluster(programs, directory, user, password)
-        with contextlib.ExitStack() as started:
-            yield _start(programs, directory, user, password, started)
+        with _Cluster(programs, directory, user, durable=durable) as cluster:
+            yield cluster.serve(password)
     finally:
         shutil.rmtree(directory, ignore_errors=True)
 
@@ -170,35 +187,75 @@ def _make_cluster(programs: Path, directory: Path, user: str | None, password: s
         raise PostgresError(f"PostgreSQL could not make its data directory: {_tail(log)}")
 
 
-def _start(
-    programs: Path, directory: Path, user: str | None, password: str, started: contextlib.ExitStack
-) -> Server:
-    log = directory / "log"
-    for _ in range(PORT_ATTEMPTS):
-        port = _free_port()
+class _Cluster(contextlib.AbstractContextManager["_Cluster"]):
+    """A data directory, and the server that runs on it."""
+
+    def __init__(self, programs: Path, directory: Path, user: str | None, *, durable: bool) -> None:
+        self._programs = programs
+        self._directory = directory
+        self._user = user
+        self._durable = durable
+        self._log = directory / "log"
+        self._running = contextlib.ExitStack()
+
+    def __exit__(self, *_: object) -> None:
+        self._running.close()
+
+    def serve(self, password: str) -> Server:
+        """Start a server on a port that is free."""
+        for _ in range(PORT_ATTEMPTS):
+            server = Server(_free_port(), password, self)
+            if self._starts(server):
+                return server
+            if b"could not bind" not in self._log.read_bytes():
+                break
+        raise PostgresError(f"PostgreSQL did not start: {_tail(self._log)}")
+
+    def start(self, server: Server) -> None:
+        """Start it again, as soon as what it left behind is gone."""
+        end = time.monotonic() + START_SECONDS
+        while not self._starts(server):
+            said = self._log.read_bytes()
+            waits = b"shared memory block" in said or b"could not bind" in said
+            if not waits or time.monotonic() > end:
+                raise PostgresError(f"PostgreSQL did not start again: {_tail(self._log)}")
+            time.sleep(0.05)
+
+    def end(self, how: signal.Signals) -> None:
+        """Send the server a signal and wait until it is gone."""
+        # The first line of that file. What was started is its keeper, which would ask politely.
+        pid = (self._directory / "data" / "postmaster.pid").read_text("utf-8").split()[0]
+        os.kill(int(pid), how)
+        self._keeper.wait()
+        self._running.close()
+
+    def _starts(self, server: Server) -> bool:
         options = {
             "listen_addresses": HOST,
-            "port": port,
+            "port": server.port,
             "unix_socket_directories": "",
             "fsync": "off",
             "full_page_writes": "off",
-            "synchronous_commit": "off",
+            "synchronous_commit": "on" if self._durable else "off",
             "timezone": "UTC",
         }
-        command: list[str | Path] = [programs / "postgres", "-D", directory / "data"]
+        command: list[str | Path] = [self._programs / "postgres", "-D", self._directory / "data"]
         command += [f"--{name}={value}" for name, value in options.items()]
         with contextlib.ExitStack() as attempt:
-            output = attempt.enter_context(log.open("wb"))
-            process = attempt.enter_context(
-                kept(command, user=user, output=output, cwd=directory, stop=signal.SIGINT)
+            output = attempt.enter_context(self._log.open("wb"))
+            self._keeper = attempt.enter_context(
+                kept(
+                    command,
+                    user=self._user,
+                    output=output,
+                    cwd=self._directory,
+                    stop=signal.SIGINT,
+                )
             )
-            server = Server(port, password)
-            if _answers(server, process):
-                started.push(attempt.pop_all())
-                return server
-        if b"could not bind" not in log.read_bytes():
-            break
-    raise PostgresError(f"PostgreSQL did not start: {_tail(log)}")
+            if _answers(server, self._keeper):
+                self._running = attempt.pop_all()
+                return True
+        return False
 
 
 def _free_port() -> int:
