@@ -24,7 +24,7 @@ pip_install = $(1)/bin/python -m pip install -qq --disable-pip-version-check --n
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help install test torture coverage lint typecheck format demo bench fuzz audit lock clean python
+.PHONY: help install test torture crashes coverage lint typecheck format demo bench fuzz audit lock clean python
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' Makefile
@@ -36,6 +36,9 @@ test: lint typecheck $(PLUGINS) ## Check style and types, run every test
 
 torture: $(PACKAGES) ## Kill the tap a few thousand times and see that nothing is lost (TORTURE_ARGS="--rounds 100 --seed 7 --streams contacts,deals")
 	@.venv/bin/python -m tests.torture $(TORTURE_ARGS)
+
+crashes: $(PACKAGES) $(PLUGINS) ## Kill tap, targets, Meltano and PostgreSQL and compare the tables (CRASHES_ARGS="--rounds 30 --seed 7")
+	@.venv/bin/python -m tests.pipelines.crashes $(CRASHES_ARGS)
 
 coverage: $(PACKAGES) $(PLUGINS) ## Run every test and show the lines that none reaches
 	@.venv/bin/coverage erase

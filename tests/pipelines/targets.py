@@ -18,7 +18,7 @@ import yaml
 from demo.meltano import plugin_program
 from tap_lev import timestamps
 from tests.pipelines.tables import SCHEMA, SCHEMAS, in_postgres, whole
-from tests.support import KEPT_VARIABLES
+from tests.support import KEPT_VARIABLES, start_tap
 from tests.truth import key_of
 
 if TYPE_CHECKING:
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
     from demo.postgres import Server
     from tests.pipelines.tables import Row, Table
+    from tests.support import TapProcess
 
 PROJECT = yaml.safe_load((Path(__file__).parents[2] / "meltano.yml").read_text(encoding="utf-8"))
 SETTINGS = {
@@ -127,6 +128,23 @@ class Target:
         messages.write_text("".join(lines), encoding="utf-8")
         with messages.open() as source, self.started(source) as popen:
             assert popen.wait(60) == 0, self.log[-2000:]
+
+
+@contextlib.contextmanager
+def pipeline(
+    config: dict[str, Any], target: Target, catalog: dict[str, Any]
+) -> Iterator[tuple[TapProcess, subprocess.Popen[str]]]:
+    """The tap with a pipe into a target, from the state that the target gave back last."""
+    reader, writer = os.pipe()
+    with contextlib.ExitStack() as ends:
+        for end in (reader, writer):
+            ends.callback(os.close, end)
+        with (
+            start_tap(config, state=target.state, catalog=catalog, stdout=writer) as tap,
+            target.started(reader) as loader,
+        ):
+            ends.close()
+            yield tap, loader
 
 
 def new_target(name: str, directory: Path, server: Server, **settings: object) -> Target:

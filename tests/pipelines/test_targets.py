@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
 import functools
 import itertools
 import json
-import os
 import random
 import signal
 import time
@@ -19,19 +17,18 @@ import pytest
 from lev_sandbox import Sandbox, SandboxServer
 from tests.inprocess import catalog_of, config_of
 from tests.pipelines.tables import CORE, SMALL, UNPACED, in_lev
-from tests.pipelines.targets import TARGETS, Target, needs_duckdb, new_target
-from tests.support import run_tap, start_tap
+from tests.pipelines.targets import TARGETS, needs_duckdb, new_target, pipeline
+from tests.support import run_tap
 from tests.truth import ALL, QUERIES
 
 if TYPE_CHECKING:
-    import subprocess
     from collections.abc import Callable, Iterable, Iterator
     from pathlib import Path
 
     from demo.postgres import Server
     from tests.conftest import StartLev
     from tests.pipelines.tables import Table
-    from tests.support import TapProcess
+    from tests.pipelines.targets import Target
 
 SOME = (*CORE, "deal_properties", "deal_pipelines", "pipelines", "placement_notes")
 FEW = {"deals": 12, "placements": 15, "contacts": 40, "companies": 8}
@@ -193,23 +190,6 @@ def wait_for(condition: Callable[[], object]) -> None:
         time.sleep(0.01)
 
 
-@contextlib.contextmanager
-def pipeline(
-    config: dict[str, Any], target: Target
-) -> Iterator[tuple[TapProcess, subprocess.Popen[str]]]:
-    """The tap with a pipe into a target, from the state that the target gave back last."""
-    reader, writer = os.pipe()
-    with contextlib.ExitStack() as ends:
-        for end in (reader, writer):
-            ends.callback(os.close, end)
-        with (
-            start_tap(config, state=target.state, catalog=catalog_of(*SOME), stdout=writer) as tap,
-            target.started(reader) as loader,
-        ):
-            ends.close()
-            yield tap, loader
-
-
 def wait_for_the_middle(lev: SandboxServer, target: Target) -> None:
     """Wait until the target is at work, and the tap at a page that does not come."""
     wait_for(lambda: [entry.fault for entry in lev.sandbox.requests].count("hang"))
@@ -220,7 +200,7 @@ def assert_the_next_run_makes_it_whole(
     lev: SandboxServer, config: dict[str, Any], target: Target
 ) -> None:
     lev.sandbox.clock.advance(60)  # a run in the same second could have nothing new to state
-    with pipeline(config, target) as (tap, loader):
+    with pipeline(config, target, catalog_of(*SOME)) as (tap, loader):
         assert tap.popen.wait(SECONDS) == 0, tap.stderr
         assert loader.wait(SECONDS) == 0, target.log[-2000:]
     landed = target.tables(SOME)
@@ -254,7 +234,7 @@ def test_a_target_that_is_killed_ends_the_tap_at_once_and_nothing_is_lost(
     lev: SandboxServer, parallel: int, target: Target
 ) -> None:
     config = settings(lev, parallel)
-    with pipeline(config, target) as (tap, loader):
+    with pipeline(config, target, catalog_of(*SOME)) as (tap, loader):
         wait_for_the_middle(lev, target)
         loader.kill()
         loader.wait(SECONDS)
@@ -273,7 +253,7 @@ def test_a_tap_that_is_terminated_leaves_a_state_and_nothing_is_lost(
     lev: SandboxServer, parallel: int, target: Target
 ) -> None:
     config = settings(lev, parallel)
-    with pipeline(config, target) as (tap, loader):
+    with pipeline(config, target, catalog_of(*SOME)) as (tap, loader):
         wait_for_the_middle(lev, target)
         tap.popen.terminate()
         assert tap.popen.wait(SECONDS) == 128 + signal.SIGTERM
