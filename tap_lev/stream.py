@@ -146,6 +146,20 @@ class LevStream(Stream):
         whole = self._is_whole and self.config["emit_activate_version_messages"]
         return int(started_at.timestamp()) if whole and started_at is not None else None
 
+    @functools.cached_property
+    def _version_to_join(self) -> int | None:
+        """The version of a row that is refreshed, which is that of the table it stands in.
+
+        It is the version of the walk that a run has left unfinished, if one has: the walk may be
+        past the row, and its end would have the target drop it.
+        """
+        try:
+            walk = self.bookmark.unfinished()
+        except ValueError:
+            walk = None  # the next walk brings every row anew
+        version = walk.version if walk else None
+        return version or self._version_of(self.bookmark.value)
+
     @property
     def since(self) -> datetime | None:
         """The lower bound of a new walk."""
@@ -288,10 +302,7 @@ class LevStream(Stream):
         """Write a RECORD message."""
         self._check_max_record_limit(self.report.rows)
         # A version says which rows are of one table, over all runs of the walk.
-        # A row that is refreshed joins the table that the last walk left.
-        self._stream_version = (
-            self.walk.version if self.walk else self._version_of(self.bookmark.value)
-        )
+        self._stream_version = self.walk.version if self.walk else self._version_to_join
         try:
             self._write_record_message(self._shape.record(row, answer.request_id))
         except (OSError, SingerSDKError):

@@ -319,3 +319,22 @@ def test_a_refreshed_row_goes_the_way_of_the_others_when_it_is_gone(lev: Sandbox
     assert min(record["version"] for record in after.of("RECORD", "deal_notes")) > max(versions)
     target.load(after.messages)
     assert not notes & {row["id"] for row in target.rows("deal_notes") if row["deal_id"] == deal}
+
+
+def test_a_row_refreshed_in_the_middle_of_a_full_table_outlives_its_end(lev: SandboxServer) -> None:
+    config = config_of(lev, emit_activate_version_messages=True, page_size=5)
+    streams = ("deals", "deal_properties")
+    target = Target()
+    target.load(sync(config, streams=streams).messages)
+    lev.sandbox.clock.advance(60)
+    cut = sync(config, streams=streams, state=target.state, kill_after=60)
+    target.load(cut.messages, crash=True)
+    assert target.state is not None
+    assert target.state["bookmarks"]["deal_properties"]["walk"]["version"]
+
+    refreshed = sync({**config, "refresh": {"deals": [1, 2]}}, streams=streams, state=target.state)
+    assert refreshed.records("deal_properties")
+    target.load(refreshed.messages)
+    assert target.state is not None
+    target.load(sync(config, streams=streams, state=target.state).messages)
+    assert target.rows("deal_properties") == truth(lev, "deal_properties")
