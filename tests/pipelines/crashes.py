@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import json
+import multiprocessing
 import os
 import random
 import re
@@ -16,6 +17,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -342,23 +344,29 @@ def play(way: str, seed: int, directory: Path, server: Server) -> Outcome:
 # -- Many rounds
 
 
+def _alone(way: str, seed: int) -> Outcome:
+    with running_postgres(durable=True) as server, tempfile.TemporaryDirectory() as directory:
+        return play(way, seed, Path(directory), server)
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Play rounds of every way; return 1 if anything was found."""
     parser = argparse.ArgumentParser(prog="make crashes", description=__doc__)
     parser.add_argument("--rounds", type=int, default=10, help="rounds of each way")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--ways", default=",".join(WAYS), help="which, a comma list")
+    parser.add_argument("--processes", type=int, default=os.cpu_count())
     parser.add_argument("--write", action="store_true", help="write docs/reliability.md")
     given = parser.parse_args(argv)
     began, outcomes = time.monotonic(), list[Outcome]()
-    with running_postgres(durable=True) as server:
-        for seed in range(given.seed, given.seed + given.rounds):
-            for way in given.ways.split(","):
-                with tempfile.TemporaryDirectory() as directory:
-                    outcome = play(way, seed, Path(directory), server)
-                outcomes.append(outcome)
-                if outcome.findings:
-                    print(outcome, flush=True)
+    seeds = range(given.seed, given.seed + given.rounds)
+    rounds = [(way, seed) for seed in seeds for way in given.ways.split(",")]
+    # A round kills its server, so each has one of its own.
+    with ProcessPoolExecutor(given.processes, multiprocessing.get_context("spawn")) as pool:
+        for outcome in pool.map(_alone, *zip(*rounds, strict=True)):
+            outcomes.append(outcome)
+            if outcome.findings:
+                print(outcome, flush=True)
     text = table(outcomes, given.seed, time.monotonic() - began)
     print(text)
     if given.write:
