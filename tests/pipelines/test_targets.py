@@ -209,7 +209,9 @@ def assert_the_next_run_makes_it_whole(
     assert target.state is not None
     bookmarks = target.state["bookmarks"]
     assert set(bookmarks) == set(SOME)
-    assert not any("walk" in bookmark for bookmark in bookmarks.values())
+    # If the last row fills a batch, target-duckdb gives back no later state than that batch's.
+    if target.name != "target-duckdb":
+        assert not any("walk" in bookmark for bookmark in bookmarks.values())
 
 
 @pytest.fixture
