@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import dataclasses
 import json
 import multiprocessing
 import os
@@ -42,7 +43,7 @@ if TYPE_CHECKING:
 PAGE = Path(__file__).parents[2] / "docs" / "reliability.md"
 STREAMS = (*CORE, "deal_properties", "deal_team_members", "deal_pipelines", "asset_types",
            "placement_notes")  # fmt: skip
-SECONDS = 60
+SECONDS = 120
 STRIKES = 3
 """How often a round is broken off, at most."""
 WAYS = ("postgres", "duckdb", "meltano")
@@ -117,7 +118,10 @@ def draw(way: str, chance: random.Random) -> Strike:
 class Round:
     """A round: an account that changes, what reads it, and what breaks that off."""
 
-    def __init__(self, way: str, seed: int, directory: Path, server: Server) -> None:
+    def __init__(
+        self, way: str, seed: int, directory: Path, server: Server, *, hasty: bool = False
+    ) -> None:
+        self._hasty = hasty
         self.outcome = Outcome(way, seed)
         self.chance = random.Random(f"{way}/{seed}")
         self._server = server
@@ -163,6 +167,9 @@ class Round:
             return lambda strike: self._meltano_run(project, strike), read
         name = f"target-{self.outcome.way}"
         target = new_target(name, self._directory, self._server, batch_size_rows=self.batch)
+        if self._hasty:
+            through = (sys.executable, Path(__file__).parent / "hasty.py")
+            target = dataclasses.replace(target, through=through)
         config = config_of(lev, **self.settings, **UNPACED)
         catalog = catalog_of(*STREAMS)
         for entry in catalog["streams"]:
@@ -336,9 +343,17 @@ def _lines(log: Path) -> int:
     return log.read_bytes().count(b"\n")
 
 
-def play(way: str, seed: int, directory: Path, server: Server) -> Outcome:
-    """Play a round."""
-    return Round(way, seed, directory, server).play()
+def play(way: str, seed: int, directory: Path, server: Server, *, hasty: bool = False) -> Outcome:
+    """Play a round.
+
+    Args:
+        way: One of `WAYS`.
+        seed: What everything is drawn from.
+        directory: Where it may write.
+        server: A server that may be killed.
+        hasty: Whether the target gives back states before it has written the rows.
+    """
+    return Round(way, seed, directory, server, hasty=hasty).play()
 
 
 # -- Many rounds

@@ -61,12 +61,14 @@ class Target:
         directory: Where it runs.
         settings: Its settings.
         tables: Reads what it has written of some streams.
+        through: A program that is started in its place, and starts it.
     """
 
     name: str
     directory: Path
     settings: dict[str, Any]
     tables: Callable[[Iterable[str]], dict[str, Table]]
+    through: tuple[str | Path, ...] = ()
 
     @property
     def log(self) -> str:
@@ -108,7 +110,7 @@ class Target:
             (self.directory / "states.jsonl").open("a") as states,
             (self.directory / "log").open("a") as log,
             subprocess.Popen(
-                [plugin_program("loaders", self.name), "--config", config],
+                [*self.through, plugin_program("loaders", self.name), "--config", config],
                 stdin=messages,
                 stdout=states,
                 stderr=log,

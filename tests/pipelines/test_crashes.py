@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING
 
 import pytest
@@ -39,3 +40,10 @@ def test_nothing_is_lost_between_the_tap_and_the_tables(
     assert not outcome.findings, str(outcome)
     assert outcome.counts["broken"], str(outcome)
     assert outcome.counts["rows"]
+
+
+@needs_duckdb
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere a child outlives its parent")
+def test_a_target_that_gives_back_states_too_early_is_found(tmp_path: Path, server: Server) -> None:
+    outcome = play("duckdb", 2, tmp_path, server, hasty=True)
+    assert outcome.counts["lost"], str(outcome)
