@@ -171,7 +171,7 @@ class Round:
             through = (sys.executable, Path(__file__).parent / "hasty.py")
             target = dataclasses.replace(target, through=through)
         config = config_of(lev, **self.settings, **UNPACED)
-        catalog = catalog_of(*STREAMS)
+        catalog = _catalog()
         for entry in catalog["streams"]:
             if entry["tap_stream_id"] in self.whole:
                 entry["replication_method"] = "FULL_TABLE"
@@ -223,17 +223,19 @@ class Round:
         with project.started("--force", "tap-lev", "target-postgres") as (keeper, log):
             family = psutil.Process(keeper.pid)
             seen: dict[int, psutil.Process] = {}
+            started: set[str] = set()
 
             def look() -> dict[str, psutil.Process]:
                 found = {}
                 with contextlib.suppress(psutil.NoSuchProcess):
-                    (meltano,) = family.children()
-                    found["meltano"] = meltano
-                    for process in meltano.children(recursive=True):
-                        with contextlib.suppress(psutil.NoSuchProcess):
-                            program = _program(process)
-                            seen[process.pid] = process
-                            found[program] = process
+                    for meltano in family.children():
+                        found["meltano"] = meltano
+                        for process in meltano.children(recursive=True):
+                            with contextlib.suppress(psutil.NoSuchProcess):
+                                program = _program(process)
+                                seen[process.pid] = process
+                                found[program] = process
+                                started.add(program)
                 return found
 
             if strike is not None:
@@ -241,15 +243,15 @@ class Round:
                 def hit() -> None:
                     found = look()
                     if strike.whom == "all" and "meltano" in found:
-                        os.killpg(found["meltano"].pid, strike.how)
+                        with contextlib.suppress(ProcessLookupError):
+                            os.killpg(found["meltano"].pid, strike.how)
                     elif strike.whom in found:
-                        found[strike.whom].send_signal(strike.how)
+                        with contextlib.suppress(psutil.NoSuchProcess):
+                            found[strike.whom].send_signal(strike.how)
 
                 def tap_ended() -> int | None:
-                    found = look()
-                    return 0 if any("tap" in _program(p) for p in seen.values()) and (
-                        "tap" not in found
-                    ) else None  # fmt: skip
+                    running = "tap" in look()
+                    return 0 if "tap" in started and not running else None
 
                 with self._watched(strike, log, tap_ended, keeper.poll) as due:
                     self._strike(strike, hit, due=due)
@@ -329,6 +331,16 @@ class Round:
                 outcome.counts[kind] += len(keys)
                 if keys:
                     outcome.findings.append(f"{stream}: {len(keys)} rows {kind}: {keys[:5]}")
+
+
+def _catalog() -> dict[str, Any]:
+    """Find the catalog. A tap takes the signals of its process for itself; this one is none."""
+    handlers = {signum: signal.getsignal(signum) for signum in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        return catalog_of(*STREAMS)
+    finally:
+        for signum, handler in handlers.items():
+            signal.signal(signum, handler)
 
 
 def _program(process: psutil.Process) -> str:
