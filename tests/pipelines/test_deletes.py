@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 PAGE = (Path(__file__).parents[2] / "docs" / "deletes.md").read_text(encoding="utf-8")
 COMMANDS = re.findall(r"```sh\n(.*?)```", PAGE, re.DOTALL)
-WHOLE, CATALOG, APART, REFRESH = COMMANDS
+WHOLE, CATALOG, APART, REFRESH, PIPED_REFRESH = COMMANDS
 USUAL = "meltano run tap-lev target-postgres"
 SECONDS = 60
 MIRRORED = ("contacts", "deals", "deal_properties", "asset_types", "placement_notes")
@@ -267,6 +267,11 @@ def test_a_catalog_for_a_full_run_without_meltano(
     lev.sandbox.remove("contacts", 2)
     shell.well(CATALOG, **versions)
     assert in_postgres(database, "contacts") == in_lev(lev, "contacts")
+
+    lev.sandbox.archive("deals", 2)
+    shell.well(PIPED_REFRESH, **versions)
+    for stream in ("deals", "deal_properties"):
+        assert in_postgres(database, stream) == in_lev(lev, stream), stream
 
 
 def test_a_refresh_brings_what_was_archived_silently_and_removes_nothing(
