@@ -142,11 +142,12 @@ def items(answer: Answer, *, single: bool = False) -> list[dict[str, Any]]:
     elif isinstance(data, dict):
         lists = [value for value in data.values() if isinstance(value, list)]
         data = lists[0] if len(lists) == 1 else list(data.values())
-    total = (answer.pagination or {}).get("total")
+    pagination = answer.pagination or {}
+    total = pagination.get("total")
     if data is None and total == 0:
         return []
-    if data == [] and isinstance(answer.data, dict) and total:
-        data = None  # an empty object is an empty list only where Lev counts none
+    if data == [] and isinstance(answer.data, dict) and total and not pagination.get("has_more"):
+        data = None  # an empty object is an empty list only where Lev counts none, or has more
     if not isinstance(data, list) or not all(isinstance(row, dict) for row in data):
         raise BrokenAnswerError(
             f"Lev answered {answer.endpoint} without {'a row' if single else 'a list of rows'} "

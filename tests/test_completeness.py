@@ -139,3 +139,15 @@ def test_rows_that_vanish_ahead_of_the_walk_are_no_shortfall(
     lev.sandbox.on_request(remove)
     sync(config_of(lev, page_size=10), streams=("contacts",))
     assert told(caplog) == []
+
+
+def test_an_empty_page_of_a_list_that_comes_as_an_object_ends_nothing(lev: SandboxServer) -> None:
+    lev.sandbox.switch(
+        data_shape={"base_rates": "object"},
+        pagination_shape={"base_rates": "cursor"},
+        empty_page_every=2,
+    )
+    for _ in range(2):  # the empty page is the first one of the second run
+        run = sync(config_of(lev), streams=("base_rates",))
+        assert run.exit_code == 0
+        assert len(run.records("base_rates")) == len(lev.sandbox.rows("base_rates"))
