@@ -84,6 +84,11 @@ class Baton:
         finally:
             self._awaited.remove(event)
 
+    @property
+    def is_held(self) -> bool:
+        """Whether this thread has it. After a second signal it may be another's."""
+        return self._holder is threading.current_thread()
+
     def stop(self) -> None:
         """End the run: no thread but the main one will get the baton again."""
         self._stopped = True
