@@ -7,7 +7,6 @@ import contextlib
 import http.server
 import json
 import re
-import shutil
 import socket
 import subprocess
 import threading
@@ -452,13 +451,23 @@ SECRETS = {
 }
 
 
+MADE = re.compile(
+    r"\.venv.*|\.meltano|\.cache|\..*_cache|\.hypothesis|__pycache__|build|dist|output"
+)
+"""Directories that are made by running, which nobody publishes."""
+
+
 def tracked() -> list[Path]:
-    git = shutil.which("git")
-    if git is None or not (ROOT / ".git").exists():
-        pytest.skip("this is no checkout")
-    command = [git, "-C", str(ROOT), "ls-files", "-z"]
-    names = subprocess.run(command, check=True, capture_output=True).stdout.decode()
-    return [ROOT / name for name in names.split("\0") if name and (ROOT / name).is_file()]
+    """Find what is published: what git tracks, or in an unpacked archive everything there is."""
+    if (ROOT / ".git").exists():
+        command = ["git", "-C", str(ROOT), "ls-files", "-z"]
+        names = subprocess.run(command, check=True, capture_output=True).stdout.decode()
+        return [ROOT / name for name in names.split("\0") if name and (ROOT / name).is_file()]
+    return [
+        path
+        for path in ROOT.rglob("*")
+        if path.is_file() and not any(map(MADE.fullmatch, path.relative_to(ROOT).parts))
+    ]
 
 
 def secrets(text: str) -> list[str]:
