@@ -3,25 +3,21 @@
 from __future__ import annotations
 
 import contextlib
-import dataclasses
-import re
 from datetime import UTC, datetime
 from functools import partial
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
-from msgspec import UNSET
 from singer_sdk.exceptions import SyncLifecycleSignal
 from singer_sdk.metrics import Status, Tag
 
 from tap_lev import timestamps
 from tap_lev.answers import AnswersOfPage
+from tap_lev.asking import Asking
 from tap_lev.child import ChildStream
 from tap_lev.errors import BrokenAnswerError, KeyRefusedError, LevAPIError, LevError
-from tap_lev.optional import Option
-from tap_lev.page import PageShape
 from tap_lev.pagination import Pages
-from tap_lev.stream import FIELDS, UPDATED_AT
+from tap_lev.stream import UPDATED_AT
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -29,19 +25,16 @@ if TYPE_CHECKING:
     from singer_sdk.metrics import Timer
 
     from tap_lev.answer import Answer
+    from tap_lev.page import PageShape
     from tap_lev.pagination import Position
-    from tap_lev.report import StreamReport
     from tap_lev.stream import LevStream, ListStream
     from tap_lev.tap import TapLev
 
-FILTER = "filter[updated_at][gte]"
 MAX_TOTAL = 10**15
 """More rows than any account has. A larger count is none, and would be too large for a float."""
 MAX_RESTARTS = 3
 """How often one run begins a walk again because Lev refuses its own cursor."""
 NEVER = datetime.min.replace(tzinfo=UTC)
-DRY_RUN_ROWS = 5
-"""How many rows of a list a dry run looks at, at least, to find some with children."""
 
 
 def readings(tap: TapLev, streams: Sequence[LevStream]) -> list[Reading]:
@@ -77,7 +70,7 @@ class Reading:
         self._members = list(members)
         self._seen: int | None = 0
         self._fewest: int | None = None
-        self._shapes: dict[tuple[ChildStream, ...], PageShape] = {}
+        self._asking = Asking(tap, source, self._members)
 
     @property
     def name(self) -> str:
@@ -153,7 +146,7 @@ class Reading:
             if self._found:
                 parent = None
             following = pages.after(answer.pagination, position, rows)
-            if following is None or not self._members or self._dry_run_rows:
+            if following is None or not self._members or self._asking.dry_run_rows:
                 break
             ends = _ends(answer)
             if ends is not None and ends == before:
@@ -164,7 +157,7 @@ class Reading:
             position, before = following, ends
             self._checkpoint(position, parent, self._seen)
             try:
-                answer = self._ask(position)
+                answer = self._asking.page(position)
             except LevAPIError as error:
                 if not error.refuses_parameters or restarts == MAX_RESTARTS:
                     raise
@@ -186,7 +179,7 @@ class Reading:
         position: Position = {"cursor": walk.cursor} if walk.cursor else {}
         self._seen = walk.seen if walk.cursor else 0
         try:
-            answer = self._ask(position)
+            answer = self._asking.page(position)
         except LevAPIError as error:
             if not error.refuses_parameters or not position:
                 raise
@@ -208,18 +201,11 @@ class Reading:
         self._seen, self._fewest = 0, None
         for member in self._members:
             member.walk = None
-        bound = self._bound
-        answer = self._ask({})
+        bound = self._asking.bound
+        answer = self._asking.page({})
         for member in self._members:
             member.begin(answer.server_time)
-        return answer if self._bound == bound else self._ask({})
-
-    @property
-    def _bound(self) -> datetime | None:
-        """The lower bound that leaves out no row that a member wants."""
-        bounds = [member.bound for member in self._members]
-        known = [bound for bound in bounds if bound is not None]
-        return min(known) if known and len(known) == len(bounds) else None
+        return answer if self._asking.bound == bound else self._asking.page({})
 
     def _checkpoint(self, position: Position, parent: int | None, seen: int | None) -> None:
         cursor = position.get("cursor")
@@ -228,101 +214,6 @@ class Reading:
         for member in self._members:
             member.checkpoint(cursor, parent, seen)
         self._tap.write_state()
-
-    # -- Asking
-
-    @property
-    def _report(self) -> StreamReport:
-        return (self._source if self._source in self._members else self._members[0]).report
-
-    def _ask(self, position: Position) -> Answer:
-        limit: Position = {}
-        if self._source.paged:
-            page_size = self._tap.config["page_size"]
-            limit = {"limit": min(page_size, self._dry_run_rows or page_size)}
-
-        def request(params: dict[str, str]) -> Answer:
-            shape = self._shape_of_page
-            blocks = params.get("include", "").split(",")
-            usual = shape and FIELDS not in params and shape.blocks.issubset(blocks)
-            return self._tap.client.read(
-                f"GET {self._source.path}",
-                self._report,
-                limit | position | params,
-                decoder=shape.decoder if shape and usual else None,
-            )
-
-        answer = self._source.optional.ask(self._options, request)
-        return self._ask(position) if self._has_lost_blocks(answer) else answer
-
-    @property
-    def _dry_run_rows(self) -> int | None:
-        limits = [member.ABORT_AT_RECORD_COUNT for member in self._members]
-        return None if None in limits else max(DRY_RUN_ROWS, *(limit or 0 for limit in limits))
-
-    @property
-    def _options(self) -> list[Option]:
-        """What to ask for that Lev may refuse."""
-        mode, options = self._tap.config["updated_at_filter"], []
-        if self._bound is not None and mode != "client":
-            bound = timestamps.render(self._bound)
-            options.append(Option(FILTER, bound, required=mode == "server"))
-        return options + self._shape
-
-    @property
-    def _shape(self) -> list[Option]:
-        """What to ask for in each row."""
-        blocks = {block for member in self._members for block in member.wanted_blocks}
-        return [
-            *self._source.field_options(written=self._source in self._members),
-            *(Option("include", block) for block in sorted(blocks)),
-        ]
-
-    @property
-    def _shape_of_page(self) -> PageShape | None:
-        """What pages are decoded into, where all members take the rows as they come."""
-        children = [member for member in self._members if isinstance(member, ChildStream)]
-        if not self._source.is_plain or not all(child.is_plain_block for child in children):
-            return None
-        key = tuple(children)
-        if key not in self._shapes:
-            self._shapes[key] = PageShape(self._source, children)
-        # Within a page only single rows tell where to go on.
-        within = any(member.walk is not None and member.walk.parent for member in self._members)
-        return None if within or self._dry_run_rows else self._shapes[key]
-
-    def _has_lost_blocks(self, answer: Answer) -> bool:
-        """Whether rows must be asked for anew, because Lev leaves out what ``include=`` asks for.
-
-        It may do so where ``fields=`` is sent as well (lev-api.md §1.7), or where it does not know
-        the block and does not say so.
-        """
-        source, optional = self._source, self._source.optional
-        sent = optional.sent(self._shape)
-        unseen = {o.value for o in sent if o.param == "include"} - source.embedded_blocks
-        if not unseen or not answer.data:
-            return False
-        rows = answer.data if answer.shaped else list(source.rows(answer))
-        found = {block for block in unseen if any(_has(row, block) for row in rows)}
-        source.embedded_blocks.update(found)
-        lost = sorted(unseen - found)
-        if not lost:
-            return False
-        if any(option.param == FIELDS for option in sent):
-            optional.leave_out(FIELDS)
-            source.tell(
-                f"Lev leaves {', '.join(lost)} out where {FIELDS} are named, so all are read."
-            )
-            return True
-        for block in lost:
-            # What Lev gives in no other way may still be there for other rows.
-            source.embedded_blocks.add(block)
-            others = [m for m in self._members if m.block == block and m.path]
-            instead = "so it is read for each" if others else "so there is none"
-            source.tell(f"Lev embeds no {block} though it is asked to, {instead}.")
-            if others:
-                optional.leave_out(f"include={block}")
-        return any(optional.is_refused(f"include={block}") for block in lost)
 
     # -- What there is
 
@@ -348,8 +239,7 @@ class Reading:
 
         Rows that were added or removed meanwhile are no reason: the least of the counts holds.
         """
-        filtered = any(o.param == FILTER for o in self._source.optional.sent(self._options))
-        whole = not filtered and not self._dry_run_rows and self._members
+        whole = not self._asking.is_filtered and not self._asking.dry_run_rows and self._members
         if whole and self._fewest is not None and self._seen is not None:
             short = self._fewest - self._seen
             if short > 0:
@@ -370,11 +260,11 @@ class Reading:
         Returns:
             The number of rows in the page.
         """
-        if answer.shaped and (shape := self._shape_of_page):
+        if answer.shaped and (shape := self._asking.shape_of_page):
             return self._take_as_it_is(answer, shape)
         rows = list(self._source.rows(answer))
         self._count(answer, len(rows))
-        self._note_ignored_filter(row.get(UPDATED_AT) for row in rows)
+        self._asking.note_ignored_filter(row.get(UPDATED_AT) for row in rows)
         if self._source in self._members:
             self._guard(partial(self._source.write_page, rows, answer), self._source)
         self._take_children(rows, answer, position, parent)
@@ -384,7 +274,7 @@ class Reading:
         """Write what a page brings, without looking at each row more than it needs."""
         rows: list[Any] = answer.data
         self._count(answer, len(rows))
-        self._note_ignored_filter(getattr(row, UPDATED_AT, None) for row in rows)
+        self._asking.note_ignored_filter(getattr(row, UPDATED_AT, None) for row in rows)
         taken: dict[LevStream, list[Any]] = {}
         for member in self._members:
             held = member.held(rows)
@@ -413,7 +303,7 @@ class Reading:
         with AnswersOfPage(self._tap, rows, answer, self._left) as page:
             for child in children:
                 self._guard(partial(child.prove, rows, page.of), child)
-            if self._tap.side_by_side and self._dry_run_rows is None:
+            if self._tap.side_by_side and self._asking.dry_run_rows is None:
                 page.read_ahead(children, self._members)
             for row, answers in page:
                 for child in children:
@@ -423,51 +313,18 @@ class Reading:
                     before = None if self._seen is None else self._seen - self._on_page
                     self._checkpoint(position, row["id"], before)
 
-    def _note_ignored_filter(self, changes: Iterable[object]) -> None:
-        """Note that rows come which the filter, if it was sent, should have left out.
-
-        Args:
-            changes: When the rows last changed, as it stands in them.
-        """
-        bound, optional = self._bound, self._source.optional
-        sent = [option for option in optional.sent(self._options) if option.param == FILTER]
-        if bound is None or not sent:
-            return
-        dates = map(timestamps.parse, changes)
-        if any(date is not None and date < bound for date in dates):
-            optional.leave_out(FILTER)
-            self._source.tell(
-                f"Lev ignores {FILTER}, so every row is read and the unchanged ones are left out "
-                "here."
-            )
-
     # -- Single rows
 
     def _refresh(self, key: int, missing: list[int]) -> None:
-        detail = self._source.detail or ""
-        (name,) = re.findall(r"\{(\w+)\}", detail)
         try:
-            answer = self._source.optional.ask(
-                self._shape,
-                lambda params: self._tap.client.read(
-                    f"GET {detail}", self._report, params, ids={name: key}
-                ),
-            )
+            answer = self._asking.row(key)
         except LevAPIError as error:
             if error.status != HTTPStatus.NOT_FOUND:
                 raise
             missing.append(key)
             self._tap.logger.warning("%s: %s is not there. %s", self._source.name, key, error)
         else:
-            answer = dataclasses.replace(answer, data=[answer.data])
-            if self._has_lost_blocks(answer):
-                self._refresh(key, missing)
-            else:
-                self._take(answer, None)
-
-
-def _has(row: Any, field: str) -> bool:  # noqa: ANN401 - a row of either form
-    return field in row if isinstance(row, dict) else getattr(row, field) is not UNSET
+            self._take(answer, None)
 
 
 def _ends(answer: Answer) -> tuple[Any, Any] | None:
