@@ -17,7 +17,8 @@ import requests
 from demo.meltano import MeltanoError, MeltanoProject, Run
 from demo.postgres import Database, PostgresError, running_postgres
 from demo.sandbox import Sandbox, SandboxError, running_sandbox
-from tap_lev.stream import IncrementalStream, LevStream
+from tap_lev.lists import IncrementalStream
+from tap_lev.stream import LevStream
 from tap_lev.streams import STREAMS
 
 if TYPE_CHECKING:

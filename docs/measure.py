@@ -18,7 +18,7 @@ from typing_extensions import override
 from lev_sandbox import Sandbox, SandboxServer
 from lev_sandbox.limits import TIERS
 from tap_lev.child import ChildStream
-from tap_lev.stream import ListStream
+from tap_lev.lists import ListStream
 from tap_lev.streams import STREAMS
 from tap_lev.tap import TapLev
 

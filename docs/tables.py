@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 from tap_lev.child import ChildStream
 from tap_lev.client import READS
+from tap_lev.lists import IncrementalStream
 from tap_lev.settings import SETTINGS
-from tap_lev.stream import IncrementalStream
 from tap_lev.streams import STREAMS
 
 if TYPE_CHECKING:

@@ -214,7 +214,7 @@ class AnswersOfPage:
             each = (made + CAUTION * child.requests_per_row) / (number + CAUTION)
             for needed in (endpoint, *child.needed_endpoints):
                 gate.expect(child, needed, each * (len(self._rows) - number + self._more))
-            if number < self._written or not child.holds(row):
+            if number < self._written or not child.walking.holds(row):
                 continue
             try:
                 child.read_ahead(row, self._answer, self.of(row))

@@ -19,9 +19,10 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from tap_lev.answer import Answer
+    from tap_lev.lists import ListStream
     from tap_lev.pagination import Position
     from tap_lev.report import StreamReport
-    from tap_lev.stream import LevStream, ListStream
+    from tap_lev.stream import LevStream
     from tap_lev.tap import TapLev
 
 FILTER = "filter[updated_at][gte]"
@@ -47,7 +48,7 @@ class Asking:
     @property
     def bound(self) -> datetime | None:
         """The lower bound that leaves out no row that a member wants."""
-        bounds = [member.bound for member in self._members]
+        bounds = [member.walking.bound for member in self._members]
         known = [bound for bound in bounds if bound is not None]
         return min(known) if known and len(known) == len(bounds) else None
 
@@ -127,7 +128,8 @@ class Asking:
         if key not in self._shapes:
             self._shapes[key] = PageShape(self._source, children)
         # Within a page only single rows tell where to go on.
-        within = any(member.walk is not None and member.walk.parent for member in self._members)
+        walks = [member.walking.walk for member in self._members]
+        within = any(walk is not None and walk.parent for walk in walks)
         return None if within or self.dry_run_rows else self._shapes[key]
 
     def _has_lost_blocks(self, answer: Answer) -> bool:

@@ -22,9 +22,9 @@ if TYPE_CHECKING:
 
     from tap_lev.answer import Answer
     from tap_lev.answers import Answers, Ids
+    from tap_lev.lists import ListStream
     from tap_lev.pagination import Position
     from tap_lev.report import StreamReport
-    from tap_lev.stream import ListStream
 
 PARENTS_PER_ROW = 10
 """How many parents are thought to be below a row of the list, where they are not its row."""
@@ -131,7 +131,7 @@ class ChildStream(LevStream):
         if not self.probe or self.whole is not None:
             return
         block = self.block or ""
-        both = (row for row in rows if self.holds(row) and isinstance(row.get(block), dict))
+        both = (row for row in rows if self.walking.holds(row) and isinstance(row.get(block), dict))
         row = next(both, None)
         if row is None:
             return

@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from tap_lev.child import ChildStream
+    from tap_lev.lists import ListStream
     from tap_lev.schema import JSONSchema
-    from tap_lev.stream import ListStream
 
 _SCALARS: dict[str, Any] = {
     "boolean": bool,

@@ -17,7 +17,8 @@ from tap_lev.asking import Asking
 from tap_lev.child import ChildStream
 from tap_lev.errors import BrokenAnswerError, KeyRefusedError, LevAPIError, LevError
 from tap_lev.pagination import Pages
-from tap_lev.stream import UPDATED_AT
+from tap_lev.tally import Tally
+from tap_lev.walking import UPDATED_AT
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -25,13 +26,12 @@ if TYPE_CHECKING:
     from singer_sdk.metrics import Timer
 
     from tap_lev.answer import Answer
+    from tap_lev.lists import ListStream
     from tap_lev.page import PageShape
     from tap_lev.pagination import Position
-    from tap_lev.stream import LevStream, ListStream
+    from tap_lev.stream import LevStream
     from tap_lev.tap import TapLev
 
-MAX_TOTAL = 10**15
-"""More rows than any account has. A larger count is none, and would be too large for a float."""
 MAX_RESTARTS = 3
 """How often one run begins a walk again because Lev refuses its own cursor."""
 NEVER = datetime.min.replace(tzinfo=UTC)
@@ -48,11 +48,17 @@ def readings(tap: TapLev, streams: Sequence[LevStream]) -> list[Reading]:
     """
     together: dict[tuple[Any, ...], list[LevStream]] = {}
     for stream in streams:
-        stream.walk = stream.unfinished()
-    for stream in sorted(streams, key=lambda s: (s.walk is None, s.bookmark.value or NEVER)):
-        place = (stream.walk.cursor, stream.walk.parent) if stream.walk else ()
+        stream.walking.resume()
+    for stream in sorted(streams, key=_urgency):
+        walk = stream.walking.walk
+        place = (walk.cursor, walk.parent) if walk else ()
         together.setdefault((stream.source.name, *place), []).append(stream)
     return [Reading(tap, members[0].source, members) for members in together.values()]
+
+
+def _urgency(stream: LevStream) -> tuple[bool, datetime]:
+    walking = stream.walking
+    return walking.walk is None, walking.bookmark.value or NEVER
 
 
 class Reading:
@@ -68,8 +74,7 @@ class Reading:
         self._tap = tap
         self._source = source
         self._members = list(members)
-        self._seen: int | None = 0
-        self._fewest: int | None = None
+        self._tally = Tally()
         self._asking = Asking(tap, source, self._members)
 
     @property
@@ -155,7 +160,7 @@ class Reading:
                     "rather than go on for ever."
                 )
             position, before = following, ends
-            self._checkpoint(position, parent, self._seen)
+            self._checkpoint(position, parent, self._tally.seen)
             try:
                 answer = self._asking.page(position)
             except LevAPIError as error:
@@ -166,18 +171,18 @@ class Reading:
                 pages, before = self._pages(), None
         self._compare()
         for member in self._members:
-            member.finish()
+            member.walking.finish()
         self._tap.write_state()
 
     def _pages(self) -> Pages:
         return Pages(f"GET {self._source.path}", cursor_only=self._source.paged)
 
     def _begin(self) -> tuple[Answer, Position, int | None]:
-        walk = self._members[0].walk
+        walk = self._members[0].walking.walk
         if walk is None:
             return self._start(), {}, None
         position: Position = {"cursor": walk.cursor} if walk.cursor else {}
-        self._seen = walk.seen if walk.cursor else 0
+        self._tally = Tally(walk.seen if walk.cursor else 0)
         try:
             answer = self._asking.page(position)
         except LevAPIError as error:
@@ -194,13 +199,13 @@ class Reading:
 
     def _start_again(self, reason: str) -> Answer:
         for member in self._members:
-            member.tell_restart(reason)
+            member.walking.tell_restart(reason)
         return self._start()
 
     def _start(self) -> Answer:
-        self._seen, self._fewest = 0, None
+        self._tally = Tally()
         for member in self._members:
-            member.walk = None
+            member.walking.walk = None
         bound = self._asking.bound
         answer = self._asking.page({})
         for member in self._members:
@@ -212,42 +217,27 @@ class Reading:
         if isinstance(cursor, int) or (position and not cursor):
             return  # an offset is no place to come back to
         for member in self._members:
-            member.checkpoint(cursor, parent, seen)
+            member.walking.checkpoint(cursor, parent, seen)
         self._tap.write_state()
 
-    # -- What there is
+    def _compare(self) -> None:
+        """Tell when fewer rows came than Lev counted all the time."""
+        whole = not self._asking.is_filtered and not self._asking.dry_run_rows and self._members
+        if whole and (missing := self._tally.missing):
+            self._source.tell(
+                f"Lev counts {self._tally.least} rows, but {self._tally.seen} came: {missing} are "
+                "missing."
+            )
+
+    # -- Taking rows
 
     _found = False
     """Whether the row was found that an earlier run had got to."""
-    _on_page = 0
-    _left = 0
-    """How many rows the later pages bring, as far as it is known."""
 
     def _count(self, answer: Answer, rows: int) -> None:
         """Count the rows of a page, and tell the gate how many pages there will be."""
-        self._on_page = rows
-        if self._seen is not None:
-            self._seen += rows
-        total = (answer.pagination or {}).get("total")
-        if isinstance(total, int) and abs(total) <= MAX_TOTAL:
-            self._fewest = total if self._fewest is None else min(self._fewest, total)
-            self._left = max(0, total - (self._seen or 0))
-        self._tap.client.gate.expect(self, f"GET {self._source.path}", self._left / max(1, rows))
-
-    def _compare(self) -> None:
-        """Tell when fewer rows came than Lev counted all the time.
-
-        Rows that were added or removed meanwhile are no reason: the least of the counts holds.
-        """
-        whole = not self._asking.is_filtered and not self._asking.dry_run_rows and self._members
-        if whole and self._fewest is not None and self._seen is not None:
-            short = self._fewest - self._seen
-            if short > 0:
-                self._source.tell(
-                    f"Lev counts {self._fewest} rows, but {self._seen} came: {short} are missing."
-                )
-
-    # -- Taking rows
+        self._tally.add(answer, rows)
+        self._tap.client.gate.expect(self, f"GET {self._source.path}", self._tally.pages_left)
 
     def _take(self, answer: Answer, position: Position | None, parent: int | None = None) -> int:
         """Write what a page brings.
@@ -277,7 +267,7 @@ class Reading:
         self._asking.note_ignored_filter(getattr(row, UPDATED_AT, None) for row in rows)
         taken: dict[LevStream, list[Any]] = {}
         for member in self._members:
-            held = member.held(rows)
+            held = member.walking.held(rows)
             if isinstance(member, ChildStream):
                 held = shape.children(member, held)
             taken[member] = held
@@ -300,18 +290,17 @@ class Reading:
         # Pages may be smaller now, and the row on a later one.
         self._found = bool(done)
         rows = rows[done[0] if done else 0 :]
-        with AnswersOfPage(self._tap, rows, answer, self._left) as page:
+        with AnswersOfPage(self._tap, rows, answer, self._tally.left) as page:
             for child in children:
                 self._guard(partial(child.prove, rows, page.of), child)
             if self._tap.side_by_side and self._asking.dry_run_rows is None:
                 page.read_ahead(children, self._members)
             for row, answers in page:
                 for child in children:
-                    if child in self._members and child.holds(row):
+                    if child in self._members and child.walking.holds(row):
                         self._guard(partial(child.visit, row, answer, answers), child)
                 if answers.asked and position is not None:
-                    before = None if self._seen is None else self._seen - self._on_page
-                    self._checkpoint(position, row["id"], before)
+                    self._checkpoint(position, row["id"], self._tally.before_page)
 
     # -- Single rows
 

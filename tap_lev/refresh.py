@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from tap_lev.errors import ConfigError, shown
+from tap_lev.lists import ListStream
 from tap_lev.reading import Reading
-from tap_lev.stream import ListStream
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

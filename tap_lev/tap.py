@@ -224,13 +224,14 @@ class TapLev(Tap):
         gate = self.client.gate
         self.report.waited, self.report.budget_used = gate.waited, gate.budget.part_used
 
-    def read_alone(self, stream: LevStream) -> None:
+    def read_alone(self, name: str) -> None:
         """Read one stream by itself, as the SDK's dry runs want it.
 
         Raises:
             Exception: Whatever made it fail.
         """
-        stream.walk = stream.unfinished()
+        stream = self.stream(name)
+        stream.walking.resume()
         with self.baton:
             self._learn_limits()
             Reading(self, stream.source, [stream]).run(schemas=False)

@@ -186,6 +186,7 @@ class Child:
         self.errors: dict[int, Exception] = {}
         self.latency = latency
         self._page = page
+        self.walking = SimpleNamespace(holds=self.holds)
 
     def holds(self, row: dict[str, Any]) -> bool:
         return row["id"] not in self.left_out
@@ -242,7 +243,7 @@ class Page:
             for row, answers in page:
                 self.writing = row["id"]
                 for child in self.children:
-                    if child in self.wanted and child.holds(row):
+                    if child in self.wanted and child.walking.holds(row):
                         try:
                             child.visit(row, answers)
                         except LevAPIError as error:

@@ -15,8 +15,8 @@ from lev_sandbox import Sandbox, SandboxServer, router
 from lev_sandbox.routes import Route
 from tap_lev import client, tap
 from tap_lev.child import ChildStream
+from tap_lev.lists import IncrementalStream, ListStream
 from tap_lev.schema import BOOLEAN, INTEGER, STRING, table
-from tap_lev.stream import IncrementalStream, ListStream
 from tap_lev.streams import STREAMS
 from tap_lev.streams.deals import Deals
 from tap_lev.tap import TapLev

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from typing_extensions import override
 
+from tap_lev.lists import FullTableStream
 from tap_lev.schema import (
     BOOLEAN,
     DATE_TIME,
@@ -17,7 +18,6 @@ from tap_lev.schema import (
     record,
     table,
 )
-from tap_lev.stream import FullTableStream
 from tap_lev.streams.rows import renamed, without
 
 if TYPE_CHECKING:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from tap_lev.lists import IncrementalStream
 from tap_lev.schema import BOOLEAN, DATE_TIME, INTEGER, STRING, array, described, record, table
-from tap_lev.stream import IncrementalStream
 
 PHONE = record(
     id=STRING,

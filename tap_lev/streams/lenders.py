@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 from typing_extensions import override
 
 from tap_lev.child import ChildStream
+from tap_lev.lists import IncrementalStream
 from tap_lev.schema import DATE_TIME, INTEGER, NUMBER, STRING, array, described, table
-from tap_lev.stream import IncrementalStream
 from tap_lev.streams.rows import without
 
 if TYPE_CHECKING:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from tap_lev.lists import FullTableStream
 from tap_lev.schema import INTEGER, STRING, array, described, record, table
-from tap_lev.stream import FullTableStream
 
 STATUS = record(
     id=INTEGER,

@@ -10,7 +10,7 @@ import psycopg.rows
 from psycopg import sql
 
 from tap_lev import timestamps
-from tap_lev.stream import IncrementalStream
+from tap_lev.lists import IncrementalStream
 from tap_lev.streams import STREAMS
 from tests.truth import key_of, truth
 

@@ -14,7 +14,7 @@ import pytest
 from psycopg import sql
 
 from demo.meltano import MELTANO, MeltanoProject, plugin_program
-from tap_lev.stream import IncrementalStream
+from tap_lev.lists import IncrementalStream
 from tap_lev.streams import STREAMS
 from tests.inprocess import catalog_of, config_of
 from tests.pipelines.tables import CORE, SCHEMA, UNPACED, in_lev, in_postgres
