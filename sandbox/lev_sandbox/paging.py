@@ -152,7 +152,7 @@ class Pager:
 
     def _by_cursor(self, numbers: Sequence[int], limit: int) -> Page:
         cursor = self.params.get("cursor")
-        start = 0
+        start = after = 0
         if cursor is not None:
             refused = self.switches["refused_cursor_status"]
             after = decode_cursor(cursor, refused)
@@ -167,8 +167,8 @@ class Pager:
         elif page:
             following = encode_cursor(page[-1])
         else:
-            following = encode_cursor(numbers[start - 1] if start else 0, compact=True)
-        if more:
+            following = encode_cursor(after, compact=True)
+        if more and page:
             following = self._broken(numbers, limit, cursor, following)
         if following is not None:
             self.cursors.issued[self.place, following] = (self.clock.elapsed(), self._reads())

@@ -175,6 +175,17 @@ def test_switch_empty_pages(lab: Lab, every: int) -> None:
     assert len(set(cursors)) == len(cursors)
 
 
+def test_an_empty_page_leads_on_from_where_it_was_asked_for(lab: Lab) -> None:
+    first = lab.get("/contacts", limit=4).json()["pagination"]["next_cursor"]
+    lab.sandbox.remove("contacts", 4)
+    lab.sandbox.switch(empty_page_every=1, broken_cursor={"contacts": "cycle"})
+    said = lab.get("/contacts", limit=8, cursor=first).json()
+    assert said["data"] == []
+    lab.sandbox.switch(empty_page_every=None, broken_cursor={})
+    following = lab.data("/contacts", limit=8, cursor=said["pagination"]["next_cursor"])
+    assert [row["id"] for row in following] == list(range(5, 13))
+
+
 def test_switch_broken_cursor(lab: Lab) -> None:
     first = lab.get("/contacts", limit=5).json()["pagination"]["next_cursor"]
     second = lab.get("/contacts", limit=5, cursor=first).json()["pagination"]["next_cursor"]
