@@ -24,7 +24,7 @@ pip_install = $(1)/bin/python -m pip install -qq --disable-pip-version-check --n
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help install test torture crashes coverage lint typecheck format demo bench fuzz audit lock clean python
+.PHONY: help install test torture crashes coverage lint typecheck format demo bench pictures fuzz audit lock clean python
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' Makefile
@@ -62,6 +62,9 @@ demo: $(PACKAGES) $(PLUGINS) ## Load a sandbox account into a PostgreSQL, change
 
 bench: $(BENCH) ## Measure the tap beside others and write docs/performance.md (one part: BENCH_ARGS="--only rows")
 	@.venv-bench/bin/python -m benchmarks $(BENCH_ARGS)
+
+pictures: $(BENCH) ## Run the tap and draw the pictures of a walk and of the budget in docs
+	@PYTHONPATH=. .venv-bench/bin/python docs/pictures.py
 
 fuzz: $(PACKAGES) ## Try many more odd inputs and write docs/hostile-input.md (how many: FUZZ_ARGS="--examples 20000")
 	@.venv/bin/python -m tests.hostile $(FUZZ_ARGS)
