@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import importlib.util
+import json
+import re
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tap_lev.streams import STREAMS
+from tap_lev.walk import Bookmark, Walk
 
 DOCS = Path(__file__).parents[1] / "docs"
 QUICK = ("default", "default, next run", "default, plainly", "everything, plainly")
@@ -67,3 +71,17 @@ def test_time_is_that_of_the_tighter_limit(measure: Any) -> None:  # noqa: ANN40
     assert measure.minutes(measure.Counter({"GET /a": 200}), "standard") == 10
     many = measure.Counter({f"GET /{number}": 20 for number in range(50)})
     assert measure.minutes(many, "standard") == 10
+
+
+def test_the_format_of_the_state_is_explained() -> None:
+    page = (DOCS / "state.md").read_text(encoding="utf-8")
+    explained = re.findall(r"^\| `walk\.(\w+)` \|", page, re.MULTILINE)
+    now = datetime.now(UTC)
+    whole = Walk("0", now, now, cursor="c", parent=1, version=1, seen=1).to_state()
+    assert sorted(explained) == sorted(whole)
+
+    (example,) = re.findall(r"<!-- in the middle -->\n```json\n(.*?)```", page, re.DOTALL)
+    entry = json.loads(example)
+    walk = Bookmark(entry, "updated_at").unfinished()
+    assert walk is not None
+    assert walk.to_state() == entry["walk"]
