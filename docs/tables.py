@@ -1,23 +1,27 @@
-"""The README's tables, made from the code: ``python docs/tables.py`` writes them."""
+"""Tables of the docs, made from the code: ``python docs/tables.py`` writes them."""
 
 from __future__ import annotations
 
+import ast
+import inspect
 import re
+import textwrap
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tap_lev.child import ChildStream
 from tap_lev.client import READS
-from tap_lev.lists import IncrementalStream
+from tap_lev.lists import IncrementalStream, ListStream
 from tap_lev.settings import SETTINGS
+from tap_lev.stream import LevStream
 from tap_lev.streams import STREAMS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
-    from tap_lev.stream import LevStream
-
-README = Path(__file__).parent.parent / "README.md"
+DOCS = Path(__file__).parent
+PAGES = (DOCS.parent / "README.md", DOCS / "adding-a-stream.md")
 EACH = {"index_facts": "query", "index_observations": "metric"}
 """What a stream makes more than one call for each parent for."""
 
@@ -49,6 +53,27 @@ def streams() -> str:
         for stream in STREAMS
     ]
     return _table(head, rows)
+
+
+def attributes() -> str:
+    """Build the table of what a stream can say of itself."""
+    return _table(("attribute", "of", "default", "meaning"), _attributes())
+
+
+def _attributes() -> Iterator[tuple[str, str, str, str]]:
+    """Find the class attributes of the base classes that have a description."""
+    for base in (LevStream, ListStream, ChildStream):
+        (definition,) = ast.parse(textwrap.dedent(inspect.getsource(base))).body
+        if not isinstance(definition, ast.ClassDef):
+            raise TypeError(f"{base} is no class.")
+        for line, text in pairwise(definition.body):
+            told = isinstance(text, ast.Expr) and isinstance(text.value, ast.Constant)
+            if told and isinstance(line, ast.AnnAssign) and "ClassVar" in ast.unparse(line):
+                default = f"`{ast.unparse(line.value)}`" if line.value else ""
+                name = f"`{ast.unparse(line.target)}`"
+                meaning = " ".join(str(text.value.value).split()).replace("``", "`")
+                meaning = re.sub(r" \(lev-api\.md [^)]*\)", "", meaning)
+                yield name, f"`{base.__name__}`", default, meaning
 
 
 def _source(stream: type[LevStream]) -> type[LevStream]:
@@ -91,11 +116,13 @@ def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 
 def filled(text: str) -> str:
     """Put the tables between their markers."""
-    for name, table in (("settings", settings()), ("streams", streams())):
+    tables = {"settings": settings, "streams": streams, "attributes": attributes}
+    for name, table in tables.items():
         pattern = rf"(<!-- {name} -->\n).*(<!-- /{name} -->)"
-        text = re.sub(pattern, lambda m, t=table: m[1] + t + m[2], text, flags=re.DOTALL)
+        text = re.sub(pattern, lambda m, t=table: m[1] + t() + m[2], text, flags=re.DOTALL)
     return text
 
 
 if __name__ == "__main__":
-    README.write_text(filled(README.read_text(encoding="utf-8")), encoding="utf-8")
+    for page in PAGES:
+        page.write_text(filled(page.read_text(encoding="utf-8")), encoding="utf-8")

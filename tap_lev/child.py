@@ -34,6 +34,7 @@ class ChildStream(LevStream):
     """Rows of a parent's row."""
 
     parent: ClassVar[type[LevStream]]
+    """The stream whose rows have the rows. It may be a child itself."""
     parent_key: ClassVar[str]
     """The column with the parent's id, and the placeholder in the path."""
     path: ClassVar[str | None] = None

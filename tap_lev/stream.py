@@ -34,7 +34,8 @@ class LevStream(SingerStream):
     schema: dict[str, Any]
     path: ClassVar[str | None]
     """Route template of what is read, as in the client's allow-list."""
-    primary_keys: Sequence[str] = ("id",)
+    primary_keys: ClassVar[Sequence[str]] = ("id",)
+    """The columns that tell the rows apart. A child's often begin with its parent's id."""
     single: ClassVar[bool] = False
     """Whether ``data`` is one row and not a list of rows."""
     takes_fields: ClassVar[bool] = False

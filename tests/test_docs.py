@@ -85,3 +85,26 @@ def test_the_format_of_the_state_is_explained() -> None:
     walk = Bookmark(entry, "updated_at").unfinished()
     assert walk is not None
     assert walk.to_state() == entry["walk"]
+
+
+def test_the_stream_that_is_shown_is_one_of_the_tap() -> None:
+    page = (DOCS / "adding-a-stream.md").read_text(encoding="utf-8")
+    (shown,) = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
+    assert shown in (DOCS.parent / "tap_lev" / "streams" / "documents.py").read_text("utf-8")
+
+
+@pytest.mark.parametrize("page", sorted(DOCS.parent.glob("*.md")) + sorted(DOCS.glob("*.md")),
+                         ids=lambda page: page.name)  # fmt: skip
+def test_every_link_to_a_file_leads_there(page: Path) -> None:
+    text = page.read_text(encoding="utf-8")
+    for target, _, heading in re.findall(r"\]\(([^)#:]*)(#([^)]*))?\)", text):
+        file = (page.parent / target) if target else page
+        assert file.exists(), target
+        if heading:
+            headings = re.findall(r"^#+ (.*)$", file.read_text(encoding="utf-8"), re.MULTILINE)
+            assert heading in map(anchor, headings), f"{target}#{heading}"
+
+
+def anchor(heading: str) -> str:
+    """What a heading is called in a link."""
+    return re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-")

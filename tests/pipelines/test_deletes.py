@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import re
-import subprocess
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,10 +10,10 @@ import psycopg.rows
 import pytest
 from psycopg import sql
 
-from demo.meltano import MELTANO, MeltanoProject, plugin_program
 from tap_lev.lists import IncrementalStream
 from tap_lev.streams import STREAMS
 from tests.inprocess import catalog_of, config_of
+from tests.pipelines.shell import Shell, commands
 from tests.pipelines.tables import CORE, SCHEMA, UNPACED, in_lev, in_postgres
 from tests.pipelines.targets import new_target, pipeline
 from tests.truth import KEYS
@@ -28,8 +25,7 @@ if TYPE_CHECKING:
     from tests.pipelines.targets import Target
 
 PAGE = (Path(__file__).parents[2] / "docs" / "deletes.md").read_text(encoding="utf-8")
-COMMANDS = re.findall(r"```sh\n(.*?)```", PAGE, re.DOTALL)
-WHOLE, CATALOG, APART, REFRESH, PIPED_REFRESH = COMMANDS
+WHOLE, CATALOG, APART, REFRESH, PIPED_REFRESH = commands("docs/deletes.md")
 USUAL = "meltano run tap-lev target-postgres"
 SECONDS = 60
 MIRRORED = ("contacts", "deals", "deal_properties", "asset_types", "placement_notes")
@@ -144,42 +140,6 @@ def test_a_row_that_returns_is_no_longer_marked(
     run(lev, target)
     assert marked(target, "contacts") == set()
     assert target.tables(["contacts"])["contacts"] == in_lev(lev, "contacts")
-
-
-class Shell:
-    """A shell in a Meltano project, with the programs that the page names."""
-
-    def __init__(self, lev: SandboxServer, database: Database, directory: Path) -> None:
-        access = {"api_url": lev.url, "api_key": lev.key, "page_size": 5, **UNPACED}
-        self.project = MeltanoProject(
-            directory,
-            {
-                **{f"TAP_LEV_{name.upper()}": str(value) for name, value in access.items()},
-                **database.environment(),
-            },
-        )
-        programs = (
-            MELTANO,
-            plugin_program("extractors", "tap-lev"),
-            plugin_program("loaders", "target-postgres"),
-        )
-        self.path = os.pathsep.join([*(str(p.parent) for p in programs), os.environ["PATH"]])
-
-    def __call__(self, command: str, **more: str) -> subprocess.CompletedProcess[str]:
-        """Run a command as it stands on the page."""
-        return subprocess.run(
-            ["/bin/bash", "-e", "-o", "pipefail", "-c", command],
-            cwd=self.project.directory,
-            env={**self.project.environment, **more, "PATH": self.path},
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-
-    def well(self, command: str, **more: str) -> None:
-        """Run one that ends well."""
-        done = self(command, **more)
-        assert done.returncode == 0, done.stderr[-3000:]
 
 
 @pytest.fixture
