@@ -51,11 +51,11 @@ coverage: $(PACKAGES) $(PLUGINS) ## Run every test and show the lines that none 
 lint: $(PACKAGES) ## Check style, and the files for GitHub
 	@.venv/bin/ruff check --quiet
 	@.venv/bin/ruff format --check --quiet
-	@found=$$(.venv/bin/zizmor --offline --pedantic --strict-collection --quiet --no-progress .) || { echo "$$found"; exit 1; }
-	@$(call valid,github-workflows) .github/workflows/*.yml
-	@$(call valid,github-issue-forms) $(filter-out %/config.yml,$(wildcard .github/ISSUE_TEMPLATE/*.yml))
-	@$(call valid,github-issue-config) .github/ISSUE_TEMPLATE/config.yml
-	@$(call valid,dependabot) .github/dependabot.yml
+	@$(call silently,zizmor --offline --pedantic --strict-collection --quiet --no-progress .)
+	@$(call valid,github-workflows,.github/workflows/*.yml)
+	@$(call valid,github-issue-forms,$(filter-out %/config.yml,$(wildcard .github/ISSUE_TEMPLATE/*.yml)))
+	@$(call valid,github-issue-config,.github/ISSUE_TEMPLATE/config.yml)
+	@$(call valid,dependabot,.github/dependabot.yml)
 
 typecheck: $(PACKAGES) ## Check types
 	@.venv/bin/mypy --no-error-summary
@@ -100,7 +100,9 @@ clean: ## Remove the environments and everything made by running
 	@rm -rf .venv .venv-meltano .venv-bench .venv-audit .venv-build .meltano .cache .hypothesis .mypy_cache .pytest_cache .ruff_cache .coverage* build dist output
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
-valid = .venv/bin/check-jsonschema --quiet --builtin-schema vendor.$(1)
+# Neither of the two tools is silent when all is well.
+silently = found=$$(.venv/bin/$(1) 2>&1) || { echo "$$found" >&2; exit 1; }
+valid = $(call silently,check-jsonschema --builtin-schema vendor.$(1) $(2))
 
 compile = .venv-meltano/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 	--custom-compile-command 'make lock' $(UPGRADE) --output-file requirements/$(1).txt

@@ -182,7 +182,7 @@ def test_the_changelog_tells_of_the_version_that_is_next() -> None:
 
 
 def test_the_notes_are_the_section_of_the_tag(notes: Any) -> None:  # noqa: ANN401
-    log = "## [Unreleased]\n\n- c\n\n## [1.1.0] - 2026-12-01\n\n- b\n\n## [1.0.0] - 2026-11-01\n- a\n"
+    log = "## [Unreleased]\n- c\n\n## [1.1.0] - 2026-12-01\n\n- b\n\n## [1.0.0] - 2026-11-01\n- a\n"
     assert notes.notes("v1.1.0", "1.1.0", log) == "- b\n"
     assert notes.notes("v1.0.0", "1.0.0", log) == "- a\n"
 
