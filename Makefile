@@ -48,7 +48,7 @@ coverage: $(PACKAGES) $(PLUGINS) ## Run every test and show the lines that none 
 	@.venv/bin/coverage combine --quiet
 	@.venv/bin/coverage report
 
-lint: $(PACKAGES) ## Check style, and the files for GitHub
+lint: $(PACKAGES) ## Check style, and the files for GitHub and Meltano
 	@.venv/bin/ruff check --quiet
 	@.venv/bin/ruff format --check --quiet
 	@$(call silently,zizmor --offline --pedantic --strict-collection --quiet --no-progress .)
@@ -56,6 +56,7 @@ lint: $(PACKAGES) ## Check style, and the files for GitHub
 	@$(call valid,github-issue-forms,$(filter-out %/config.yml,$(wildcard .github/ISSUE_TEMPLATE/*.yml)))
 	@$(call valid,github-issue-config,.github/ISSUE_TEMPLATE/config.yml)
 	@$(call valid,dependabot,.github/dependabot.yml)
+	@$(call valid,meltano,meltano.yml)
 
 typecheck: $(PACKAGES) ## Check types
 	@.venv/bin/mypy --no-error-summary
