@@ -1,5 +1,6 @@
 # Everything runs in environments that this file makes: .venv for the tap, the sandbox and the tools,
-# .venv-meltano for Meltano, .meltano for the plugins that Meltano installs, .venv-bench for the benchmarks, .venv-audit for the audit.
+# .venv-meltano for Meltano, .meltano for the plugins that Meltano installs, .venv-bench for the benchmarks, .venv-audit for the audit, .venv-build
+# for what is released.
 # They are made again when the requirement files, or the Python, change.
 
 PYTHON ?= python3
@@ -14,6 +15,7 @@ MELTANO_VENV := .venv-meltano/.made-by-$(PYTHON_VERSION)
 PLUGINS := .meltano/.plugins
 BENCH := .venv-bench/.made-by-$(PYTHON_VERSION)
 AUDIT := .venv-audit/.made-by-$(PYTHON_VERSION)
+BUILD := .venv-build/.made-by-$(PYTHON_VERSION)
 
 ifdef UV
 make_venv = "$(UV)" venv --quiet --clear --no-project --python "$(PYTHON)" $(1)
@@ -24,7 +26,7 @@ pip_install = $(1)/bin/python -m pip install -qq --disable-pip-version-check --n
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help install test torture crashes coverage lint typecheck format demo bench pictures fuzz audit lock clean python
+.PHONY: help install test torture crashes coverage lint typecheck format demo bench pictures fuzz audit build lock clean python
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' Makefile
@@ -46,9 +48,15 @@ coverage: $(PACKAGES) $(PLUGINS) ## Run every test and show the lines that none 
 	@.venv/bin/coverage combine --quiet
 	@.venv/bin/coverage report
 
-lint: $(PACKAGES) ## Check style
+lint: $(PACKAGES) ## Check style, and the files for GitHub and Meltano
 	@.venv/bin/ruff check --quiet
 	@.venv/bin/ruff format --check --quiet
+	@$(call silently,zizmor --offline --pedantic --strict-collection --quiet --no-progress .)
+	@$(call valid,github-workflows,.github/workflows/*.yml)
+	@$(call valid,github-issue-forms,$(filter-out %/config.yml,$(wildcard .github/ISSUE_TEMPLATE/*.yml)))
+	@$(call valid,github-issue-config,.github/ISSUE_TEMPLATE/config.yml)
+	@$(call valid,dependabot,.github/dependabot.yml)
+	@$(call valid,meltano,meltano.yml)
 
 typecheck: $(PACKAGES) ## Check types
 	@.venv/bin/mypy --no-error-summary
@@ -74,19 +82,28 @@ audit: $(AUDIT) ## Look the pinned packages up among the known vulnerabilities (
 	  $(foreach pinned,tap dev meltano target-postgres target-jsonl target-duckdb,-r requirements/$(pinned).txt) \
 	  || { echo "Not every pinned package could be looked up, or one has a known vulnerability: see above." >&2; exit 1; }
 
+build: $(BUILD) ## Make the two files of a release in dist/
+	@rm -rf dist
+	@.venv-build/bin/python -m hatchling build
+
 lock: $(MELTANO_VENV) ## Pin what the requirement files ask for (newest versions: make lock UPGRADE=--upgrade)
 	@$(call compile,dev) pyproject.toml sandbox/pyproject.toml requirements/dev.in
 	@$(call compile,tap) pyproject.toml --constraints requirements/dev.txt
 	@$(call compile,bench) pyproject.toml sandbox/pyproject.toml requirements/bench.in --constraints requirements/dev.txt
 	@$(call compile,audit) requirements/audit.in
+	@$(call compile,build) requirements/build.in --constraints requirements/dev.txt
 	@$(call compile,meltano) requirements/meltano.in
 	@$(call compile,target-postgres) requirements/target-postgres.in
 	@$(call compile,target-jsonl) requirements/target-jsonl.in --overrides requirements/target-jsonl.override
 	@$(call compile,target-duckdb) requirements/target-duckdb.in
 
 clean: ## Remove the environments and everything made by running
-	@rm -rf .venv .venv-meltano .venv-bench .venv-audit .meltano .cache .hypothesis .mypy_cache .pytest_cache .ruff_cache .coverage* build dist output
+	@rm -rf .venv .venv-meltano .venv-bench .venv-audit .venv-build .meltano .cache .hypothesis .mypy_cache .pytest_cache .ruff_cache .coverage* build dist output
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# Neither of the two tools is silent when all is well.
+silently = found=$$(.venv/bin/$(1) 2>&1) || { echo "$$found" >&2; exit 1; }
+valid = $(call silently,check-jsonschema --builtin-schema vendor.$(1) $(2))
 
 compile = .venv-meltano/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 	--custom-compile-command 'make lock' $(UPGRADE) --output-file requirements/$(1).txt
@@ -129,4 +146,10 @@ $(AUDIT): requirements/audit.txt | python
 	@echo "Making .venv-audit with Python $(PYTHON_VERSION)"
 	@$(call make_venv,.venv-audit)
 	@$(call pip_install,.venv-audit) --no-deps -r requirements/audit.txt
+	@touch $@
+
+$(BUILD): requirements/build.txt | python
+	@echo "Making .venv-build with Python $(PYTHON_VERSION)"
+	@$(call make_venv,.venv-build)
+	@$(call pip_install,.venv-build) --no-deps -r requirements/build.txt
 	@touch $@

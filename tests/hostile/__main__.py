@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import random
 import re
 import subprocess
 import sys
@@ -18,6 +19,7 @@ from tests.hostile import tally
 HERE = Path(__file__).parent
 PAGE = HERE.parents[1] / "docs" / "hostile-input.md"
 FIGURES = re.compile(r"(?<=<!-- fuzz -->\n).*?(?=<!-- /fuzz -->)", re.DOTALL)
+PYTEST = [sys.executable, "-m", "pytest", "-q", "-n", "auto", "--show-capture=no"]
 FAILED = re.compile(r"^FAILED (\S+)", re.MULTILINE)
 NOT_RUN = re.compile(r"^ERROR ", re.MULTILINE)
 
@@ -28,11 +30,14 @@ def main() -> int:
     parser.add_argument(
         "--examples", type=int, default=2000, help="inputs of each kind (default: 2000)"
     )
+    parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(1_000_000))
     asked = parser.parse_args()
+    sys.stdout.write(f"seed {asked.seed}\n")
+    sys.stdout.flush()
     begun = time.monotonic()
     with tempfile.TemporaryDirectory() as directory:
         run = subprocess.run(
-            [sys.executable, "-m", "pytest", "-q", "-n", "auto", "--show-capture=no", str(HERE)],
+            [*PYTEST, f"--hypothesis-seed={asked.seed}", str(HERE)],
             env=os.environ | {tally.EXAMPLES: str(asked.examples), tally.DIRECTORY: directory},
             stdout=subprocess.PIPE,
             text=True,
