@@ -11,11 +11,11 @@ import time
 from pathlib import Path
 from typing import Any
 
-from benchmarks import machine, memory, pace, page, plots, rows, startup
+from benchmarks import long, machine, memory, pace, page, plots, rows, startup
 from benchmarks.page import RESULTS
 from benchmarks.programs import Workplace
 
-PARTS = ("rows", "memory", "pace", "startup")
+PARTS = ("rows", "memory", "pace", "startup", "long")
 _BEGUN = time.monotonic()
 
 
@@ -29,8 +29,8 @@ def options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="make bench", description=__doc__)
     parser.add_argument(
         "--only", nargs="+", choices=(*PARTS, "drawing"), metavar="PART",
-        help="the parts to measure, others keep their last figures: rows, memory, pace, startup; "
-        "drawing measures nothing",
+        help="the parts to measure, others keep their last figures: rows, memory, pace, startup, "
+        "long; drawing measures nothing",
     )  # fmt: skip
     parser.add_argument("--rows", type=int, default=100_000, help="contacts (%(default)s)")
     parser.add_argument("--gzip", action="store_true", help="compressed answers, for rows")
@@ -71,6 +71,7 @@ def main() -> None:
                 place, tell, tiers=chosen.tiers, runs=chosen.pace_runs, patience=chosen.patience
             ),
             "startup": lambda: startup.measure(place, tell, runs=chosen.runs),
+            "long": lambda: long.measure(place, tell),
         }
         if {"rows", "memory"} & set(parts):
             rows.check(place, tell)

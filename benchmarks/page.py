@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from pathlib import Path
-from statistics import median
+from statistics import linear_regression, median
 from typing import TYPE_CHECKING, Any
 
 from benchmarks.pace import GIVES_UP, MINUTE
@@ -65,6 +66,27 @@ def times_faster(selection: Results) -> float:
     return float(selection[PLAIN_TAP]["wall"] / ours(selection)["wall"])
 
 
+def settled(values: Sequence[float]) -> Sequence[float]:
+    """Take what came after the first tenth of a run, in which it warms up."""
+    return values[len(values) // 10 :]
+
+
+def drift(values: Sequence[float]) -> float:
+    """Compute how many times what it had in its second quarter a run had in its last."""
+    quarter = len(values) // 4
+    return float(median(values[-quarter:]) / median(values[quarter : 2 * quarter]))
+
+
+def an_hour(minutes: Sequence[float], values: Sequence[float]) -> float:
+    """Compute how much a run has more after an hour, by the line through what it had."""
+    return float(linear_regression(settled(minutes), settled(values)).slope * MINUTE)
+
+
+def overhead(long: Results) -> float:
+    """Compute how many times the requests of an undisturbed run many short ones need."""
+    return float(sum(each["requests"] for each in long["restarts"]) / long["run"]["requests"])
+
+
 def ended(run: Results) -> bool:
     """Say whether a run was ended before it was complete."""
     return bool(run["exit_code"])
@@ -122,6 +144,18 @@ def _targets(results: Results) -> Iterator[Row]:
         for name, label in ((NOTHING_NEW, ""), (NOTHING_NEW_CHANGED, ", scope `changed`")):
             ratio = median(startup["commands"][name]["cpu"]) / base
             yield _at_most(f"CPU, nothing new{label} ÷ `import singer_sdk`", 1.5, ratio)
+    if long := results.get("long"):
+        yield from _long_targets(long)
+
+
+def _long_targets(long: Results) -> Iterator[Row]:
+    run, compared = long["run"], long["compared"]
+    for kind, label in (("memory", "memory"), ("files", "open files"), ("threads", "threads")):
+        yield _at_most(f"{label}, last quarter of two hours ÷ second", 1.05, drift(run[kind]))
+    ends = len(long["restarts"]) - 1
+    bad = compared["lost"] + compared["wrong"]
+    figure = f"{bad} of {compared['rows']:,}"
+    yield (f"rows lost or wrong after {ends} restarts", "0", figure, _verdict(met=not bad))
 
 
 def summary(results: Results) -> str:
@@ -247,6 +281,72 @@ def _startup(results: Results) -> str:
     )
 
 
+def _long(results: Results) -> str:
+    run = results["long"]["run"]
+    head = ("what", "after the start", "median", "most", "last quarter ÷ second", "more an hour")
+    kinds = (
+        ("memory, MiB", "memory", MEBIBYTE, ".1f"),
+        ("open files", "files", 1, ",.0f"),
+        ("threads", "threads", 1, ",.0f"),
+        ("STATE message, bytes", "state", 1, ",.0f"),
+    )
+    rows = []
+    for label, kind, unit, form in kinds:
+        values = [value / unit for value in run[kind]]
+        rest = settled(values)
+        figures = (f"{figure:{form}}" for figure in (rest[0], median(rest), max(rest)))
+        more = an_hour(run["minutes"], values)
+        rows.append((label, *figures, f"{drift(values):.3f}", f"{more:+.2f}"))
+    return _table(head, rows)
+
+
+def _restarts(results: Results) -> str:
+    long = results["long"]
+    run, parts, following = long["run"], long["restarts"], long["following"]
+    faults = sum(run["faults"].values())
+    compared = long["compared"]
+    signals = Counter(part.get("signal") for part in parts)
+    refused = sum(part["statuses"].get("429", 0) for part in parts)
+    return _table(
+        ("", ""),
+        (
+            ("requests of the long run", f"{run['requests']:,}"),
+            ("… minutes of Lev's that it took", f"{run['wall'] / long['window']:.1f}"),
+            ("… faults met", f"{faults:,}"),
+            ("… rows changed, new or gone meanwhile", f"{run['changes']:,}"),
+            ("… STATE messages", f"{run['states']:,}"),
+            ("runs ended by SIGKILL", f"{signals['SIGKILL']}"),
+            ("runs ended by SIGTERM", f"{signals['SIGTERM']}"),
+            ("requests of all of them and the last", f"{sum(p['requests'] for p in parts):,}"),
+            ("… ÷ those of the long run", f"{overhead(long):.3f}"),
+            ("… refused by 429", f"{refused:,}"),
+            ("most memory of an ended run, MiB", _mebibytes(_most(parts[:-1], "memory"))),
+            ("most memory of the last run, MiB", _mebibytes(parts[-1]["memory"])),
+            ("largest STATE message of them, bytes", f"{_most(parts, 'state'):,}"),
+            ("incremental runs that followed", f"{len(following)}"),
+            ("… memory of the first and of the last, MiB", _first_and_last(following, "memory")),
+            ("… STATE of the first and of the last, bytes", _first_and_last(following, "state")),
+            ("rows compared", f"{compared['rows']:,}"),
+            ("**rows lost**", f"{compared['lost']:,}"),
+            ("**rows wrong**", f"{compared['wrong']:,}"),
+            ("rows left that Lev no longer has", f"{compared['left']:,}"),
+        ),
+    )
+
+
+def _most(runs: Sequence[Results], kind: str) -> int:
+    return max(int(run[kind]) for run in runs if run[kind] is not None)
+
+
+def _mebibytes(size: float) -> str:
+    return f"{size / MEBIBYTE:.1f}"
+
+
+def _first_and_last(runs: Sequence[Results], kind: str) -> str:
+    told = _mebibytes if kind == "memory" else "{:,}".format
+    return f"{told(runs[0][kind])}, {told(runs[-1][kind])}"
+
+
 def _machine(results: Results) -> str:
     head = ("part", "measured on", "machine", "Python", "versions")
     return _table(
@@ -256,7 +356,7 @@ def _machine(results: Results) -> str:
                 part,
                 *(results[part]["machine"][k] for k in ("date", "machine", "python", "packages")),
             )
-            for part in ("rows", "memory", "pace", "startup")
+            for part in ("rows", "memory", "pace", "startup", "long")
             if part in results
         ),
     )
@@ -275,13 +375,21 @@ TABLES: Mapping[str, Callable[[Results], str]] = {
     "tiers": _tiers,
     "as made": _as_made,
     "startup": _startup,
+    "long": _long,
+    "restarts": _restarts,
     "machine": _machine,
 }
 
 
 def filled(text: str, results: Results) -> str:
     """Put the tables between their markers, as far as there are figures for them."""
-    needs = {"tiers": "pace", "as made": "pace", "summary": None, "machine": None}
+    needs = {
+        "tiers": "pace",
+        "as made": "pace",
+        "restarts": "long",
+        "summary": None,
+        "machine": None,
+    }
     for name, build in TABLES.items():
         part = needs.get(name, name)
         if part is None or part in results:

@@ -1,4 +1,4 @@
-"""The pictures in docs/: requests over time under a tier's limits, and the cost of rows."""
+"""The pictures in docs/: requests over time, the cost of rows, and what long runs hold."""
 
 from __future__ import annotations
 
@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 import matplotlib as mpl
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
-from benchmarks.page import PAGE, cpu_per_million, ended, ours, per_second
+from benchmarks.page import MEBIBYTE, PAGE, cpu_per_million, ended, ours, per_second
 from benchmarks.programs import CLIENT_LOOP, DLT, DLT_UNCOMPRESSED, PLAIN_TAP, TAP_LEV
 
 if TYPE_CHECKING:
@@ -53,6 +54,8 @@ def draw(results: Results, suffix: str = "svg") -> None:
             _save(_pace(results["pace"]["tiers"][TIER]), f"pace.{suffix}")
         if "rows" in results:
             _save(_rows(results["rows"]), f"rows.{suffix}")
+        if "long" in results:
+            _save(_long(results["long"]), f"long.{suffix}")
 
 
 def _save(figure: Figure, name: str) -> None:
@@ -143,3 +146,41 @@ def _bar(axes: Axes, place: int, name: str, value: float, said: str) -> None:
     weight = "bold" if name == TAP_LEV else "normal"
     axes.annotate(said, (value, place), (6, 0), textcoords="offset points", va="center",
                   fontweight=weight)  # fmt: skip
+
+
+def _long(long: Results) -> Figure:
+    figure = Figure(figsize=(9.6, 6.4))
+    run, parts, following = long["run"], long["restarts"], long["following"]
+    figure.text(0.02, 0.965, "Memory, open files and threads stay as they are in long runs",
+                fontsize=14, fontweight="bold", va="top")  # fmt: skip
+    figure.text(0.02, 0.912, f"All streams, {long['tier']} tier. In one run what {TAP_LEV} had at "
+                "each moment, of many runs the most that each had.",
+                color="#57606a", va="top")  # fmt: skip
+    kinds = (("memory", "memory, MiB", MEBIBYTE), ("files", "open files", 1),
+             ("threads", "threads", 1), ("state", "STATE, kB", 1000))  # fmt: skip
+    panes = figure.subplots(
+        len(kinds), 3, sharex="col", sharey="row", gridspec_kw={"width_ratios": (2, 1, 1)}
+    )
+    figure.subplots_adjust(left=0.085, right=0.975, bottom=0.085, top=0.8, wspace=0.1, hspace=0.22)
+    looked_at = [each for each in parts if each["memory"] is not None]
+    for (kind, label, unit), (over_time, *over_runs) in zip(kinds, panes, strict=True):
+        values = [value / unit for value in run[kind]]
+        over_time.plot(run["minutes"], values, color=COLOURS[TAP_LEV], linewidth=2.2)
+        for axes, runs in zip(over_runs, (looked_at, following), strict=True):
+            most = [each[kind] / unit for each in runs]
+            axes.plot(range(1, len(most) + 1), most, "o", color=COLOURS[TAP_LEV], markersize=3)
+            values += most
+        over_time.set_ylabel(label)
+        over_time.set_ylim(0, max(values) * 1.25)
+        over_time.yaxis.set_major_locator(MaxNLocator(3, integer=True))
+    columns = (
+        (f"one run, {run['requests']:,} requests", "minutes of Lev's"),
+        (f"{len(parts) - 1} restarts", "run"),
+        (f"{len(following)} incremental runs", "run"),
+    )
+    for top, foot, (title, below) in zip(panes[0], panes[-1], columns, strict=True):
+        top.set_title(title, loc="left", fontsize=11, fontweight="bold", pad=12)
+        foot.set_xlabel(below)
+        foot.set_xlim(0, None)
+    figure.align_ylabels(panes[:, 0])
+    return figure

@@ -149,6 +149,17 @@ class Workplace:
         path.write_text(json.dumps(content), encoding="utf-8")
         return str(path)
 
+    def environment(self, command: Command) -> dict[str, str]:
+        """Make the environment that a command runs in."""
+        return {
+            "PATH": os.environ["PATH"],
+            "HOME": str(self.directory),
+            "LC_ALL": "C.UTF-8",
+            "PYTHONPATH": str(ROOT),
+            **{k: v for k, v in os.environ.items() if k.startswith("COVERAGE_")},
+            **command.environment,
+        }
+
     def run(self, command: Command, *, patience: int = 0) -> Run:
         """Run a command to its end.
 
@@ -157,19 +168,11 @@ class Workplace:
             patience: Seconds after which it is killed; 0: never.
         """
         output, log = self.path("stdout"), self.path("stderr")
-        environment = {
-            "PATH": os.environ["PATH"],
-            "HOME": str(self.directory),
-            "LC_ALL": "C.UTF-8",
-            "PYTHONPATH": str(ROOT),
-            **{k: v for k, v in os.environ.items() if k.startswith("COVERAGE_")},
-            **command.environment,
-        }
         timed = [sys.executable, "-IS", str(Path(__file__).with_name("timed.py"))]
         timed += ["--output", str(output), "--errors", str(log), "--patience", str(patience)]
         told = subprocess.run(
             [*timed, "--", *command.arguments],
-            env=environment,
+            env=self.environment(command),
             cwd=self.directory,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import requests
 
@@ -12,7 +12,6 @@ from tap_lev.streams import STREAMS
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from lev_sandbox import SandboxServer
     from tests.support import Run
 
 ALL = tuple(stream.name for stream in STREAMS)
@@ -31,7 +30,30 @@ OTHER_NAMES = {
 Row = dict[str, Any]
 
 
-def truth(lev: SandboxServer, stream: str) -> list[Row]:
+class Rows(Protocol):
+    """What knows all rows: a sandbox, in this process or in another."""
+
+    def rows(self, resource: str, *, parents: bool = ..., include: str = ...) -> list[Row]:
+        """All rows of a resource."""
+
+
+class Source(Protocol):
+    """A Lev that says what it holds."""
+
+    @property
+    def url(self) -> str:
+        """Where its API is."""
+
+    @property
+    def key(self) -> str:
+        """The key for it."""
+
+    @property
+    def sandbox(self) -> Rows:
+        """What is behind it."""
+
+
+def truth(lev: Source, stream: str) -> list[Row]:
     """The rows of a stream as Lev says them, with the ids of their parents, by key."""
     rows = _TRUTHS.get(stream, _listed)(lev, stream)
     return by_key(stream, rows)
@@ -55,7 +77,7 @@ def key_of(stream: str, row: Mapping[str, Any]) -> tuple[Any, ...]:
     return tuple(row[name] for name in KEYS[stream])
 
 
-def ask(lev: SandboxServer, path: str, body: Row | None = None) -> Any:  # noqa: ANN401
+def ask(lev: Source, path: str, body: Row | None = None) -> Any:  # noqa: ANN401
     """Call the API as anyone may; return ``data``."""
     answer = requests.request(
         "GET" if body is None else "POST",
@@ -73,25 +95,25 @@ def without(row: Row, *names: str) -> Row:
     return {name: value for name, value in row.items() if name not in names}
 
 
-def _listed(lev: SandboxServer, stream: str) -> list[Row]:
+def _listed(lev: Source, stream: str) -> list[Row]:
     name = OTHER_NAMES.get(stream, stream)
     hidden = RESOURCES[name].detail_only
     return [without(row, *hidden) for row in lev.sandbox.rows(name, parents=True)]
 
 
-def _deals(lev: SandboxServer, _: str) -> list[Row]:
+def _deals(lev: Source, _: str) -> list[Row]:
     return lev.sandbox.rows("deals", include="financials")
 
 
-def _task_notes(lev: SandboxServer, stream: str) -> list[Row]:
+def _task_notes(lev: Source, stream: str) -> list[Row]:
     return [without(row, "checklist_id", "deal_id") for row in _listed(lev, stream)]
 
 
-def _lenders(lev: SandboxServer, _: str) -> list[Row]:
+def _lenders(lev: Source, _: str) -> list[Row]:
     return [without(row, "programs") for row in _listed(lev, "lenders")]
 
 
-def _lender_details(lev: SandboxServer, _: str) -> list[Row]:
+def _lender_details(lev: Source, _: str) -> list[Row]:
     kept = ("id", *RESOURCES["lenders"].detail_only)
     return [{name: row[name] for name in kept} for row in lev.sandbox.rows("lenders")]
 
@@ -100,12 +122,12 @@ def _unsigned(row: Row) -> Row:
     return row | {"source": without(row["source"], "signed_url", "signed_url_error")}
 
 
-def _financials(lev: SandboxServer, stream: str) -> list[Row]:
+def _financials(lev: Source, stream: str) -> list[Row]:
     """The first of each deal: Lev has a place for one."""
     return list({row["deal_id"]: row for row in reversed(_listed(lev, stream))}.values())
 
 
-def _facts(lev: SandboxServer, _: str) -> list[Row]:
+def _facts(lev: Source, _: str) -> list[Row]:
     return [
         _unsigned(fact) | {"deal_id": deal["id"], "query": query}
         for deal in lev.sandbox.rows("deals")
@@ -114,7 +136,7 @@ def _facts(lev: SandboxServer, _: str) -> list[Row]:
     ]
 
 
-def _observations(lev: SandboxServer, _: str) -> list[Row]:
+def _observations(lev: Source, _: str) -> list[Row]:
     return [
         _unsigned(row)
         for row in lev.sandbox.rows("index_observations", parents=True)
@@ -122,13 +144,13 @@ def _observations(lev: SandboxServer, _: str) -> list[Row]:
     ]
 
 
-def _current_user(lev: SandboxServer, _: str) -> list[Row]:
+def _current_user(lev: Source, _: str) -> list[Row]:
     me = ask(lev, "/me")
     user = me.pop("user")
     return [{"user_id": user.pop("id"), **user, **me}]
 
 
-def _billing_summary(lev: SandboxServer, _: str) -> list[Row]:
+def _billing_summary(lev: Source, _: str) -> list[Row]:
     return [{"account_id": ask(lev, "/me")["account"]["id"], **ask(lev, "/billing/summary")}]
 
 
