@@ -79,7 +79,7 @@ fuzz: $(PACKAGES) ## Try many more odd inputs and write docs/hostile-input.md (h
 
 audit: $(AUDIT) ## Look the pinned packages up among the known vulnerabilities (needs the network)
 	@.venv-audit/bin/pip-audit --progress-spinner off --disable-pip --require-hashes \
-	  $(foreach pinned,tap dev meltano target-postgres target-jsonl target-duckdb,-r requirements/$(pinned).txt) \
+	  $(foreach pinned,tap dev meltano target-postgres target-jsonl target-duckdb target-csv,-r requirements/$(pinned).txt) \
 	  || { echo "Not every pinned package could be looked up, or one has a known vulnerability: see above." >&2; exit 1; }
 
 build: $(BUILD) ## Make the two files of a release in dist/
@@ -96,6 +96,7 @@ lock: $(MELTANO_VENV) ## Pin what the requirement files ask for (newest versions
 	@$(call compile,target-postgres) requirements/target-postgres.in
 	@$(call compile,target-jsonl) requirements/target-jsonl.in --overrides requirements/target-jsonl.override
 	@$(call compile,target-duckdb) requirements/target-duckdb.in
+	@$(call compile,target-csv) requirements/target-csv.in
 
 clean: ## Remove the environments and everything made by running
 	@rm -rf .venv .venv-meltano .venv-bench .venv-audit .venv-build .meltano .cache .hypothesis .mypy_cache .pytest_cache .ruff_cache .coverage* build dist output
