@@ -1,6 +1,6 @@
 # Everything runs in environments that this file makes: .venv for the tap, the sandbox and the tools,
 # .venv-meltano for Meltano, .meltano for the plugins that Meltano installs, .venv-bench for the benchmarks, .venv-audit for the audit, .venv-build
-# for what is released.
+# for what is released, .venv-dagster for the example with Dagster.
 # They are made again when the requirement files, or the Python, change.
 
 PYTHON ?= python3
@@ -16,6 +16,7 @@ PLUGINS := .meltano/.plugins
 BENCH := .venv-bench/.made-by-$(PYTHON_VERSION)
 AUDIT := .venv-audit/.made-by-$(PYTHON_VERSION)
 BUILD := .venv-build/.made-by-$(PYTHON_VERSION)
+DAGSTER := .venv-dagster/.made-by-$(PYTHON_VERSION)
 
 ifdef UV
 make_venv = "$(UV)" venv --quiet --clear --no-project --python "$(PYTHON)" $(1)
@@ -33,7 +34,7 @@ help: ## Show this list
 
 install: $(PACKAGES) $(PLUGINS) ## Make the environments: tap, sandbox, tools, Meltano and its plugins
 
-test: lint typecheck $(PLUGINS) ## Check style and types, run every test
+test: lint typecheck $(PLUGINS) $(DAGSTER) ## Check style and types, run every test
 	@.venv/bin/python -m pytest $(PYTEST_ARGS)
 
 torture: $(PACKAGES) ## Kill the tap a few thousand times and see that nothing is lost (TORTURE_ARGS="--rounds 100 --seed 7 --streams contacts,deals")
@@ -42,7 +43,7 @@ torture: $(PACKAGES) ## Kill the tap a few thousand times and see that nothing i
 crashes: $(PACKAGES) $(PLUGINS) ## Kill tap, targets, Meltano and PostgreSQL and compare the tables (CRASHES_ARGS="--rounds 30 --seed 7")
 	@.venv/bin/python -m tests.pipelines.crashes $(CRASHES_ARGS)
 
-coverage: $(PACKAGES) $(PLUGINS) ## Run every test and show the lines that none reaches
+coverage: $(PACKAGES) $(PLUGINS) $(DAGSTER) ## Run every test and show the lines that none reaches
 	@.venv/bin/coverage erase
 	@.venv/bin/coverage run -m pytest $(PYTEST_ARGS)
 	@.venv/bin/coverage combine --quiet
@@ -79,7 +80,7 @@ fuzz: $(PACKAGES) ## Try many more odd inputs and write docs/hostile-input.md (h
 
 audit: $(AUDIT) ## Look the pinned packages up among the known vulnerabilities (needs the network)
 	@.venv-audit/bin/pip-audit --progress-spinner off --disable-pip --require-hashes \
-	  $(foreach pinned,tap dev meltano target-postgres target-jsonl target-duckdb,-r requirements/$(pinned).txt) \
+	  $(foreach pinned,tap dev meltano target-postgres target-jsonl target-duckdb target-csv,-r requirements/$(pinned).txt) \
 	  || { echo "Not every pinned package could be looked up, or one has a known vulnerability: see above." >&2; exit 1; }
 
 build: $(BUILD) ## Make the two files of a release in dist/
@@ -92,13 +93,15 @@ lock: $(MELTANO_VENV) ## Pin what the requirement files ask for (newest versions
 	@$(call compile,bench) pyproject.toml sandbox/pyproject.toml requirements/bench.in --constraints requirements/dev.txt
 	@$(call compile,audit) requirements/audit.in
 	@$(call compile,build) requirements/build.in --constraints requirements/dev.txt
+	@$(call compile,dagster) requirements/dagster.in
 	@$(call compile,meltano) requirements/meltano.in
 	@$(call compile,target-postgres) requirements/target-postgres.in
 	@$(call compile,target-jsonl) requirements/target-jsonl.in --overrides requirements/target-jsonl.override
 	@$(call compile,target-duckdb) requirements/target-duckdb.in
+	@$(call compile,target-csv) requirements/target-csv.in
 
 clean: ## Remove the environments and everything made by running
-	@rm -rf .venv .venv-meltano .venv-bench .venv-audit .venv-build .meltano .cache .hypothesis .mypy_cache .pytest_cache .ruff_cache .coverage* build dist output
+	@rm -rf .venv .venv-meltano .venv-bench .venv-audit .venv-build .venv-dagster .meltano .cache .hypothesis .mypy_cache .pytest_cache .ruff_cache .coverage* build dist output
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # Neither of the two tools is silent when all is well.
@@ -152,4 +155,11 @@ $(BUILD): requirements/build.txt | python
 	@echo "Making .venv-build with Python $(PYTHON_VERSION)"
 	@$(call make_venv,.venv-build)
 	@$(call pip_install,.venv-build) --no-deps -r requirements/build.txt
+	@touch $@
+
+# By Meltano's uv, which is several times as fast as pip.
+$(DAGSTER): requirements/dagster.txt $(MELTANO_VENV)
+	@echo "Making .venv-dagster with Python $(PYTHON_VERSION)"
+	@.venv-meltano/bin/uv venv --quiet --clear --no-project --python "$(PYTHON)" .venv-dagster
+	@.venv-meltano/bin/uv pip install --quiet --python .venv-dagster/bin/python --no-deps -r requirements/dagster.txt
 	@touch $@

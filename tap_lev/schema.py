@@ -18,7 +18,7 @@ INTEGER: JSONSchema = {"type": ["integer", "null"]}
 NUMBER: JSONSchema = {"type": ["number", "null"]}
 BOOLEAN: JSONSchema = {"type": ["boolean", "null"]}
 DATE_TIME: JSONSchema = {"type": ["string", "null"], "format": "date-time"}
-OBJECT: JSONSchema = {"type": ["object", "null"], "properties": {}, "additionalProperties": True}
+OBJECT: JSONSchema = {"type": ["object", "null"], "additionalProperties": True}
 """An object whose fields are not documented, kept as it comes."""
 
 

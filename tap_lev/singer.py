@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from singer_sdk.helpers.types import Context, Record
     from singer_sdk.metrics import Counter
+    from singer_sdk.singerlib import RecordMessage as SDKRecordMessage
 
     from tap_lev.answer import Answer
     from tap_lev.page import PageShape
@@ -132,7 +133,24 @@ class SingerStream(Stream):
     def _shape(self) -> RecordShape:
         return RecordShape(self.schema["properties"], self.columns, self.blocks, self.tell)
 
+    @functools.cached_property
+    def _flattened(self) -> dict[str, Collection[str]]:
+        """The columns of the flattened streams that this one becomes."""
+        return {
+            each.stream_alias: each.transformed_schema["properties"]
+            for each in self.stream_maps
+            if each.flattening_enabled
+        }
+
     # -- What the SDK would do
+
+    @override
+    def _generate_record_messages(self, record: Record) -> Generator[SDKRecordMessage, None, None]:
+        for message in super()._generate_record_messages(record):
+            # Of an object that is null the SDK's flattening keeps the object, which is no column.
+            if columns := self._flattened.get(message.stream):
+                message.record = {n: v for n, v in message.record.items() if n in columns}
+            yield message
 
     @override
     def get_records(self, context: Context | None) -> Iterator[Record]:

@@ -17,6 +17,7 @@ from singer_sdk.helpers.capabilities import PluginCapabilities, TapCapabilities
 from singer_sdk.singerlib.encoding.simple import StateMessage
 from typing_extensions import override
 
+import tap_lev.about  # noqa: F401 - it knows how --about --format=markdown looks
 from tap_lev import budget, inputs, settings
 from tap_lev.baton import Baton, Crew
 from tap_lev.budget import RateBudget

@@ -597,6 +597,10 @@ def test_stream_maps_and_flattening_work_on_streams_of_every_kind(lev: SandboxSe
         assert len(rows) == len(said(lev, stream)), stream
         assert all(row["twin"] == row["id"] for row in rows if stream in names)
         assert not any(isinstance(value, dict | list) for row in rows for value in row.values())
+    columns = {m["stream"]: m["schema"]["properties"].keys() for m in run.of("SCHEMA")}
+    assert all(m["record"].keys() <= columns[m["stream"]] for m in run.of("RECORD"))
+    loan = next(row for row in run.records("loans") if row["financials"])
+    assert json.loads(loan["financials"])["noi"]
 
 
 def test_an_expression_that_fails_on_a_row_fails_its_stream_only(lev: SandboxServer) -> None:

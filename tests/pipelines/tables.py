@@ -35,9 +35,9 @@ def in_lev(lev: SandboxServer, stream: str) -> Table:
     return by_key(stream, [whole(stream, row) for row in truth(lev, stream)])
 
 
-def in_postgres(database: Database, stream: str) -> Table:
+def in_postgres(database: Database, stream: str, schema: str = SCHEMA) -> Table:
     """The rows of a stream in PostgreSQL, by key, in JSON's types."""
-    query = sql.SQL("SELECT * FROM {}").format(sql.Identifier(SCHEMA, stream))
+    query = sql.SQL("SELECT * FROM {}").format(sql.Identifier(schema, stream))
     with database.connect(row_factory=psycopg.rows.dict_row) as connection:
         return by_key(stream, [_plain(row) for row in connection.execute(query).fetchall()])
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import ast
 import contextlib
+import csv
 import json
 import os
+import re
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -174,6 +177,12 @@ def new_target(name: str, directory: Path, server: Server, **settings: object) -
             def read(streams: Iterable[str]) -> dict[str, Table]:
                 return in_duckdb(directory / str(settings["path"]), SCHEMA, streams)
 
+        case "target-csv":
+            settings["output_path"] = ""
+
+            def read(streams: Iterable[str]) -> dict[str, Table]:
+                return {stream: _in_files(directory, stream) for stream in streams}
+
         case _:
             database = server.create_database()
             settings |= {
@@ -196,6 +205,37 @@ def _in_lines(directory: Path, stream: str) -> Table:
     lines = (directory / f"{stream}.jsonl").read_text(encoding="utf-8").splitlines()
     rows = [whole(stream, json.loads(line)) for line in lines]
     return {key_of(stream, row): row for row in rows}
+
+
+def _in_files(directory: Path, stream: str) -> Table:
+    """The rows of the files of all runs: of those with one key the last counts."""
+    table: Table = {}
+    for file in sorted(directory.glob(f"{stream}-2*.csv")):
+        with file.open(encoding="utf-8", newline="") as lines:
+            rows = [_from_csv(stream, row) for row in csv.DictReader(lines)]
+        table |= {key_of(stream, row): row for row in rows}
+    return table
+
+
+def _from_csv(stream: str, row: dict[str, str]) -> Row:
+    def plain(name: str, text: str) -> object:
+        column = SCHEMAS[stream][name]
+        (kind,) = set(column["type"]) - {"null"}
+        match kind:
+            case _ if not text:
+                return None
+            case "array" | "object":
+                # They are written as Python writes them.
+                return ast.literal_eval(re.sub(r"Decimal\('(.*?)'\)", r"\1", text))
+            case "boolean":
+                return {"True": True, "False": False}[text]
+            case "integer" | "number":
+                return json.loads(text)
+        if column.get("format") == "date-time":
+            return timestamps.render(datetime.fromisoformat(text))
+        return text
+
+    return whole(stream, {name: plain(name, text) for name, text in row.items()})
 
 
 def in_duckdb(file: Path, schema: str, streams: Iterable[str]) -> dict[str, Table]:
