@@ -16,17 +16,21 @@ from typing_extensions import override
 from tap_lev.standing import pace, span
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from rich.console import RenderableType
 
     from tap_lev.progress import Progress
     from tap_lev.standing import Standing
+
+    Column = Callable[[Standing], RenderableType]
 
 ROOM_FOR_THE_LOG = 8
 """Lines of the terminal that are left to the log."""
 FEWEST = 2
 """How many bars there are in any terminal."""
 WIDE, NARROW = 72, 48
-"""Columns from which there are bars in the lines; and the pace and what is waited for."""
+"""Columns of the terminal from which there is room for bars, and for what is waited for."""
 
 
 class Bars:
@@ -101,28 +105,37 @@ class Bars:
         table = Table.grid(padding=(0, 1), pad_edge=False)
         table.width = width
         table.add_column(no_wrap=True, overflow="ellipsis", style="bold")
+        columns: list[Column] = [_counts, _left]
+        if width >= NARROW:
+            columns.append(_wait)
         if width >= WIDE:
             table.add_column(ratio=1)
-        columns = [_counts, _rate, _left, _wait] if width >= NARROW else [_counts, _left]
-        for column in columns:
+            columns = [_bar, _counts_of, _rate, _left, _wait]
+        for column in columns[-4:]:
             table.add_column(
                 justify="left" if column is _wait else "right", no_wrap=True, overflow="ellipsis"
             )
         for standing in shown:
-            course, more = standing.report.course, len(standing.others)
-            bar = ProgressBar(course.total, course.done) if course.total else Text()
+            more = len(standing.others)
             table.add_row(
                 standing.report.name + (f" +{more}" if more else ""),
-                *([bar] if width >= WIDE else []),
                 *(column(standing) for column in columns),
             )
         return Group(table, overall)
 
 
+def _bar(standing: Standing) -> RenderableType:
+    course = standing.report.course
+    return ProgressBar(course.total, course.done) if course.total else ""
+
+
 def _counts(standing: Standing) -> str:
     course = standing.report.course
-    of = f"/{course.total:,}" if course.total else ""
-    return f"{course.done:,}{of} {course.unit}"
+    return f"{course.done:,}" + (f"/{course.total:,}" if course.total else "")
+
+
+def _counts_of(standing: Standing) -> str:
+    return f"{_counts(standing)} {standing.report.course.unit}"
 
 
 def _rate(standing: Standing) -> str:

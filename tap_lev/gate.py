@@ -22,6 +22,9 @@ NEARLY = 7, 10
 EVENLY = 0.25
 """How much counts that an endpoint is there at all, against how much it has left."""
 
+SHORT = 0.5
+"""Seconds that nobody is told to wait, since they are over when it is read."""
+
 
 @dataclasses.dataclass(eq=False, slots=True)
 class _Turn:
@@ -45,7 +48,7 @@ class Wait(NamedTuple):
 
     Attributes:
         thing: The budget, the network, or another try.
-        seconds: How long at least, None where that is not known.
+        seconds: How long at least, None where that is not known, or no time.
     """
 
     thing: str
@@ -235,9 +238,9 @@ class Gate:
 
         out = self._out_at_all if endpoint is None else self._out[endpoint]
         if not out and (turn := due(self._turns)) < math.inf:
-            return Wait("the budget", max(0.0, turn - now))
+            return Wait("the budget", _told(turn - now))
         if not out and (sleeper := due(self._sleepers)) < math.inf:
-            return Wait("another try", max(0.0, sleeper - now))
+            return Wait("another try", _told(sleeper - now))
         return Wait("the network") if self._out_at_all else None
 
     def seconds_left(self, endpoint: str | None) -> float | None:
@@ -302,3 +305,7 @@ class Gate:
             return (0, -(left or math.inf))
         weight = left / self._all_left + EVENLY / len(self._left)
         return (1, (self.budget.held(turn.endpoint) + 1) / weight)
+
+
+def _told(seconds: float) -> float | None:
+    return seconds if seconds >= SHORT else None

@@ -40,7 +40,7 @@ class Meters:
     def waited(self, seconds: float) -> None:
         """Note how long the run has waited, by now."""
         if seconds > self._waited:
-            self._count(LevMetric.SECONDS_WAITED, value=seconds - self._waited)
+            self._count(LevMetric.SECONDS_WAITED, value=round(seconds - self._waited, 3))
             self._waited = seconds
 
     def close(self) -> None:

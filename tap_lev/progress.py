@@ -52,7 +52,7 @@ class Progress:
         self._logger = logger
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._look_on, name="progress", daemon=True)
-        self._turns = -1
+        self._turn: int | None = None
         self._is_kept_waiting = False
 
     def __enter__(self) -> Self:
@@ -100,9 +100,9 @@ class Progress:
 
     def glance(self) -> None:
         """See whether the target keeps the run waiting: one thread has the baton all the time."""
-        turns = self._baton.turns
-        self._is_kept_waiting = turns == self._turns and not self._baton.is_free
-        self._turns = turns
+        turn = None if self._baton.is_free else self._baton.turns
+        self._is_kept_waiting = turn is not None and turn == self._turn
+        self._turn = turn
 
     def standings(self) -> list[Standing]:
         """Find how the streams stand that are being read."""

@@ -118,12 +118,12 @@ class Overall:
         facts = [
             f"{self.done} of {self.streams} streams done",
             f"{self.failed} failed" if self.failed else "",
+            f"about {span(self.left)} left" if self.left is not None else "",
             f"{hidden} more under way" if hidden else "",
             f"{self.to_come} to come" if self.to_come else "",
             f"{self.rows:,} rows",
             f"{self.requests:,} requests",
             f"{self.throttled:,} times 429" if self.throttled else "",
-            f"about {span(self.left)} left" if self.left is not None else "",
         ]
         return ", ".join(filter(None, facts))
 
