@@ -29,8 +29,8 @@ ROOM_FOR_THE_LOG = 8
 """Lines of the terminal that are left to the log."""
 FEWEST = 2
 """How many bars there are in any terminal."""
-WIDE, NARROW = 72, 48
-"""Columns of the terminal from which there is room for bars, and for what is waited for."""
+WIDE, NARROW, TINY = 72, 48, 32
+"""Columns from which there is room for bars; for what is waited for; for single streams at all."""
 
 
 class Bars:
@@ -95,7 +95,8 @@ class Bars:
     def _rendered(self) -> RenderableType:
         width, height = self._console.width - 1, self._console.height
         standings = self._progress.standings()
-        shown = standings[: max(FEWEST, height - ROOM_FOR_THE_LOG)]
+        most = max(FEWEST, height - ROOM_FOR_THE_LOG) if width >= TINY else 0
+        shown = standings[:most]
         hidden = sum(len(standing.others) + 1 for standing in standings[len(shown) :])
         overall = Text(self._progress.overall(standings).facts(hidden))
         overall.truncate(width, overflow="ellipsis")

@@ -247,7 +247,7 @@ class Gate:
         """Say how long the limits make the requests to an endpoint take.
 
         Returns:
-            The seconds, None where it is not known that there are any.
+            The seconds, None where there are no such requests, or nothing holds them up.
         """
         left, places = tuple(self._left.items()), self.budget.places
         own = sum(requests for of, requests in left if of == endpoint)
