@@ -225,7 +225,7 @@ def a_long_run(lev: SandboxServer, **given: Any) -> Iterator[TapProcess]:  # noq
     """Start a tap whose third page of contacts, and first note of a deal, do not come."""
     lev.sandbox.fault("hang", route="/contacts", at=3)
     lev.sandbox.fault("hang", route="/deals/{deal_id}/notes", at=2)
-    catalog = catalog_of("contacts", "deals", "deal_team_members", "deal_notes")
+    catalog = catalog_of("contacts", "deals", "deal_team_members", "deal_notes", "pipelines")
     config = config_of(lev, page_size=20)
     with start_tap(config, catalog=catalog, program=("-c", HASTY), **given) as tap:
         yield tap
@@ -262,7 +262,7 @@ def test_without_a_terminal_a_long_run_logs_a_line_for_each_stream(lev: SandboxS
     told = run.log("INFO")
     assert any(line.startswith(CONTACTS) and "waiting for the network" in line for line in told)
     assert any(line.startswith("deals (with deal_team_members): ") for line in told)
-    assert any(re.match(r"0 of 4 streams done, .*requests; waiting for", line) for line in told)
+    assert any(re.match(r"1 of 5 streams done, .*requests; waiting for", line) for line in told)
     assert "\x1b" not in run.stderr
     assert {m["type"] for m in run.messages} == {"SCHEMA", "RECORD", "STATE"}
 
@@ -357,7 +357,7 @@ def test_on_a_terminal_a_long_run_shows_bars_and_leaves_none_behind(
         names = {line.split()[0] for line in seen}
         assert names == {"contacts", "deals", "deal_notes"}
         assert any(line.startswith("deals +1") for line in seen)
-        assert any(line.startswith("0 of 4 streams done") for line in terminal.screen())
+        assert any(line.startswith("1 of 5 streams done") for line in terminal.screen())
         let_go(lev)
         run = tap.finish()
     terminal.close()
@@ -365,7 +365,7 @@ def test_on_a_terminal_a_long_run_shows_bars_and_leaves_none_behind(
     assert {m["type"] for m in run.messages} == {"SCHEMA", "RECORD", "STATE"}
     left = [line.rstrip() for line in terminal.screen() if line.strip()]
     assert [line for line in left if not LOG.match(line)] == [], "a line of the log is torn"
-    assert "Sync complete: 4 streams" in left[-1]
+    assert "Sync complete: 5 streams" in left[-1]
     assert ("38;" in terminal.written) != bool(variables), "there are colours"
 
 
