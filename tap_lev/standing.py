@@ -37,8 +37,7 @@ class Standing:
     def fields(self) -> dict[str, Any]:
         """It, in a form fit for structured logs."""
         course, wait = self.report.course, self.wait
-        return {
-            "stream_name": self.report.name,
+        progress = {
             "together_with": self.others,
             "done": course.done,
             "total": course.total,
@@ -49,6 +48,7 @@ class Standing:
             "waits_for": wait.thing if wait else None,
             "seconds_to_wait": _rounded(wait.seconds) if wait else None,
         }
+        return {"stream_name": self.report.name, "progress": progress}
 
     def __str__(self) -> str:
         """Say it in a line."""
@@ -96,7 +96,7 @@ class Overall:
     @property
     def fields(self) -> dict[str, Any]:
         """It, in a form fit for structured logs."""
-        return {
+        progress = {
             "streams": self.streams,
             "streams_done": self.done,
             "streams_failed": self.failed,
@@ -108,6 +108,7 @@ class Overall:
             "waits_for": self.wait.thing if self.wait else None,
             "seconds_to_wait": _rounded(self.wait.seconds) if self.wait else None,
         }
+        return {"progress": progress}
 
     def facts(self, hidden: int = 0) -> str:
         """Say it in short.

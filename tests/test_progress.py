@@ -162,6 +162,24 @@ def test_nothing_is_thought_to_be_faster_than_the_limits_allow(
     assert progress.standings()[0].left == 58 + 3 * 60, "two each minute, and two are made"
 
 
+def test_structured_logs_hold_the_lines_in_numbers(
+    report: RunReport, baton: StandIn, progress: Progress
+) -> None:
+    notes = report.stream("deal_notes")
+    notes.course.unit = "deals"
+    notes.course.move(0, 600, baton.clock())
+    pass_time(baton, 60)
+    notes.course.move(20, 600, baton.clock())
+    notes.rows = 55
+    (standing,) = progress.standings()
+    assert standing.fields["stream_name"] == "deal_notes"
+    told = {"done": 20, "total": 600, "unit": "deals", "rows": 55, "rate": 0.3}
+    assert standing.fields["progress"].items() >= (told | {"seconds_left": 1_740.0}).items()
+    (overall,) = progress.overall([standing]).fields.values()
+    assert overall.items() >= {"streams": 1, "streams_done": 0, "rows": 55}.items()
+    json.dumps([standing.fields, overall])
+
+
 @pytest.mark.parametrize("endpoint", ["GET /contacts", "GET /companies"])
 def test_it_says_what_is_waited_for(baton: StandIn, progress: Progress, endpoint: str) -> None:
     gate, seen = progress._gate, []
