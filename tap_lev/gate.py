@@ -75,8 +75,6 @@ class Gate:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.budget = budget
-        self.waited = 0.0
-        """Seconds in which every request there was had to wait for time to pass."""
         self._baton = baton
         baton.before_giving = self._admit_after_answer
         self._parallel = parallel
@@ -87,6 +85,7 @@ class Gate:
         self._answered = False
         self._turns: list[_Turn] = []
         self._sleepers: list[_Turn] = []
+        self._waited = 0.0
         self._idle_since: float | None = None
         self._alarm = math.inf
         self._expected: dict[str, dict[object, int]] = defaultdict(dict)
@@ -200,7 +199,7 @@ class Gate:
     def _note_idleness(self) -> None:
         now = self._clock()
         if self._idle_since is not None:
-            self.waited += now - self._idle_since
+            self._waited += now - self._idle_since
         idle = not self._out_at_all and (self._turns or self._sleepers)
         self._idle_since = now if idle else None
 
@@ -226,7 +225,13 @@ class Gate:
             self._left[endpoint] = sum(readers.values())
         self._all_left = sum(self._left.values())
 
-    # -- Looking on: these two may be called without the baton, and change nothing
+    # -- Looking on: these may be called without the baton, and change nothing
+
+    @property
+    def waited(self) -> float:
+        """Seconds in which every request there was had to wait for time to pass."""
+        since = self._idle_since
+        return self._waited + (0.0 if since is None else self._clock() - since)
 
     def waits_for(self, endpoint: str | None = None) -> Wait | None:
         """Say what the requests to an endpoint wait for, or all there are."""

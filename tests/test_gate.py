@@ -487,3 +487,18 @@ def test_where_the_account_is_what_is_short_all_end_with_it() -> None:
     for endpoint in ENDPOINTS:
         gate.expect(endpoint, endpoint, 20)
     assert [gate.seconds_left(endpoint) for endpoint in ENDPOINTS] == [14 * 60] * 3
+
+
+def test_a_wait_counts_before_it_is_over() -> None:
+    play = Play(Limits(1, 1))
+    seen: list[float] = []
+
+    def look() -> None:
+        play.stage.take_time(25)
+        seen.append(play.gate.waited)
+
+    for _ in range(2):
+        play.stage.start(lambda: play.request(DEALS))
+    play.stage.start(look)
+    play.stage.run()
+    assert [*seen, play.gate.waited] == [25, 60]
