@@ -60,15 +60,6 @@ class LevCommand(SingerCommand):
             _drop_output()
             self._end(f"The output could not be written: {error.strerror or error}.", 1)
 
-    @override
-    def invoke(self, ctx: click.Context) -> Any:
-        try:
-            return super().invoke(ctx)
-        except BrokenPipeError as error:
-            # click would end without a word.
-            _drop_output()
-            self._end(f"The output could not be written: {error.strerror or error}.", 1)
-
     def _end(self, sentence: str, exit_code: int) -> None:
         self.logger.error("%s", sentence)
         if threading.active_count() > 1:

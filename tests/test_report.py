@@ -156,7 +156,7 @@ def test_requests_without_an_answer_are_counted_as_failed(
     assert "seconds_waited" in {line.get("metric_info", {}).get("metric") for line in logged}
 
 
-def test_a_target_that_is_gone_ends_the_run_with_a_summary_and_a_sentence(
+def test_a_target_that_is_gone_ends_the_run_with_a_summary(
     lev: SandboxServer,
 ) -> None:
     ours, theirs = os.pipe()
@@ -166,4 +166,3 @@ def test_a_target_that_is_gone_ends_the_run_with_a_summary_and_a_sentence(
         run = tap.finish()
     assert run.exit_code == 1
     assert run.log("INFO")[-1].startswith("Sync broken off: 11 streams, 0 rows, ")
-    assert run.log("ERROR") == ["The output could not be written: Broken pipe."]
