@@ -28,10 +28,12 @@ class Baton:
 
     Attributes:
         before_giving: Called each time that the baton is given up, with the baton still in hand.
+        turns: How often it was given up.
     """
 
     def __init__(self, shutdown: Shutdown | None = None) -> None:
         self.before_giving: Callable[[], None] = lambda: None
+        self.turns = 0
         self._lock = threading.Lock()
         self._shutdown = shutdown or Shutdown()
         self._main = threading.current_thread()
@@ -89,6 +91,11 @@ class Baton:
         """Whether this thread has it. After a second signal it may be another's."""
         return self._holder is threading.current_thread()
 
+    @property
+    def is_free(self) -> bool:
+        """Whether nobody has it."""
+        return self._holder is None
+
     def stop(self) -> None:
         """End the run: no thread but the main one will get the baton again."""
         self._stopped = True
@@ -107,6 +114,7 @@ class Baton:
         try:
             self.before_giving()
         finally:
+            self.turns += 1
             self._holder = None
             self._lock.release()
 

@@ -244,6 +244,32 @@ class RateBudget:
         bucket.paused_until = max(bucket.paused_until, now + seconds)
         return news
 
+    def takes(self, requests: int, endpoint: str | None = None) -> float:
+        """Say in how many seconds, at the earliest, so many more requests can have been sent.
+
+        It may be called at any time, by any thread, and changes nothing.
+
+        Args:
+            requests: How many, all of them to go as soon as they can.
+            endpoint: Where they go. None: anywhere.
+        """
+        if requests <= 0:
+            return 0.0
+        bucket = self._account if endpoint is None else self._endpoints.get(endpoint, _Bucket())
+        places = self.places.account if endpoint is None else self.places.endpoint
+        now = self._clock()
+        held = sorted(release for release in tuple(bucket.releases) if release > now)
+        # Those that are out are taken for answered now.
+        held += [now + self._window] * bucket.out
+        # The one whose place the last of the requests takes. Each of them gives its own place up
+        # one window after it took another's.
+        last, windows = len(held) + requests - places - 1, 0
+        if last >= len(held):
+            windows = (last - len(held)) // places + 1
+            last -= windows * places
+        begins = held[last] - now if last >= 0 else 0.0
+        return max(begins, bucket.paused_until - now) + windows * self._window
+
     @property
     def part_used(self) -> float:
         """The requests sent, as a part of those that the account's limit allowed meanwhile."""

@@ -20,6 +20,7 @@ from tap_lev.errors import (
     api_error,
     quoted,
 )
+from tap_lev.meters import Meters
 from tap_lev.transport import TooLongError, TooSlowError, Transport
 
 if TYPE_CHECKING:
@@ -109,6 +110,7 @@ class LevClient:
 
     def __init__(self, config: Mapping[str, Any], logger: logging.Logger, gate: Gate) -> None:
         self.gate = gate
+        self.meters = Meters()
         self._url = config["api_url"].rstrip("/")
         self._timeout: float = config["request_timeout_seconds"]
         self._max_retries: int = config["max_retries"]
@@ -165,11 +167,14 @@ class LevClient:
                 body, headers = self._try(endpoint, f"{method} {path}", report, request)
                 return read_answer(body, headers, f"{method} {path}", decoder)
             except (LevAPIError, LevConnectionError, BrokenAnswerError) as error:
+                if isinstance(error, LevConnectionError):
+                    self.meters.request(report.name, endpoint, None)
                 transient = not isinstance(error, LevAPIError) or error.is_transient
                 if not transient or tries == self._max_retries:
                     raise
                 tries += 1
                 report.retries += 1
+                self.meters.retry(report.name, endpoint)
                 self._let_pass(error, endpoint, tries)
 
     def me(self, report: StreamReport) -> Any:  # noqa: ANN401 - JSON is anything
@@ -229,6 +234,9 @@ class LevClient:
                 f"The connection to Lev failed during {asked}: {cause}."
             ) from None
         self.reached = True
+        report.statuses[response.status_code] += 1
+        self.meters.request(report.name, endpoint, response.status_code)
+        self.meters.waited(self.gate.waited)
         if response.status_code != HTTPStatus.UNAUTHORIZED:
             self.gate.open()
         if response.is_redirect:
@@ -238,7 +246,6 @@ class LevClient:
                 "sent to another address: set api_url to the one that answers."
             )
         if response.status_code != HTTPStatus.OK:
-            report.throttled += response.status_code == HTTPStatus.TOO_MANY_REQUESTS
             raise api_error(response.status_code, content, response.headers, endpoint=asked)
         return content, response.headers
 
@@ -247,7 +254,7 @@ class LevClient:
         wait, of = self._wait(error, tries), f"{tries} of {self._max_retries}"
         if not isinstance(error, LevAPIError) or error.status != HTTPStatus.TOO_MANY_REQUESTS:
             self._logger.warning("%s Trying again in %.1f s (%s).", error, wait, of)
-            self.gate.sleep(wait)
+            self.gate.sleep(wait, endpoint)
             return
         concerned = endpoint if error.is_of_endpoint else None
         if self.gate.budget.pause(concerned, wait):

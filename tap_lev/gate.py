@@ -8,7 +8,7 @@ import math
 import threading
 import time
 from collections import Counter, defaultdict
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -22,6 +22,9 @@ NEARLY = 7, 10
 EVENLY = 0.25
 """How much counts that an endpoint is there at all, against how much it has left."""
 
+SHORT = 0.5
+"""Seconds that nobody is told to wait, since they are over when it is read."""
+
 
 @dataclasses.dataclass(eq=False, slots=True)
 class _Turn:
@@ -31,11 +34,25 @@ class _Turn:
         endpoint: Where it goes.
         event: Set when there is something new for it.
         given: Whether it may go.
+        due: When it can go by the clock alone, as far as it was last known.
     """
 
     endpoint: str
     event: threading.Event = dataclasses.field(default_factory=threading.Event)
     given: bool = False
+    due: float = math.inf
+
+
+class Wait(NamedTuple):
+    """What somebody waits for.
+
+    Attributes:
+        thing: The budget, the network, or another try.
+        seconds: How long at least, None where that is not known, or no time.
+    """
+
+    thing: str
+    seconds: float | None = None
 
 
 class Gate:
@@ -58,8 +75,6 @@ class Gate:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.budget = budget
-        self.waited = 0.0
-        """Seconds in which every request there was had to wait for time to pass."""
         self._baton = baton
         baton.before_giving = self._admit_after_answer
         self._parallel = parallel
@@ -69,7 +84,8 @@ class Gate:
         self._out_at_all = 0
         self._answered = False
         self._turns: list[_Turn] = []
-        self._sleeping = 0
+        self._sleepers: list[_Turn] = []
+        self._waited = 0.0
         self._idle_since: float | None = None
         self._alarm = math.inf
         self._expected: dict[str, dict[object, int]] = defaultdict(dict)
@@ -103,19 +119,24 @@ class Gate:
         """Let several requests be out at once, after an answer; until then it is one."""
         self._is_open = True
 
-    def sleep(self, seconds: float) -> None:
+    def sleep(self, seconds: float, endpoint: str = "") -> None:
         """Let time pass.
+
+        Args:
+            seconds: How much.
+            endpoint: What is asked again after it.
 
         Raises:
             Stopped: The run has ended meanwhile.
             Interruption: A signal came.
         """
-        self._sleeping += 1
+        sleeper = _Turn(endpoint, due=self._clock() + seconds)
+        self._sleepers.append(sleeper)
         self._note_idleness()
         try:
-            self._baton.wait(threading.Event(), seconds)
+            self._baton.wait(sleeper.event, seconds)
         finally:
-            self._sleeping -= 1
+            self._sleepers.remove(sleeper)
             self._note_idleness()
 
     def _wait_for_turn(self, endpoint: str) -> None:
@@ -178,8 +199,8 @@ class Gate:
     def _note_idleness(self) -> None:
         now = self._clock()
         if self._idle_since is not None:
-            self.waited += now - self._idle_since
-        idle = not self._out_at_all and (self._turns or self._sleeping)
+            self._waited += now - self._idle_since
+        idle = not self._out_at_all and (self._turns or self._sleepers)
         self._idle_since = now if idle else None
 
     # -- Whose turn it is
@@ -203,6 +224,47 @@ class Gate:
             readers.pop(reader, None)
             self._left[endpoint] = sum(readers.values())
         self._all_left = sum(self._left.values())
+
+    # -- Looking on: these may be called without the baton, and change nothing
+
+    @property
+    def waited(self) -> float:
+        """Seconds in which every request there was had to wait for time to pass."""
+        since = self._idle_since
+        return self._waited + (0.0 if since is None else self._clock() - since)
+
+    def waits_for(self, endpoint: str | None = None) -> Wait | None:
+        """Say what the requests to an endpoint wait for, or all there are."""
+        now = self._clock()
+
+        def due(turns: list[_Turn]) -> float:
+            concerned = (t.due for t in tuple(turns) if endpoint in {None, t.endpoint})
+            return min(concerned, default=math.inf)
+
+        out = self._out_at_all if endpoint is None else self._out[endpoint]
+        if not out and (turn := due(self._turns)) < math.inf:
+            return Wait("the budget", _told(turn - now))
+        if not out and (sleeper := due(self._sleepers)) < math.inf:
+            return Wait("another try", _told(sleeper - now))
+        return Wait("the network") if self._out_at_all else None
+
+    def seconds_left(self, endpoint: str | None) -> float | None:
+        """Say how long the limits make the requests to an endpoint take.
+
+        Returns:
+            The seconds, None where there are no such requests, or nothing holds them up.
+        """
+        left, places = tuple(self._left.items()), self.budget.places
+        own = sum(requests for of, requests in left if of == endpoint)
+        if endpoint is None or not own:
+            return None
+        deciding = [requests for of, requests in left if requests and self._decides(of)]
+        shared, spare = sum(deciding), places.account - len(deciding) * places.endpoint
+        if not self._decides(endpoint):
+            # The others share what those that decide leave of the account's places.
+            others = self._all_left - shared
+            shared = self._all_left if spare <= 0 else math.ceil(others * places.account / spare)
+        return max(self.budget.takes(own, endpoint), self.budget.takes(shared)) or None
 
     def _decides(self, endpoint: str) -> bool:
         """Say whether an endpoint may decide when the run ends.
@@ -231,7 +293,9 @@ class Gate:
         )
 
     def _delay(self, turn: _Turn, kept: int) -> float:
-        return self.budget.delay(turn.endpoint, 0 if self._decides(turn.endpoint) else kept)
+        delay = self.budget.delay(turn.endpoint, 0 if self._decides(turn.endpoint) else kept)
+        turn.due = self._clock() + delay
+        return delay
 
     def _rank(self, turn: _Turn) -> tuple[float, ...]:
         """Rank those that could go: the least goes.
@@ -246,3 +310,7 @@ class Gate:
             return (0, -(left or math.inf))
         weight = left / self._all_left + EVENLY / len(self._left)
         return (1, (self.budget.held(turn.endpoint) + 1) / weight)
+
+
+def _told(seconds: float) -> float | None:
+    return seconds if seconds >= SHORT else None

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from singer_sdk.metrics import Timer
 
     from tap_lev.answer import Answer
+    from tap_lev.course import Course
     from tap_lev.lists import ListStream
     from tap_lev.page import PageShape
     from tap_lev.pagination import Position
@@ -76,6 +77,7 @@ class Reading:
         self._members = list(members)
         self._tally = Tally()
         self._asking = Asking(tap, source, self._members)
+        self._wanted: int | None = None
 
     @property
     def name(self) -> str:
@@ -101,6 +103,8 @@ class Reading:
     def refresh(self, keys: Iterable[int]) -> None:
         """Write single rows and their children. The state stays as it is."""
         missing: list[int] = []
+        keys = list(keys)
+        self._wanted = len(keys)
         with self._metered(schemas=True):
             for key in keys:
                 self._guard(partial(self._refresh, key, missing), *self._members)
@@ -121,6 +125,7 @@ class Reading:
 
     @staticmethod
     def _note_outcome(member: LevStream, timer: Timer) -> None:
+        member.report.course.ended = True
         if member.report.failure is not None:
             timer.tags[Tag.STATUS] = Status.FAILED
 
@@ -139,6 +144,7 @@ class Reading:
                 if member in self._members:
                     self._members.remove(member)
                     self._tap.client.gate.forget(member)
+                    member.report.course.ended = True
                     member.fail(error)
 
     # -- The walk
@@ -238,6 +244,26 @@ class Reading:
         """Count the rows of a page, and tell the gate how many pages there will be."""
         self._tally.add(answer, rows)
         self._tap.client.gate.expect(self, f"GET {self._source.path}", self._tally.pages_left)
+        together = []
+        for member in self._members:
+            course = member.report.course
+            course.source = self._source.name
+            if isinstance(member, ChildStream) and not member.embedded:
+                course.leader, course.endpoint = None, member.endpoint
+                course.unit = self._source.name
+            else:
+                course.unit, course.endpoint = "rows", f"GET {self._source.path}"
+                together.append(member)
+        together.sort(key=lambda member: member is not self._source)
+        for member in together:
+            member.report.course.leader = together[0].name if member is not together[0] else None
+        self._move((member.report.course for member in together), self._tally.seen)
+
+    def _move(self, courses: Iterable[Course], done: int | None) -> None:
+        """Say how far streams are, for whoever looks on."""
+        total, now = self._wanted or self._tally.total, self._tap.report.clock()
+        for course in courses:
+            course.move(done or 0, None if done is None else total, now)
 
     def _take(self, answer: Answer, position: Position | None, parent: int | None = None) -> int:
         """Write what a page brings.
@@ -289,18 +315,23 @@ class Reading:
         done = [number for number, row in enumerate(rows, 1) if row["id"] == parent]
         # Pages may be smaller now, and the row on a later one.
         self._found = bool(done)
-        rows = rows[done[0] if done else 0 :]
+        first = done[0] if done else 0
+        rows = rows[first:]
         with AnswersOfPage(self._tap, rows, answer, self._tally.left) as page:
             for child in children:
                 self._guard(partial(child.prove, rows, page.of), child)
             if self._tap.side_by_side and self._asking.dry_run_rows is None:
                 page.read_ahead(children, self._members)
-            for row, answers in page:
+            before = self._tally.before_page
+            apart = [child.report.course for child in children if not child.embedded]
+            self._move(apart, None if before is None else before + first)
+            for number, (row, answers) in enumerate(page, first + 1):
                 for child in children:
                     if child in self._members and child.walking.holds(row):
                         self._guard(partial(child.visit, row, answer, answers), child)
                 if answers.asked and position is not None:
-                    self._checkpoint(position, row["id"], self._tally.before_page)
+                    self._checkpoint(position, row["id"], before)
+                self._move(apart, None if before is None else before + number)
 
     # -- Single rows
 

@@ -3,9 +3,16 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Any
+import time
+from collections import Counter
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any
 
+from tap_lev.course import Course
 from tap_lev.errors import LevAPIError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 
 @dataclasses.dataclass(slots=True)
@@ -13,26 +20,52 @@ class StreamReport:
     """What one stream did.
 
     Attributes:
+        name: The stream's name; empty where it is none.
         rows: Rows written.
         requests: Requests sent, retries included.
         retries: Requests that had to be repeated.
-        throttled: Answers with status 429.
+        statuses: The HTTP statuses of the answers.
         notes: What the reader of the summary should know, a sentence each.
         failure: Why the stream is not complete, or None.
+        bookmark: Up to when its rows are complete, as the state has it.
+        course: How far it is.
     """
 
+    name: str = ""
     rows: int = 0
     requests: int = 0
     retries: int = 0
-    throttled: int = 0
+    statuses: Counter[int] = dataclasses.field(default_factory=Counter)
     notes: list[str] = dataclasses.field(default_factory=list)
     failure: Exception | None = None
+    bookmark: str | None = None
+    course: Course = dataclasses.field(default_factory=Course)
+
+    @property
+    def throttled(self) -> int:
+        """Answers with status 429."""
+        return self.statuses[HTTPStatus.TOO_MANY_REQUESTS]
+
+    def totals(self) -> dict[str, Any]:
+        """Say it in a form fit for structured logs."""
+        return {
+            "rows": self.rows,
+            "requests": self.requests,
+            "retries": self.retries,
+            "bookmark": self.bookmark,
+            "error": None if self.failure is None else str(self.failure),
+        }
 
 
 class RunReport:
-    """What all streams of a run did."""
+    """What all streams of a run did.
 
-    def __init__(self) -> None:
+    Args:
+        clock: Tells the time in seconds; it never goes back.
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self.clock = clock
         self.streams: dict[str, StreamReport] = {}
         self.tap = StreamReport()
         """What was done for no stream."""
@@ -42,59 +75,79 @@ class RunReport:
         """Seconds in which there was nothing to do but wait, for the budget or for another try."""
         self.budget_used = 0.0
         """The requests made, as a part of those that the account's limit allowed meanwhile."""
+        self._began = clock()
 
     def stream(self, name: str) -> StreamReport:
         """Open the report of one stream."""
-        return self.streams.setdefault(name, StreamReport())
+        return self.streams.setdefault(name, StreamReport(name))
 
     @property
     def failures(self) -> dict[str, Exception]:
         """The streams that are not complete, and why."""
         return {name: s.failure for name, s in self.streams.items() if s.failure is not None}
 
-    def totals(self) -> dict[str, Any]:
-        """Add the streams up, in a form fit for structured logs."""
+    @property
+    def oldest_bookmark(self) -> str | None:
+        """Up to when the rows of all streams are complete, None while one never was."""
+        bookmarks = [stream.bookmark for stream in self.streams.values()]
+        return min(filter(None, bookmarks)) if bookmarks and all(bookmarks) else None
+
+    def totals(self, cause: BaseException | None = None) -> dict[str, Any]:
+        """Add the streams up, in a form fit for structured logs.
+
+        Args:
+            cause: What broke the run off, if something did.
+        """
         streams = [self.tap, *self.streams.values()]
+        statuses = sum((s.statuses for s in streams), Counter[int]())
+        outcome = "failed" if self.failures else "complete"
         return {
+            "outcome": "broken off" if cause else outcome,
             "streams": len(self.streams),
             "rows": sum(s.rows for s in streams),
             "requests": sum(s.requests for s in streams),
             "retries": sum(s.retries for s in streams),
             "throttled": sum(s.throttled for s in streams),
+            "statuses": {str(status): statuses[status] for status in sorted(statuses)},
             "parents_gone": len(self.parents_gone),
             "seconds_waited": round(self.waited, 1),
+            "seconds": round(self.clock() - self._began, 1),
             "budget_used": round(self.budget_used, 3),
             "notes": [note for s in streams for note in s.notes],
-            "failed": {
-                name: error.request_id if isinstance(error, LevAPIError) else None
-                for name, error in self.failures.items()
-            },
+            "failed": {name: _request_id(error) for name, error in self.failures.items()},
+            "request_id": _request_id(cause),
+            "oldest_bookmark": self.oldest_bookmark,
+            "by_stream": {name: s.totals() for name, s in self.streams.items()},
         }
 
-    def summary(self, *, broken_off: bool = False) -> str:
+    def summary(self, cause: BaseException | None = None) -> str:
         """Tell the run in one line.
 
         Args:
-            broken_off: Whether the run ended before every stream was read.
+            cause: What broke the run off, before every stream was read, if something did.
         """
-        totals = self.totals()
+        totals = self.totals(cause)
         counts = (
             f"{totals['rows']} rows, {totals['requests']} requests, {totals['retries']} retries, "
             f"{totals['throttled']} times 429, {totals['seconds_waited']} s waited, "
-            f"{totals['budget_used']:.0%} of the budget used"
+            f"{totals['budget_used']:.0%} of the budget used, {totals['seconds']} s in all"
         )
         if totals["parents_gone"]:
             counts += f", {totals['parents_gone']} parents gone"
         notes = "".join(f" {note}" for note in totals["notes"])
-        if broken_off:
-            return f"Sync broken off: {counts}.{notes}"
-        if not totals["failed"]:
-            return f"Sync complete: {totals['streams']} streams, {counts}.{notes}"
-        failed = ", ".join(
-            f"{name} (request_id {request_id})" if request_id else name
-            for name, request_id in totals["failed"].items()
-        )
-        return (
-            f"Sync failed: {len(totals['failed'])} of {totals['streams']} streams are not "
-            f"complete: {failed}; {counts}.{notes}"
-        )
+        failed = ", ".join(_named(name, of) for name, of in totals["failed"].items())
+        if failed:
+            of_all = f"{len(totals['failed'])} of {totals['streams']} streams are not complete"
+            counts = f"{of_all}: {failed}; {counts}"
+        else:
+            counts = f"{totals['streams']} streams, {counts}"
+        outcome = _named(totals["outcome"], totals["request_id"])
+        return f"Sync {outcome}: {counts}.{notes}"
+
+
+def _request_id(error: BaseException | None) -> str | None:
+    return error.request_id if isinstance(error, LevAPIError) else None
+
+
+def _named(name: str, request_id: str | None) -> str:
+    return f"{name} (request_id {request_id})" if request_id else name

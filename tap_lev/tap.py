@@ -18,7 +18,7 @@ from singer_sdk.singerlib.encoding.simple import StateMessage
 from typing_extensions import override
 
 import tap_lev.about  # noqa: F401 - it knows how --about --format=markdown looks
-from tap_lev import budget, inputs, settings
+from tap_lev import budget, inputs, settings, timestamps
 from tap_lev.baton import Baton, Crew
 from tap_lev.budget import RateBudget
 from tap_lev.cli import LevCommand
@@ -32,6 +32,7 @@ from tap_lev.errors import (
     quoted,
 )
 from tap_lev.gate import Gate
+from tap_lev.progress import Progress
 from tap_lev.reading import Reading, readings
 from tap_lev.redaction import Redaction
 from tap_lev.refresh import check, parse, refresh
@@ -148,25 +149,35 @@ class TapLev(Tap):
             LevError: At least one stream is not complete.
             KeyRefusedError: Lev does not accept the key, so none can be completed.
         """
+        advice = "Run it again, from the last state: what is missing comes then."
+        progress = Progress(self.report, self.client.gate, self.baton, self.logger)
         try:
-            with self.baton:
+            with progress, self.baton:
                 self._learn_limits()
                 if wanted := self.config.get("refresh"):
                     refresh(self, wanted)
                     advice = "Everything else that was named is written."
                 else:
                     self._sync()
-                    advice = "Run it again, from the last state: what is missing comes then."
-        except (LevError, Interruption):
-            # The command tells why, in the one sentence of an error.
-            self._count_waits()
-            self.logger.info("%s", self.report.summary(broken_off=True), extra=self.report.totals())
+        except BaseException as cause:
+            # The command tells it, in the one sentence of an error.
+            self._summarize(cause)
             raise
-        self._count_waits()
-        log = self.logger.error if self.report.failures else self.logger.info
-        log("%s", self.report.summary(), extra=self.report.totals())
+        self._summarize()
         if self.report.failures:
             raise LevError(advice)
+
+    def _summarize(self, cause: BaseException | None = None) -> None:
+        """Tell what the run did, in one line."""
+        gate, report = self.client.gate, self.report
+        report.waited, report.budget_used = gate.waited, gate.budget.part_used
+        for name, stream in list(report.streams.items()):
+            bookmark = self.stream(name).walking.bookmark.value
+            stream.bookmark = timestamps.render(bookmark) if bookmark else None
+        self.client.meters.waited(gate.waited)
+        self.client.meters.close()
+        log = self.logger.error if report.failures and not cause else self.logger.info
+        log("%s", report.summary(cause), extra=report.totals(cause))
 
     def _sync(self) -> None:
         if self.state:
@@ -220,10 +231,6 @@ class TapLev(Tap):
         if state != self._state_written:
             self.message_writer.write_message(StateMessage(value=self.state))
             self._state_written = state
-
-    def _count_waits(self) -> None:
-        gate = self.client.gate
-        self.report.waited, self.report.budget_used = gate.waited, gate.budget.part_used
 
     def read_alone(self, name: str) -> None:
         """Read one stream by itself, as the SDK's dry runs want it.

@@ -113,6 +113,8 @@ def start_tap(  # noqa: PLR0913
     env: Mapping[str, str] | None = None,
     dotenv: str | None = None,
     stdout: int = subprocess.PIPE,
+    stderr: int | None = None,
+    program: Sequence[str] = ("-m", "tap_lev"),
 ) -> Iterator[TapProcess]:
     """Start a tap in an empty directory; kill it at the end if it still runs.
 
@@ -125,10 +127,12 @@ def start_tap(  # noqa: PLR0913
         env: Further environment variables.
         dotenv: The text of a ``.env`` file beside the tap.
         stdout: A file descriptor to write to.
+        stderr: A file descriptor for the log; a file by default.
+        program: What Python runs.
     """
     with tempfile.TemporaryDirectory() as name:
         directory = Path(name)
-        command = [sys.executable, "-m", "tap_lev", *args]
+        command = [sys.executable, *program, *args]
         for option, given in (("config", config), ("state", state), ("catalog", catalog)):
             if given is not None:
                 command += [f"--{option}", str(_file(directory / f"{option}.json", given))]
@@ -138,12 +142,12 @@ def start_tap(  # noqa: PLR0913
             (work / ".env").write_text(dotenv)
         log = directory / "stderr"
         with (
-            log.open("w") as stderr,
+            log.open("w") as file,
             subprocess.Popen(
                 command,
                 stdin=subprocess.DEVNULL,
                 stdout=stdout,
-                stderr=stderr,
+                stderr=file if stderr is None else stderr,
                 env=_environment(directory) | dict(env or {}),
                 cwd=work,
                 text=True,

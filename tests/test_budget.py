@@ -655,3 +655,49 @@ def test_whatever_lev_says_the_limits_are_positive_or_none(
 ) -> None:
     for limits in (told(said, config), configured(config)):
         assert limits is None or all(type(number) is int and number > 0 for number in limits)
+
+
+# -- How long it takes
+
+
+@given(
+    limits=st.tuples(st.integers(1, 5), st.integers(1, 5)),
+    before=st.lists(st.tuples(st.sampled_from(ENDPOINTS), st.integers(0, 40)), max_size=8),
+    out=st.integers(0, 2),
+    pause=st.sampled_from([0, 7, 130]),
+    endpoint=st.sampled_from([None, *ENDPOINTS]),
+    count=st.integers(0, 12),
+)
+@example(limits=(5, 2), before=[], out=0, pause=0, endpoint=DEALS, count=5)
+@example(limits=(2, 2), before=[(DEALS, 0), (DEALS, 5)], out=0, pause=0, endpoint=None, count=4)
+def test_so_many_requests_take_as_long_as_it_was_said(  # noqa: PLR0913, PLR0917
+    limits: tuple[int, int],
+    before: list[tuple[str, int]],
+    out: int,
+    pause: int,
+    endpoint: str | None,
+    count: int,
+) -> None:
+    clock = Clock()
+    budget = RateBudget(Limits(*limits), clock=clock)
+    for of, seconds in before:
+        clock.now += seconds
+        if not budget.delay(of):
+            ask(budget, of)
+    for _ in range(out):
+        if not budget.delay(DEALS):
+            budget.sent(DEALS)
+    if pause:
+        budget.pause(endpoint, pause)
+    said, began = budget.takes(count, endpoint), clock.now
+    while budget._account.out:
+        budget.answered(DEALS)
+    # Of one bucket only: nothing else is to keep the requests waiting.
+    account, own = budget.places
+    budget.places = Limits(account, 99) if endpoint is None else Limits(999, own)
+    if endpoint is not None:
+        budget._account.paused_until = -math.inf
+    for _ in range(count):
+        clock.now += budget.delay(endpoint or "/new")
+        ask(budget, endpoint or "/new")
+    assert clock.now - began == pytest.approx(said)

@@ -463,3 +463,42 @@ def test_a_run_takes_a_window_more_than_it_must_at_most(  # noqa: PLR0913, PLR09
     in_a_row = min(max(counts), play.budget.places.endpoint) * latency
     last = max(when for _, when in play.passed)
     assert last <= windows * (60 + latency) + in_a_row, f"{last / 60} instead of {windows - 1}"
+
+
+# -- How long it takes
+
+
+def test_the_time_left_is_what_the_limits_make_of_what_is_expected() -> None:
+    gate = Play(Limits(10, 2)).gate
+    assert gate.seconds_left(DEALS) is None, "nothing is known"
+    gate.expect("deals", DEALS, 9)
+    gate.expect("notes", NOTES, 40)
+    gate.expect("contacts", CONTACTS, 6)
+    assert gate.seconds_left(NOTES) == 19 * 60, "it decides, by its own limit"
+    assert gate.seconds_left(DEALS) == 4 * 60, "by its own limit, too"
+    assert gate.seconds_left(CONTACTS) == 2 * 60, "those that decide leave six of ten places"
+    gate.forget("contacts")
+    assert gate.seconds_left(CONTACTS) is None
+    assert gate.seconds_left(None) is None
+
+
+def test_where_the_account_is_what_is_short_all_end_with_it() -> None:
+    gate = Play(Limits(4, 4)).gate
+    for endpoint in ENDPOINTS:
+        gate.expect(endpoint, endpoint, 20)
+    assert [gate.seconds_left(endpoint) for endpoint in ENDPOINTS] == [14 * 60] * 3
+
+
+def test_a_wait_counts_before_it_is_over() -> None:
+    play = Play(Limits(1, 1))
+    seen: list[float] = []
+
+    def look() -> None:
+        play.stage.take_time(25)
+        seen.append(play.gate.waited)
+
+    for _ in range(2):
+        play.stage.start(lambda: play.request(DEALS))
+    play.stage.start(look)
+    play.stage.run()
+    assert [*seen, play.gate.waited] == [25, 60]
