@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections import Counter, defaultdict
 from typing import TYPE_CHECKING
 
@@ -26,6 +25,7 @@ class Plan:
     Args:
         tap: The tap, with its limits known.
         survey: What its streams need.
+        start: Seconds that a run takes to begin.
 
     Attributes:
         requests: The requests of each stream, without those that one before it makes anyway.
@@ -33,10 +33,10 @@ class Plan:
         now: How long it takes.
     """
 
-    def __init__(self, tap: TapLev, survey: Survey) -> None:
+    def __init__(self, tap: TapLev, survey: Survey, start: float) -> None:
         self._tap = tap
         self._survey = survey
-        self._start = time.process_time()  # as long as a run takes to be there
+        self._start = start
         self.requests: Counter[str] = Counter()
         self.totals: Counter[str] = Counter()
         counted: set[tuple[int, str]] = set()

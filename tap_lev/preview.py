@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
+import time
 from typing import TYPE_CHECKING, Any
 
-from tap_lev import account, table
+from tap_lev import BEGUN, account, table
 from tap_lev.check import FAILING, FORBIDDEN, Finding, check
 from tap_lev.errors import LevError
 from tap_lev.forecast import ACCOUNT
@@ -32,9 +33,15 @@ def show(tap: TapLev, command: str, form: str) -> None:
     Raises:
         LevError: Something that a sync would need cannot be read; the report is written.
     """
+    start = time.monotonic() - BEGUN
     with tap.baton:
         account.learn_limits(tap)
-        failed = (_check if command == "check" else _plan)(tap, as_json=form == "json")
+        as_json = form == "json"
+        failed = (
+            _plan(tap, start, as_json=as_json)
+            if command == "plan"
+            else _check(tap, as_json=as_json)
+        )
     if failed:
         raise LevError(f"A sync would not be complete: {', '.join(failed)}. The report says why.")
 
@@ -74,9 +81,9 @@ def _findings(who: dict[str, Any], limits: dict[str, Any], found: Sequence[Findi
 # -- Plan
 
 
-def _plan(tap: TapLev, *, as_json: bool) -> list[str]:
+def _plan(tap: TapLev, start: float, *, as_json: bool) -> list[str]:
     survey = Survey(tap)
-    plan, limits = Plan(tap, survey), account.limits(tap)
+    plan, limits = Plan(tap, survey, start), account.limits(tap)
     if as_json:
         without = plan.without_the_longest()
         table.write_json(
