@@ -60,7 +60,10 @@ def told(tap: TapLev) -> dict[str, Any]:
     account, platform = _object(me, "account"), _object(me, "platform")
     tier, scopes = platform.get("api_tier"), platform.get("granted_scopes")
     return {
-        "account": {name: account.get(name) for name in ("id", "name", "slug")},
+        "account": {
+            name: value if isinstance(value := account.get(name), int | str) else None
+            for name in ("id", "name", "slug")
+        },
         "tier": tier if isinstance(tier, str) else None,
         "scopes": [quoted(scope) for scope in scopes] if isinstance(scopes, list) else None,
         "note": note,

@@ -133,7 +133,7 @@ class _Check:
         for row in rows:
             stream.look_at(row, answer)
         if stream.replication_method == REPLICATION_INCREMENTAL:
-            self._findings[stream].updated_at_filter = self._try_filter(rows, answer)
+            self._findings[stream].updated_at_filter = self._try_filter(rows)
 
     def _look_at_children(
         self, child: ChildStream, rows: list[dict[str, Any]], answer: Answer
@@ -160,16 +160,16 @@ class _Check:
 
     # -- What Lev does with what it is asked
 
-    def _try_filter(self, rows: Sequence[Mapping[str, Any]], answer: Answer) -> str:
+    def _try_filter(self, rows: Sequence[Mapping[str, Any]]) -> str:
         """Ask for rows later than all of the first page: those must not come again."""
         source, mode = self._source, self._tap.config["updated_at_filter"]
         if mode == "client":
             return "not sent"
         dates = [date for row in rows if (date := timestamps.parse(row.get(UPDATED_AT)))]
-        bound = max((date for date in dates if date <= answer.server_time), default=None)
-        if bound is None:
+        try:
+            bound = max(dates).replace(microsecond=0) + timedelta(seconds=1)
+        except (ValueError, OverflowError):  # no row has a date, or one has the last there is
             return "not known"
-        bound = bound.replace(microsecond=0) + timedelta(seconds=1)
         option = Option(FILTER, timestamps.render(bound), required=mode == "server")
         limit = {"limit": self._tap.config["page_size"]}
         given = source.optional.ask(

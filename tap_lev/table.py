@@ -62,7 +62,12 @@ def printed(
     table = Table(box=None, pad_edge=False, padding=(0, 3, 0, 0), header_style="bold")
     right = set(numbers)
     for name in head:
-        table.add_column(name, justify="right" if name in right else "left", no_wrap=True)
+        table.add_column(
+            name,
+            justify="right" if name in right else "left",
+            no_wrap=name == head[0],
+            overflow="fold",
+        )
     for row in rows:
         table.add_row(*(Text(quoted(cell), style=STYLES.get(cell, "")) for cell in row))
     console.print(table)

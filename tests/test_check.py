@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import pty
+import re
 import signal
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +13,7 @@ import pytest
 
 from tap_lev.streams import STREAMS
 from tests.inprocess import catalog_of, config_of
-from tests.support import Run, run_tap, start_tap
+from tests.support import Run, in_readme, run_tap, start_tap
 from tests.truth import ALL, QUERIES
 
 if TYPE_CHECKING:
@@ -204,6 +205,12 @@ def test_rows_without_a_date_or_of_the_future_prove_nothing(start_lev: StartLev)
     assert found(check(lev, "contacts"), "contacts")["updated_at_filter"] == "ignored"
 
 
+def test_a_date_after_which_there_is_none_is_no_fault(lev: SandboxServer) -> None:
+    rows = [{"id": 1, "updated_at": "9999-12-31T23:59:59Z"}]
+    lev.sandbox.fault("wrong_shape", route="/contacts", data=rows, times=None)
+    assert found(check(lev, "contacts"), "contacts")["updated_at_filter"] == "not known"
+
+
 # -- What Lev does not accept, and what it has added
 
 
@@ -294,6 +301,23 @@ def test_the_table_is_aligned_and_nothing_is_cut(lev: SandboxServer) -> None:
     assert "\x1b" not in "".join(lines)
 
 
+def test_the_readme_shows_what_is_written(start_lev: StartLev) -> None:
+    lev = start_lev(tier="standard")
+    lev.sandbox.switch(
+        missing_scopes=["documents:read"],
+        updated_at_filter={"contacts": "ignored"},
+        extra_fields={"deals": ["risk_score"]},
+        refuse_include={"team": 422},
+    )
+    streams = ("deals", "contacts", "deal_team_members", "documents", "deal_notes")
+    run = run_tap(
+        {"api_url": lev.url, "api_key": lev.key}, catalog=catalog_of(*streams), args=["--check"]
+    )
+    ids = r"(request_id )[-0-9a-f]+"
+    written = re.sub(ids, r"\1", "".join(run.lines))
+    assert written == re.sub(ids, r"\1", in_readme("check"))
+
+
 def on_a_terminal(config: dict[str, Any], env: Mapping[str, str], *args: str) -> tuple[str, Run]:
     """Run a tap whose stdout is a terminal; return what it shows."""
     reader, writer = pty.openpty()
@@ -308,6 +332,19 @@ def on_a_terminal(config: dict[str, Any], env: Mapping[str, str], *args: str) ->
         run = tap.finish()
     os.close(reader)
     return shown.decode(), run
+
+
+def test_on_a_narrow_terminal_lines_are_broken_and_nothing_is_left_out(
+    lev: SandboxServer,
+) -> None:
+    lev.sandbox.switch(extra_fields={"deal_team": ["abcdefghij", "klmnopqrst", "uvwxyzabcd"]})
+    shown, _ = on_a_terminal(config_of(lev), {"COLUMNS": "70", "NO_COLOR": "1"}, "--check")
+    lines = re.sub(r"\x1b\[\d*m", "", shown).splitlines()
+    assert max(map(len, lines)) <= 70
+    assert {line.split()[0] for line in lines if line.strip()} >= set(DEFAULT)
+    assert "…" not in shown
+    assert "abcdefghij" in shown
+    assert "uvwxyzabcd" in shown
 
 
 @pytest.mark.parametrize("command", ["--check", "--plan"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
@@ -10,7 +11,7 @@ import pytest
 
 from tap_lev.preview import duration
 from tests.inprocess import catalog_of, config_of, sync
-from tests.support import run_tap
+from tests.support import in_readme, run_tap
 from tests.truth import ALL, QUERIES
 
 if TYPE_CHECKING:
@@ -260,6 +261,16 @@ def test_it_is_told_to_people(start_lev: StartLev) -> None:
     assert lines[9].endswith(f"What decides that: {decides}")
     assert lines[10].startswith("On enterprise: 7 min")
     assert lines[11].startswith("Without index_facts: 11 min")
+
+
+def test_the_readme_shows_what_is_written(start_lev: StartLev) -> None:
+    lev = start_lev(tier="standard", deals=2000, placements=6000, contacts=5000)
+    streams = ("deals", "placements", "contacts", "deal_properties", "deal_notes", "index_facts")
+    config = {"api_url": lev.url, "api_key": lev.key, "fact_queries": ["a", "b", "c"]}
+    run = run_tap(config, catalog=catalog_of(*streams), args=["--plan"])
+    # Seconds depend on the machine; hours do not.
+    seconds = re.compile(r" +(< 1 s|(\d+ min )?\d+ s)\n")
+    assert seconds.sub("\n", "".join(run.lines)) == seconds.sub("\n", in_readme("plan"))
 
 
 @pytest.mark.parametrize(
