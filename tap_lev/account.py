@@ -96,10 +96,10 @@ def lines(who: dict[str, Any] | None, limit: dict[str, Any]) -> list[tuple[str, 
     )
     if who is None:
         return [allowed]
-    name, slug, key = (who["account"][part] for part in ("name", "slug", "id"))
+    known = {part: value for part, value in who["account"].items() if value is not None}
     scopes = who["scopes"]
     return [
-        ("account", "not told" if key is None else f"{name} ({slug}, id {key})"),
+        ("account", ", ".join(f"{part} {known[part]}" for part in known) or "not told"),
         ("tier", who["tier"] or "not told"),
         ("scopes", "not told" if scopes is None else ", ".join(scopes) or "none"),
         allowed,

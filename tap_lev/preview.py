@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from tap_lev import BEGUN, account, table
 from tap_lev.check import FAILING, FORBIDDEN, Finding, check
 from tap_lev.errors import LevError
 from tap_lev.forecast import ACCOUNT
 from tap_lev.plan import Plan
+from tap_lev.redaction import Redaction
 from tap_lev.survey import REQUESTS, ROWS, Survey
 
 if TYPE_CHECKING:
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from tap_lev.survey import Need
     from tap_lev.tap import TapLev
 
+T = TypeVar("T")
 UNITS = (("d", 86_400), ("h", 3600), ("min", 60), ("s", 1))
 
 
@@ -46,13 +48,20 @@ def show(tap: TapLev, command: str, form: str) -> None:
         raise LevError(f"A sync would not be complete: {', '.join(failed)}. The report says why.")
 
 
+def _cleaned(tap: TapLev, told: T) -> T:
+    """Leave the key out of what Lev may have repeated. The log does so by itself."""
+    redaction = Redaction.of(tap.config["api_key"])
+    return cast("T", redaction.cleaned(told)) if redaction else told
+
+
 # -- Check
 
 
 def _check(tap: TapLev, *, as_json: bool) -> list[str]:
-    who, found, limits = account.told(tap), check(tap), account.limits(tap)
+    who, limits = _cleaned(tap, account.told(tap)), account.limits(tap)
+    streams = _cleaned(tap, [dataclasses.asdict(finding) for finding in check(tap)])
+    found = [Finding(**finding) for finding in streams]
     if as_json:
-        streams = [dataclasses.asdict(finding) for finding in found]
         table.write_json(who | {"limits": limits, "streams": streams})
     else:
         table.write(_findings(who, limits, found))
@@ -83,6 +92,8 @@ def _findings(who: dict[str, Any], limits: dict[str, Any], found: Sequence[Findi
 
 def _plan(tap: TapLev, start: float, *, as_json: bool) -> list[str]:
     survey = Survey(tap)
+    for need in survey.needs:
+        need.notes = _cleaned(tap, need.notes)
     plan, limits = Plan(tap, survey, start), account.limits(tap)
     if as_json:
         without = plan.without_the_longest()

@@ -296,7 +296,7 @@ def test_the_table_is_aligned_and_nothing_is_cut(lev: SandboxServer) -> None:
         "deals                  ok          honoured                      mood",
         "checklist_task_notes   forbidden",
     ]
-    assert lines[0] == "account  Sandbox Brokerage (sandbox-brokerage, id 56)"
+    assert lines[0] == "account  id 56, name Sandbox Brokerage, slug sandbox-brokerage"
     assert any(line.startswith("checklist_task_notes: Lev answered GET") for line in lines)
     assert "\x1b" not in "".join(lines)
 
@@ -366,6 +366,28 @@ def test_what_others_wrote_cannot_draw_on_the_terminal(lev: SandboxServer) -> No
     lines = "\n".join(text(lev, "deals"))
     assert "\x1b" not in lines
     assert r"\x1b[2J[red]mood[/red]" in lines
+
+
+@pytest.mark.parametrize("command", ["--check", "--plan"])
+@pytest.mark.parametrize("form", ["text", "json"])
+def test_a_key_that_lev_repeats_is_not_told(lev: SandboxServer, command: str, form: str) -> None:
+    lev.sandbox.fault("status", route="/contacts", status=500, message=lev.key, times=None)
+    lev.sandbox.switch(extra_fields={"deals": [lev.key]})
+    account = {"account": {"id": 1, "name": lev.key, "slug": [lev.key]}}
+    lev.sandbox.fault("wrong_shape", route="/me", data=account, times=None)
+    args = [command, f"--format={form}"]
+    run = run_tap(config_of(lev, max_retries=0), args=args, env={"TAP_LEV_LOGLEVEL": "DEBUG"})
+    assert run.exit_code == 1
+    assert "[api_key]" in "".join(run.lines)
+    assert lev.key not in "".join(run.lines) + run.stderr
+
+
+def test_a_key_is_not_told_in_pieces(lev: SandboxServer) -> None:
+    lev.sandbox.fault("status", route="/deals", status=500, message=lev.key, times=None)
+    env = {"COLUMNS": "50", "NO_COLOR": "1"}
+    shown, _ = on_a_terminal(config_of(lev, max_retries=0), env, "--check")
+    assert lev.key not in re.sub(r"\s", "", shown)
+    assert "[api_key]" in shown
 
 
 def test_letters_that_the_output_does_not_have_are_written_all_the_same(
