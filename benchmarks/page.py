@@ -89,7 +89,7 @@ def overhead(long: Results) -> float:
 
 def planned(run: Results) -> float:
     """Compute what part of the time that a sync took was planned."""
-    return float(run["plan"]["seconds"] / run["wall"])
+    return float(run["seconds"] / run["wall"])
 
 
 def ended(run: Results) -> bool:
@@ -276,10 +276,10 @@ def _plan(results: Results) -> str:
             (
                 f"`{tier}`",
                 name,
-                (run["plan"]["bottleneck"] or "the answers").replace("GET ", ""),
-                f"{run['plan']['requests']:,}",
+                (run["bottleneck"] or "the answers").replace("GET ", ""),
+                f"{run['requests']:,}",
                 f"{run['made']:,}",
-                f"{run['plan']['seconds']:.1f}",
+                f"{run['seconds']:.1f}",
                 f"{run['wall']:.1f}",
                 f"{planned(run):.2f}",
             )

@@ -8,7 +8,7 @@ import time
 from collections import defaultdict
 from functools import partial
 from http import HTTPStatus
-from statistics import mean, median
+from statistics import mean, median, stdev
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from tap_lev.answers import Answers
@@ -174,9 +174,14 @@ class Survey:
 
         endpoint = child.needed_endpoints[0]
         counts = [self._timed(endpoint, partial(below, row)) for row in sample]
-        need.about.add(REQUESTS)
-        need.notes.append(
-            f"Estimated by {size} of {child.source.name}, which have {sum(counts)} of "
-            f"{child.parent.name}."
-        )
+        if size < (rows := first.left - first.done):
+            need.about.add(REQUESTS)
+            margin = ""
+            if size > 1 and any(counts):
+                error = stdev(counts) / mean(counts) * math.sqrt((1 - size / rows) / size)
+                margin = f": give or take {error:.0%}"
+            need.notes.append(
+                f"Estimated by {size} of {child.source.name}, which have {sum(counts)} of "
+                f"{child.parent.name}{margin}."
+            )
         return mean(counts)

@@ -92,13 +92,35 @@ def test_tasks_are_estimated_by_some_deals(start_lev: StartLev) -> None:
     report = plan(lev, *ALL, **QUERIES)
     made(lev)
     sync(config_of(lev), streams=("checklist_task_notes",))
-    # All 12 deals could be looked at, so it is right.
+    # All 12 deals could be looked at.
     real = made(lev)["GET /checklist-tasks/{task_id}/notes"]
     assert of(report, "requests")["checklist_task_notes"] == real
+    assert of(report, "estimated")["checklist_task_notes"] == []
+    assert of(report, "notes")["checklist_task_notes"] == []
+
+
+def test_an_estimate_says_by_what_and_how_good_it_is(start_lev: StartLev) -> None:
+    lev = start_lev(deals=400)
+    sync(config_of(lev), streams=("checklist_tasks",))
+    made(lev)
+    report = plan(lev, *ALL, **QUERIES)
+    looked_at = made(lev)["GET /deals/{deal_id}/checklists"]
     assert of(report, "estimated")["checklist_task_notes"] == ["requests"]
     (note,) = of(report, "notes")["checklist_task_notes"]
-    assert note.startswith("Estimated by 12 of deals, which have ")
-    assert plan(lev, "checklist_task_notes")["requests"] > 12, "by one deal"
+    told = re.fullmatch(
+        r"Estimated by (\d+) of deals, which have (\d+) of checklist_tasks: give or take (\d+)%\.",
+        note,
+    )
+    assert told is not None
+    looked, tasks, margin = map(int, told.groups())
+    assert looked == looked_at
+    assert of(report, "requests")["checklist_task_notes"] == pytest.approx(
+        tasks / looked * 400, abs=1
+    )
+    real = len(sync(config_of(lev), streams=("checklist_tasks",)).records("checklist_tasks"))
+    assert tasks / looked * 400 == pytest.approx(real, rel=2 * margin / 100)
+    (note,) = of(plan(lev, "checklist_task_notes"), "notes")["checklist_task_notes"]
+    assert "Estimated by 1 of deals" in note
 
 
 def test_rows_that_are_embedded_are_estimated_by_the_first_page(lev: SandboxServer) -> None:
