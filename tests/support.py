@@ -204,7 +204,7 @@ def _environment(home: Path) -> dict[str, str]:
 def in_readme(name: str) -> str:
     """What the README shows of a command's output, between the markers of that name."""
     readme = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
-    shown = re.search(rf"<!-- {name} -->\n```console\n\$ .*\n((?:.*\n)*?)```\n", readme)
+    shown = re.search(rf"<!-- {name} -->\n```text\n((?:.*\n)*?)```\n", readme)
     assert shown is not None
     return shown[1]
 
