@@ -11,11 +11,11 @@ import time
 from pathlib import Path
 from typing import Any
 
-from benchmarks import long, machine, memory, pace, page, plots, rows, startup
+from benchmarks import long, machine, memory, pace, page, plan, plots, rows, startup
 from benchmarks.page import RESULTS
 from benchmarks.programs import Workplace
 
-PARTS = ("rows", "memory", "pace", "startup", "long")
+PARTS = ("rows", "memory", "pace", "plan", "startup", "long")
 _BEGUN = time.monotonic()
 
 
@@ -29,8 +29,8 @@ def options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="make bench", description=__doc__)
     parser.add_argument(
         "--only", nargs="+", choices=(*PARTS, "drawing"), metavar="PART",
-        help="the parts to measure, others keep their last figures: rows, memory, pace, startup, "
-        "long; drawing measures nothing",
+        help="the parts to measure, others keep their last figures: rows, memory, pace, plan, "
+        "startup, long; drawing measures nothing",
     )  # fmt: skip
     parser.add_argument("--rows", type=int, default=100_000, help="contacts (%(default)s)")
     parser.add_argument("--gzip", action="store_true", help="compressed answers, for rows")
@@ -42,6 +42,9 @@ def options() -> argparse.Namespace:
         "--pace-runs", type=int, default=1,
         help="of this tap under each tier's limits, each 20 windows long (%(default)s)",
     )  # fmt: skip
+    parser.add_argument(
+        "--plan-runs", type=int, default=1, help="of each plan and its sync (%(default)s)"
+    )
     parser.add_argument(
         "--patience", type=int, default=300,
         help="seconds after which the plain tap is ended under limits (%(default)s)",
@@ -70,6 +73,7 @@ def main() -> None:
             "pace": lambda: pace.measure(
                 place, tell, tiers=chosen.tiers, runs=chosen.pace_runs, patience=chosen.patience
             ),
+            "plan": lambda: plan.measure(place, tell, tiers=chosen.tiers, runs=chosen.plan_runs),
             "startup": lambda: startup.measure(place, tell, runs=chosen.runs),
             "long": lambda: long.measure(place, tell),
         }
@@ -78,7 +82,8 @@ def main() -> None:
         for part in PARTS:
             if part in parts:
                 found = measures[part]() | {"machine": machine.told()}
-                results[part] = _beside(results.get(part), found) if part == "pace" else found
+                tiered = part in {"pace", "plan"}
+                results[part] = _beside(results.get(part), found) if tiered else found
                 RESULTS.write_text(_readable(results), encoding="utf-8")
     page.write(results)
     plots.draw(results)

@@ -87,6 +87,11 @@ def overhead(long: Results) -> float:
     return float(sum(each["requests"] for each in long["restarts"]) / long["run"]["requests"])
 
 
+def planned(run: Results) -> float:
+    """Compute what part of the time that a sync took was planned."""
+    return float(run["seconds"] / run["wall"])
+
+
 def ended(run: Results) -> bool:
     """Say whether a run was ended before it was complete."""
     return bool(run["exit_code"])
@@ -139,6 +144,11 @@ def _targets(results: Results) -> Iterator[Row]:
             yield _at_least(f"rows/s ÷ {name}'s", target, ratio)
     if memory := results.get("memory"):
         yield _at_most("peak memory at 1M rows ÷ at 10k", 1.1, growth(memory, TAP_LEV))
+    for tier, cases in results.get("plan", {"tiers": {}})["tiers"].items():
+        ratios = [median(map(planned, runs)) for runs in cases.values()]
+        figure = f"{min(ratios):.2f} to {max(ratios):.2f}"
+        met = min(ratios) >= 0.85 and max(ratios) <= 1.15  # noqa: PLR2004
+        yield (f"planned ÷ taken time, `{tier}`", "0.85 to 1.15", figure, _verdict(met=met))
     if startup := results.get("startup"):
         base = median(startup["commands"][SDK]["cpu"])
         for name, label in ((NOTHING_NEW, ""), (NOTHING_NEW_CHANGED, ", scope `changed`")):
@@ -257,6 +267,29 @@ def _as_made(results: Results) -> str:
     )
 
 
+def _plan(results: Results) -> str:
+    head = ("tier", "selection", "what decides", "requests planned", "made", "planned, s",
+            "taken, s", "planned ÷ taken")  # fmt: skip
+    return _table(
+        head,
+        (
+            (
+                f"`{tier}`",
+                name,
+                (run["bottleneck"] or "the answers").replace("GET ", ""),
+                f"{run['requests']:,}",
+                f"{run['made']:,}",
+                f"{run['seconds']:.1f}",
+                f"{run['wall']:.1f}",
+                f"{planned(run):.2f}",
+            )
+            for tier, cases in results["plan"]["tiers"].items()
+            for name, runs in cases.items()
+            if (run := sorted(runs, key=planned)[len(runs) // 2])
+        ),
+    )
+
+
 def _startup(results: Results) -> str:
     startup = results["startup"]
     base = startup["commands"][SDK]
@@ -356,7 +389,7 @@ def _machine(results: Results) -> str:
                 part,
                 *(results[part]["machine"][k] for k in ("date", "machine", "python", "packages")),
             )
-            for part in ("rows", "memory", "pace", "startup", "long")
+            for part in ("rows", "memory", "pace", "plan", "startup", "long")
             if part in results
         ),
     )
@@ -374,6 +407,7 @@ TABLES: Mapping[str, Callable[[Results], str]] = {
     "pace": _pace,
     "tiers": _tiers,
     "as made": _as_made,
+    "plan": _plan,
     "startup": _startup,
     "long": _long,
     "restarts": _restarts,

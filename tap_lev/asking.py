@@ -44,6 +44,8 @@ class Asking:
         self._source = source
         self._members = members
         self._shapes: dict[tuple[ChildStream, ...], PageShape] = {}
+        self.by_row = False
+        """Whether each row is looked at, whatever it is like."""
 
     @property
     def bound(self) -> datetime | None:
@@ -130,7 +132,7 @@ class Asking:
         # Within a page only single rows tell where to go on.
         walks = [member.walking.walk for member in self._members]
         within = any(walk is not None and walk.parent for walk in walks)
-        return None if within or self.dry_run_rows else self._shapes[key]
+        return None if within or self.by_row or self.dry_run_rows else self._shapes[key]
 
     def _has_lost_blocks(self, answer: Answer) -> bool:
         """Whether rows must be asked for anew, because Lev leaves out what ``include=`` asks for.

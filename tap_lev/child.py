@@ -156,13 +156,34 @@ class ChildStream(LevStream):
         Raises:
             Exception: Something that ``visit`` needs before it cannot be read.
         """
-        for ids in self._parents(row, answer, answers, self.report):
+        for ids in self.parents(row, answer, answers, self.report):
             for call in self.calls():
                 try:
                     answers.begin(call, ids, self._pages(call, ids, self.report))
                 except LevAPIError as error:
                     if error.status != HTTPStatus.NOT_FOUND:
                         raise
+
+    def look(
+        self, row: dict[str, Any], answer: Answer, answers: Answers
+    ) -> tuple[list[dict[str, Any]], Answer] | None:
+        """Read what a row of the list has first, at the cost of one request for each level below.
+
+        Returns:
+            The rows, and the answer that brought them. None: there is nothing to ask for.
+        """
+        call = next(iter(self.calls()), None)
+        ids = next(iter(self.parents(row, answer, answers, self.report)), None)
+        if call is None or ids is None:
+            return None
+        try:
+            given = next(answers.of(call, ids, self._pages(call, ids, self.report)))
+        except LevAPIError as error:
+            if error.status != HTTPStatus.NOT_FOUND:
+                raise
+            return ([], answer) if self.absent_is_none else None
+        none = self.absent_is_none and not given.data
+        return [] if none else list(self._read(call, ids, given)), given
 
     def visit(self, row: dict[str, Any], answer: Answer, answers: Answers) -> None:
         """Write the rows of one row of the list."""
@@ -194,11 +215,11 @@ class ChildStream(LevStream):
             raise LevError(
                 f"Lev does not embed {self.block}, and gives {self.name} in no other way."
             )
-        for ids in self._parents(row, answer, answers, report):
+        for ids in self.parents(row, answer, answers, report):
             for call in self.calls():
                 yield from self._called(call, ids, answers, report)
 
-    def _parents(
+    def parents(
         self, row: dict[str, Any], answer: Answer, answers: Answers, report: StreamReport
     ) -> Iterator[Ids]:
         """Find the ids of the parents at or below a row of the list."""
@@ -226,10 +247,8 @@ class ChildStream(LevStream):
             for answer in answers.of(call, ids, self._pages(call, ids, report)):
                 if self.absent_is_none and not answer.data:
                     continue
-                for item in items(answer, single=self.single):
-                    for child in self.expand(item):
-                        adapted = self.adapt(child, answer)
-                        yield self._of_parent(adapted, ids, call.columns, answer), answer
+                for child in self._read(call, ids, answer):
+                    yield child, answer
         except LevAPIError as error:
             if error.status != HTTPStatus.NOT_FOUND:
                 raise
@@ -241,6 +260,11 @@ class ChildStream(LevStream):
                 self.logger.log(
                     level, "%s: the parent is gone, so it is skipped. %s", self.name, error
                 )
+
+    def _read(self, call: Call, ids: Ids, answer: Answer) -> Iterator[dict[str, Any]]:
+        for item in items(answer, single=self.single):
+            for child in self.expand(item):
+                yield self._of_parent(self.adapt(child, answer), ids, call.columns, answer)
 
     def _pages(self, call: Call, ids: Ids, report: StreamReport) -> Iterator[Answer]:
         pages = Pages(call.endpoint, cursor_only=False)

@@ -9,15 +9,43 @@ import sys
 import threading
 from typing import TYPE_CHECKING, Any
 
+import click
 from singer_sdk.exceptions import SingerSDKError
 from singer_sdk.plugin_base import SingerCommand
 from typing_extensions import override
 
-from tap_lev.errors import LevError
+from tap_lev.errors import ConfigError, LevError, shown
 from tap_lev.shutdown import Interruption
 
 if TYPE_CHECKING:
-    import click
+    from collections.abc import Sequence
+
+COMMANDS = ("about", "discover", "test", "check", "plan", "refresh")
+"""Options of which each asks for something else than a sync."""
+OPTIONS = (
+    click.Option(
+        ["--refresh"],
+        multiple=True,
+        metavar="STREAM=ID,ID",
+        help="Read just these rows and their selected children; the state stays as it is.",
+    ),
+    click.Option(
+        ["--check"],
+        is_flag=True,
+        help="Tell the account, its limits, and what can be read of each selected stream.",
+    ),
+    click.Option(
+        ["--plan"],
+        is_flag=True,
+        help="Tell how many rows, requests and minutes a sync would take.",
+    ),
+)
+FORMATS = {
+    "about": ("text", "json", "markdown"),
+    "check": ("text", "json"),
+    "plan": ("text", "json"),
+}
+"""How an option's output can be written; as text, unless ``--format`` says so."""
 
 
 class LevCommand(SingerCommand):
@@ -34,11 +62,18 @@ class LevCommand(SingerCommand):
         return cls(
             command.name,
             callback=command.callback,
-            params=command.params,
+            params=[*map(_widened, command.params), *OPTIONS],
             help=command.help,
             context_settings=command.context_settings,
             logger=command.logger,
         )
+
+    @override
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        given, _, _ = self.make_parser(ctx).parse_args(list(args))
+        if not ctx.resilient_parsing:
+            _check_together([name for name in COMMANDS if name in given], given.get("about_format"))
+        return super().parse_args(ctx, args)
 
     @override
     def main(self, *args: Any, **kwargs: Any) -> Any:
@@ -67,6 +102,31 @@ class LevCommand(SingerCommand):
             logging.shutdown()
             os._exit(exit_code)
         sys.exit(exit_code)
+
+
+def _widened(param: click.Parameter) -> click.Parameter:
+    """Let the SDK's ``--format`` take whatever an option of ours takes."""
+    if isinstance(param, click.Option) and param.name == "about_format":
+        param.type = click.Choice(FORMATS["about"], case_sensitive=False)
+        param.help = "How --about, --check or --plan is written."
+    return param
+
+
+def _check_together(commands: Sequence[str], form: str | None) -> None:
+    """Refuse options that ask for two things, of which one would be left out.
+
+    Raises:
+        ConfigError: They do.
+    """
+    new = {"check", "plan"}.intersection(commands)
+    if new and len(commands) > 1:
+        asked = " and ".join(f"--{name}" for name in commands)
+        raise ConfigError(f"{asked} cannot be asked for at once: run tap-lev once for each.")
+    for name in new:
+        if form is not None and form.lower() not in FORMATS[name]:
+            raise ConfigError(
+                f"--{name} is written as {' or '.join(FORMATS[name])}, not as {shown(form)}."
+            )
 
 
 def _drop_output() -> None:

@@ -51,6 +51,11 @@ class OptionalParameters:
         """Say whether an option is left out."""
         return name in self._refused
 
+    @property
+    def refused(self) -> list[str]:
+        """The options that are left out."""
+        return sorted(self._refused)
+
     def leave_out(self, name: str) -> None:
         """Send an option no more: Lev accepts it without effect."""
         self._refused.add(name)

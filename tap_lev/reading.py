@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import math
 from datetime import UTC, datetime
 from functools import partial
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from singer_sdk.exceptions import SyncLifecycleSignal
 from singer_sdk.metrics import Status, Tag
@@ -62,6 +63,26 @@ def _urgency(stream: LevStream) -> tuple[bool, datetime]:
     return walking.walk is None, walking.bookmark.value or NEVER
 
 
+class First(NamedTuple):
+    """The page that a walk begins with, or goes on with.
+
+    Attributes:
+        answer: What brought it.
+        rows: Its rows.
+        done: How many of these an earlier run has written with their children.
+        pages: How many pages there are from here to the end, with this one.
+        left: How many rows they hold.
+        counted: Whether that is known, because Lev counts rows or because there is no other page.
+    """
+
+    answer: Answer
+    rows: list[dict[str, Any]]
+    done: int
+    pages: int
+    left: int
+    counted: bool
+
+
 class Reading:
     """A pass through one list.
 
@@ -74,15 +95,16 @@ class Reading:
     def __init__(self, tap: TapLev, source: ListStream, members: Sequence[LevStream]) -> None:
         self._tap = tap
         self._source = source
-        self._members = list(members)
+        self.members = list(members)
+        """The streams that are still read."""
         self._tally = Tally()
-        self._asking = Asking(tap, source, self._members)
+        self._asking = Asking(tap, source, self.members)
         self._wanted: int | None = None
 
     @property
     def name(self) -> str:
         """The names of the streams that are still read."""
-        return ", ".join(member.name for member in self._members)
+        return ", ".join(member.name for member in self.members)
 
     # -- Running
 
@@ -97,7 +119,7 @@ class Reading:
             LevError: Lev cannot be reached at all.
         """
         with self._metered(schemas=schemas):
-            self._guard(self._walk, *self._members)
+            self._guard(self._walk, *self.members)
         self._tap.client.gate.forget(self)
 
     def refresh(self, keys: Iterable[int]) -> None:
@@ -107,15 +129,29 @@ class Reading:
         self._wanted = len(keys)
         with self._metered(schemas=True):
             for key in keys:
-                self._guard(partial(self._refresh, key, missing), *self._members)
+                self._guard(partial(self._refresh, key, missing), *self.members)
         if missing and self._source.report.failure is None:
             ids = ", ".join(map(str, missing))
             self._source.fail(LevError(f"Lev has no row of {self._source.name} with id {ids}."))
 
+    def look(self) -> First:
+        """Read the page that a run would begin with, and write nothing."""
+        self._asking.by_row = True
+        answer, position, parent = self._begin()
+        rows, tally = list(self._source.rows(answer)), self._tally
+        tally.add(answer, len(rows))
+        self._asking.note_ignored_filter(row.get(UPDATED_AT) for row in rows)
+        done = next((n for n, row in enumerate(rows, 1) if parent and row["id"] == parent), 0)
+        if self._pages().after(answer.pagination, position, len(rows)) is None:
+            return First(answer, rows, done, 1, len(rows), counted=True)
+        counted = tally.total is not None and tally.seen is not None
+        pages = 1 + max(1, math.ceil(tally.pages_left))
+        return First(answer, rows, done, pages, len(rows) + tally.left, counted=counted)
+
     @contextlib.contextmanager
     def _metered(self, *, schemas: bool) -> Iterator[None]:
         with contextlib.ExitStack() as meters:
-            for member in self._members:
+            for member in self.members:
                 if schemas:
                     member._write_schema_message()  # noqa: SLF001 - the SDK's sync() does the same
                 member.counter = meters.enter_context(member.get_record_counter())
@@ -141,8 +177,8 @@ class Reading:
             if isinstance(error, RecursionError):
                 error = BrokenAnswerError("Lev sends something that is nested too deeply.")
             for member in members:
-                if member in self._members:
-                    self._members.remove(member)
+                if member in self.members:
+                    self.members.remove(member)
                     self._tap.client.gate.forget(member)
                     member.report.course.ended = True
                     member.fail(error)
@@ -152,12 +188,12 @@ class Reading:
     def _walk(self) -> None:
         answer, position, parent = self._begin()
         pages, restarts, before = self._pages(), 0, None
-        while self._members:
+        while self.members:
             rows = self._take(answer, position, parent)
             if self._found:
                 parent = None
             following = pages.after(answer.pagination, position, rows)
-            if following is None or not self._members or self._asking.dry_run_rows:
+            if following is None or not self.members or self._asking.dry_run_rows:
                 break
             ends = _ends(answer)
             if ends is not None and ends == before:
@@ -176,7 +212,7 @@ class Reading:
                 answer, position = self._start_again(f"Lev refuses the cursor: {error}"), {}
                 pages, before = self._pages(), None
         self._compare()
-        for member in self._members:
+        for member in self.members:
             member.walking.finish()
         self._tap.write_state()
 
@@ -184,7 +220,7 @@ class Reading:
         return Pages(f"GET {self._source.path}", cursor_only=self._source.paged)
 
     def _begin(self) -> tuple[Answer, Position, int | None]:
-        walk = self._members[0].walking.walk
+        walk = self.members[0].walking.walk
         if walk is None:
             return self._start(), {}, None
         position: Position = {"cursor": walk.cursor} if walk.cursor else {}
@@ -195,7 +231,7 @@ class Reading:
             if not error.refuses_parameters or not position:
                 raise
             return self._start_again(f"Lev refuses the stored cursor: {error}"), {}, None
-        for member in self._members:
+        for member in self.members:
             self._tap.logger.info(
                 "Going on with the walk through %s of %s.",
                 member.name,
@@ -204,17 +240,17 @@ class Reading:
         return answer, position, walk.parent
 
     def _start_again(self, reason: str) -> Answer:
-        for member in self._members:
+        for member in self.members:
             member.walking.tell_restart(reason)
         return self._start()
 
     def _start(self) -> Answer:
         self._tally = Tally()
-        for member in self._members:
+        for member in self.members:
             member.walking.walk = None
         bound = self._asking.bound
         answer = self._asking.page({})
-        for member in self._members:
+        for member in self.members:
             member.begin(answer.server_time)
         return answer if self._asking.bound == bound else self._asking.page({})
 
@@ -222,13 +258,13 @@ class Reading:
         cursor = position.get("cursor")
         if isinstance(cursor, int) or (position and not cursor):
             return  # an offset is no place to come back to
-        for member in self._members:
+        for member in self.members:
             member.walking.checkpoint(cursor, parent, seen)
         self._tap.write_state()
 
     def _compare(self) -> None:
         """Tell when fewer rows came than Lev counted all the time."""
-        whole = not self._asking.is_filtered and not self._asking.dry_run_rows and self._members
+        whole = not self._asking.is_filtered and not self._asking.dry_run_rows and self.members
         if whole and (missing := self._tally.missing):
             self._source.tell(
                 f"Lev counts {self._tally.least} rows, but {self._tally.seen} came: {missing} are "
@@ -245,7 +281,7 @@ class Reading:
         self._tally.add(answer, rows)
         self._tap.client.gate.expect(self, f"GET {self._source.path}", self._tally.pages_left)
         together = []
-        for member in self._members:
+        for member in self.members:
             course = member.report.course
             course.source = self._source.name
             if isinstance(member, ChildStream) and not member.embedded:
@@ -281,7 +317,7 @@ class Reading:
         rows = list(self._source.rows(answer))
         self._count(answer, len(rows))
         self._asking.note_ignored_filter(row.get(UPDATED_AT) for row in rows)
-        if self._source in self._members:
+        if self._source in self.members:
             self._guard(partial(self._source.write_page, rows, answer), self._source)
         self._take_children(rows, answer, position, parent)
         return len(rows)
@@ -292,7 +328,7 @@ class Reading:
         self._count(answer, len(rows))
         self._asking.note_ignored_filter(getattr(row, UPDATED_AT, None) for row in rows)
         taken: dict[LevStream, list[Any]] = {}
-        for member in self._members:
+        for member in self.members:
             held = member.walking.held(rows)
             if isinstance(member, ChildStream):
                 held = shape.children(member, held)
@@ -309,7 +345,7 @@ class Reading:
         position: Position | None,
         parent: int | None,
     ) -> None:
-        children = [member for member in self._members if isinstance(member, ChildStream)]
+        children = [member for member in self.members if isinstance(member, ChildStream)]
         if not children:
             return
         done = [number for number, row in enumerate(rows, 1) if row["id"] == parent]
@@ -321,13 +357,13 @@ class Reading:
             for child in children:
                 self._guard(partial(child.prove, rows, page.of), child)
             if self._tap.side_by_side and self._asking.dry_run_rows is None:
-                page.read_ahead(children, self._members)
+                page.read_ahead(children, self.members)
             before = self._tally.before_page
             apart = [child.report.course for child in children if not child.embedded]
             self._move(apart, None if before is None else before + first)
             for number, (row, answers) in enumerate(page, first + 1):
                 for child in children:
-                    if child in self._members and child.walking.holds(row):
+                    if child in self.members and child.walking.holds(row):
                         self._guard(partial(child.visit, row, answer, answers), child)
                 if answers.asked and position is not None:
                     self._checkpoint(position, row["id"], before)

@@ -38,7 +38,8 @@ class RecordShape:
         self._types = {name: python_types(properties[name]) for name in columns}
         self._instants = [n for n in columns if properties[n].get("format") == "date-time"]
         self._expected = {*properties, *blocks, *UNSUITABLE}
-        self._told: set[str] = set()
+        self.news: set[str] = set()
+        """Fields that Lev has added since this release, as far as they were met."""
         self._tell = tell
 
     def record(self, row: Mapping[str, Any], request_id: str | None) -> dict[str, Any]:
@@ -69,8 +70,8 @@ class RecordShape:
         collected = UNKNOWN_FIELDS in self._types
         if collected:
             record[UNKNOWN_FIELDS] = unknown
-        if news := unknown.keys() - self._told:
-            self._told.update(news)
+        if news := unknown.keys() - self.news:
+            self.news.update(news)
             self._tell(
                 "Lev sends fields that this release does not know: "
                 f"{quoted(', '.join(sorted(news)))}. They are "

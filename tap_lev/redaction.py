@@ -59,34 +59,43 @@ class Redaction(logging.Filter):
             record.stack_info = self._blotted(record.stack_info)
         # What structured logs hold beside the message.
         for name in record.__dict__.keys() - _OWN:
-            record.__dict__[name] = self._cleaned(record.__dict__[name])
+            record.__dict__[name] = self.cleaned(record.__dict__[name])
         return True
 
     def _blotted(self, text: str) -> str:
         return self._pattern.sub(lambda m: "[api_key]" if m[1] else "[user and password]", text)
 
-    def _cleaned(self, value: Any) -> Any:  # noqa: ANN401 - whatever is logged
+    def cleaned(self, value: Any) -> Any:  # noqa: ANN401 - whatever is logged or told
+        """Leave the secret out of a value, at every level."""
         if value is None or isinstance(value, bool | int | float):
             return value
         if isinstance(value, str):
             return self._blotted(value)
         if isinstance(value, dict):
-            return {self._cleaned(name): self._cleaned(v) for name, v in value.items()}
+            return {self.cleaned(name): self.cleaned(v) for name, v in value.items()}
         if isinstance(value, list | tuple):
-            return [self._cleaned(item) for item in value]
+            return [self.cleaned(item) for item in value]
         text = str(value)
         return value if (blotted := self._blotted(text)) == text else blotted
 
     @classmethod
+    def of(cls, secret: object) -> Redaction | None:
+        """Make one for what may be a key, None where it is too short to be one."""
+        if not isinstance(secret, str) or len(secret.strip()) < MIN_LENGTH:
+            return None
+        return cls(secret.strip())
+
+    @classmethod
     def install(cls, secret: object) -> None:
         """Watch everything that goes to the process's log handlers."""
-        if not isinstance(secret, str) or len(secret.strip()) < MIN_LENGTH:
+        redaction = cls.of(secret)
+        if redaction is None:
             return
         loggers = [logging.getLogger(), *logging.getLogger().manager.loggerDict.values()]
         for logger in loggers:
             # A log configuration of the user's may give a logger handlers of its own.
             for handler in getattr(logger, "handlers", ()):
-                handler.addFilter(cls(secret.strip()))
+                handler.addFilter(redaction)
 
 
 def _chain(error: BaseException | None) -> Iterator[BaseException]:

@@ -129,6 +129,15 @@ class SingerStream(Stream):
             and len(self.columns) == len(self.schema["properties"])
         )
 
+    def look_at(self, row: dict[str, Any], answer: Answer) -> None:
+        """Tell what is new in a row, without writing it."""
+        self._shape.record(row, answer.request_id)
+
+    @property
+    def unknown_fields(self) -> list[str]:
+        """The fields of the rows so far that this release does not know."""
+        return sorted(self._shape.news)
+
     @functools.cached_property
     def _shape(self) -> RecordShape:
         return RecordShape(self.schema["properties"], self.columns, self.blocks, self.tell)

@@ -8,7 +8,6 @@ import os
 import sys
 from typing import IO, TYPE_CHECKING, Any, ClassVar
 
-import click
 import msgspec
 from dotenv import find_dotenv, load_dotenv
 from singer_sdk import Tap
@@ -18,19 +17,12 @@ from singer_sdk.singerlib.encoding.simple import StateMessage
 from typing_extensions import override
 
 import tap_lev.about  # noqa: F401 - it knows how --about --format=markdown looks
-from tap_lev import budget, inputs, settings, timestamps
+from tap_lev import account, budget, inputs, settings, timestamps
 from tap_lev.baton import Baton, Crew
 from tap_lev.budget import RateBudget
 from tap_lev.cli import LevCommand
 from tap_lev.client import LevClient
-from tap_lev.errors import (
-    BrokenAnswerError,
-    ConfigError,
-    KeyRefusedError,
-    LevAPIError,
-    LevError,
-    quoted,
-)
+from tap_lev.errors import ConfigError, LevError, quoted
 from tap_lev.gate import Gate
 from tap_lev.progress import Progress
 from tap_lev.reading import Reading, readings
@@ -45,6 +37,7 @@ from tap_lev.writer import PageWriter
 if TYPE_CHECKING:
     from types import FrameType
 
+    import click
     from singer_sdk.helpers.capabilities import CapabilitiesEnum
     from singer_sdk.plugin_base import _ConfigInput
 
@@ -153,7 +146,7 @@ class TapLev(Tap):
         progress = Progress(self.report, self.client.gate, self.baton, self.logger)
         try:
             with progress, self.baton:
-                self._learn_limits()
+                account.learn_limits(self)
                 if wanted := self.config.get("refresh"):
                     refresh(self, wanted)
                     advice = "Everything else that was named is written."
@@ -200,28 +193,6 @@ class TapLev(Tap):
                 self.write_state()
             raise
 
-    def _learn_limits(self) -> None:
-        """Ask Lev for the account's limits, unless the settings give them (lev-api.md §1.10)."""
-        if budget.configured(self.config) is not None:
-            return
-        try:
-            limits = budget.told(self.client.me(self.report.tap), self.config)
-            reason = "Lev does not tell them"
-        except KeyRefusedError:
-            raise
-        except (LevAPIError, BrokenAnswerError) as error:
-            limits, reason = None, str(error)
-        if limits is not None:
-            self.client.gate.budget.limits = limits
-            return
-        self.logger.warning(
-            "The account's rate limits are not known (%s), so those of the smallest tier are kept: "
-            "%d requests a minute, %d of them to one endpoint. If the account has more, set "
-            "api_tier, or requests_per_minute and requests_per_minute_per_endpoint.",
-            reason,
-            *self.client.gate.budget.limits,
-        )
-
     def write_state(self) -> None:
         """Write a STATE message, if there is news in it.
 
@@ -241,7 +212,7 @@ class TapLev(Tap):
         stream = self.stream(name)
         stream.walking.resume()
         with self.baton:
-            self._learn_limits()
+            account.learn_limits(self)
             Reading(self, stream.source, [stream]).run(schemas=False)
         if stream.report.failure is not None:
             raise stream.report.failure
@@ -256,15 +227,7 @@ class TapLev(Tap):
     @classmethod
     @override
     def get_singer_command(cls) -> click.Command:
-        command = super().get_singer_command()
-        option = click.Option(
-            ["--refresh"],
-            multiple=True,
-            metavar="STREAM=ID,ID",
-            help="Read just these rows and their selected children; the state stays as it is.",
-        )
-        command.params.append(option)
-        return LevCommand.of(command)
+        return LevCommand.of(super().get_singer_command())
 
     @classmethod
     @override
@@ -293,10 +256,12 @@ class TapLev(Tap):
         state: IO[str] | None = None,
         catalog: IO[str] | None = None,
         refresh: tuple[str, ...] = (),
+        check: bool = False,
+        plan: bool = False,
     ) -> None:
         """Run the tap as the command line asks."""
         if about:
-            cls.print_about(about_format)
+            cls.print_about(None if about_format == "text" else about_format)
             sys.stdout.flush()  # An output that cannot be written is told here, not at exit.
             return
         cls.print_version(print_fn=cls.logger.info)
@@ -304,9 +269,15 @@ class TapLev(Tap):
         Redaction.install(config.config.get("api_key") or os.environ.get(settings.KEY_VARIABLE))
         if refresh:
             config.config["refresh"] = parse(refresh)
-        cls(
+        tap = cls(
             config=config.config,
             catalog=inputs.read_json(catalog, "catalog"),
             state=inputs.read_json(state, "state"),
             parse_env_config=config.parse_env,
-        ).run()
+        )
+        if check or plan:
+            from tap_lev import preview  # noqa: PLC0415 - it brings what no run needs
+
+            preview.show(tap, "check" if check else "plan", about_format or "text")
+        else:
+            tap.run()

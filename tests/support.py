@@ -201,6 +201,14 @@ def _environment(home: Path) -> dict[str, str]:
     return kept | {"HOME": str(home), "LC_ALL": "C.UTF-8"}
 
 
+def in_readme(name: str) -> str:
+    """What the README shows of a command's output, between the markers of that name."""
+    readme = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
+    shown = re.search(rf"<!-- {name} -->\n```text\n((?:.*\n)*?)```\n", readme)
+    assert shown is not None
+    return shown[1]
+
+
 @dataclass
 class Target:
     """A target that writes with each STATE, as Singer targets do.

@@ -149,5 +149,5 @@ def test_the_page_says_what_was_measured() -> None:
     text = page.PAGE.read_text(encoding="utf-8")
     results = json.loads(page.RESULTS.read_text(encoding="utf-8"))
     assert page.filled(text, results) == text, "run: make bench BENCH_ARGS='--only drawing'"
-    assert {"rows", "memory", "pace", "startup"} <= results.keys()
+    assert {"rows", "memory", "pace", "plan", "startup"} <= results.keys()
     assert all(f"<!-- {name} -->\n" in text for name in page.TABLES)

@@ -21,6 +21,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lev_sandbox import Clock, Sandbox, SandboxServer
+from tap_lev import account
 from tap_lev.baton import Crew
 from tap_lev.budget import TIERS, Limits
 from tap_lev.tap import TapLev
@@ -313,7 +314,7 @@ def learn() -> Iterator[Callable[..., Limits]]:
         config = {"api_url": lev.url, "api_key": lev.key, "max_retries": 0, **settings}
         tap = TapLev(config=config)
         with tap.baton:
-            tap._learn_limits()
+            account.learn_limits(tap)
         return tap.client.gate.budget.limits
 
     yield made

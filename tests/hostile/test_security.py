@@ -413,6 +413,8 @@ def test_a_key_that_lev_sends_back_is_not_told(
         ({}, {"args": ["--about", "--format=json"]}),
         ({}, {"args": ["--discover"]}),
         ({}, {"args": ["--test"]}),
+        ({}, {"args": ["--check"]}),
+        ({}, {"args": ["--plan", "--format=json"]}),
         ({}, {}),
     ],
     ids=str,
