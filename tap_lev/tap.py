@@ -17,7 +17,7 @@ from singer_sdk.singerlib.encoding.simple import StateMessage
 from typing_extensions import override
 
 import tap_lev.about  # noqa: F401 - it knows how --about --format=markdown looks
-from tap_lev import account, budget, inputs, settings, timestamps
+from tap_lev import account, budget, inputs, settings, timestamps, validation
 from tap_lev.baton import Baton, Crew
 from tap_lev.budget import RateBudget
 from tap_lev.cli import LevCommand
@@ -79,7 +79,7 @@ class TapLev(Tap):
         except MappingError as error:
             raise ConfigError(f"The setting stream_maps cannot be used: {quoted(error)}") from None
         except ValueError as error:
-            raise ConfigError(settings.environment_fault(self._env_var_prefix, error)) from None
+            raise ConfigError(validation.environment_fault(self._env_var_prefix, error)) from None
 
         check(self.config.get("refresh") or {}, STREAMS_BY_NAME)
 
@@ -112,10 +112,10 @@ class TapLev(Tap):
         """
         Redaction.install(self._config.get("api_key"))
         self.append_builtin_config(self.config_jsonschema)
-        faults = settings.check(self._config, self.config_jsonschema)
+        faults = validation.check(self._config, self.config_jsonschema)
         if faults and raise_errors:
             raise ConfigError(" ".join(faults))
-        for hint in settings.unknown(self._config, self.config_jsonschema["properties"]):
+        for hint in validation.unknown(self._config, self.config_jsonschema["properties"]):
             self.logger.warning(hint)
         return faults
 
@@ -266,7 +266,7 @@ class TapLev(Tap):
             return
         cls.print_version(print_fn=cls.logger.info)
         # Before anything else that is given can be found wrong, and be repeated.
-        Redaction.install(config.config.get("api_key") or os.environ.get(settings.KEY_VARIABLE))
+        Redaction.install(config.config.get("api_key") or os.environ.get(validation.KEY_VARIABLE))
         if refresh:
             config.config["refresh"] = parse(refresh)
         tap = cls(

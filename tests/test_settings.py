@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tap_lev import settings
+from tap_lev import settings, validation
 from tap_lev.tap import TapLev
 
 KEY = "lev_sk_test_0123456789"
@@ -17,12 +17,12 @@ JSON = SCALARS | st.lists(SCALARS) | st.dictionaries(st.text(), SCALARS)
 
 
 def faults(**config: object) -> list[str]:
-    return settings.check({"api_key": KEY} | config, settings.SETTINGS)
+    return validation.check({"api_key": KEY} | config, settings.SETTINGS)
 
 
 def test_a_key_is_enough_and_the_rest_has_defaults() -> None:
     config: dict[str, Any] = {"api_key": KEY}
-    assert settings.check(config, settings.SETTINGS) == []
+    assert validation.check(config, settings.SETTINGS) == []
     assert config == {
         "api_key": KEY,
         "api_url": "https://api.levcapital.com/api/external/v2",
@@ -45,7 +45,7 @@ def test_a_key_is_enough_and_the_rest_has_defaults() -> None:
 
 def test_a_null_counts_as_not_given() -> None:
     config: dict[str, Any] = {"api_key": KEY, "page_size": None, "start_date": None}
-    assert settings.check(config, settings.SETTINGS) == []
+    assert validation.check(config, settings.SETTINGS) == []
     assert config["page_size"] == 200
     assert "start_date" not in config
 
@@ -219,7 +219,7 @@ def test_a_list_says_what_is_wrong_with_it() -> None:
 )
 def test_a_number_may_be_written_in_another_way(name: str, value: object, expected: float) -> None:
     config: dict[str, Any] = {"api_key": KEY, name: value}
-    assert settings.check(config, settings.SETTINGS) == []
+    assert validation.check(config, settings.SETTINGS) == []
     assert (config[name], type(config[name])) == (expected, type(expected))
 
 
@@ -253,7 +253,7 @@ def test_all_faults_are_told_at_once() -> None:
 )
 def test_no_settings_whatever_crash_the_check(config: dict[str, Any]) -> None:
     key = config["api_key"]
-    found = settings.check(config, settings.SETTINGS)
+    found = validation.check(config, settings.SETTINGS)
     assert all(isinstance(sentence, str) and sentence for sentence in found)
     if not found:
         assert isinstance(key, str)
@@ -285,14 +285,14 @@ def test_no_sentence_repeats_the_key(key: str) -> None:
 )
 def test_an_unknown_setting_gets_a_hint(name: str, sentence: str) -> None:
     known = settings.SETTINGS["properties"]
-    assert list(settings.unknown({"api_key": KEY, name: "secret"}, known)) == [sentence]
+    assert list(validation.unknown({"api_key": KEY, name: "secret"}, known)) == [sentence]
 
 
 def test_the_settings_of_the_sdk_are_known() -> None:
     known = copy.deepcopy(settings.SETTINGS)
     TapLev.append_builtin_config(known)
     config = {"stream_maps": {}, "flattening_enabled": True}
-    assert list(settings.unknown(config, known["properties"])) == []
+    assert list(validation.unknown(config, known["properties"])) == []
 
 
 # -- The environment
@@ -303,7 +303,7 @@ def test_a_variable_that_is_no_whole_number_is_named(
     monkeypatch: pytest.MonkeyPatch, value: str
 ) -> None:
     monkeypatch.setenv("TAP_LEV_MAX_RETRIES", value)
-    sentence = settings.environment_fault("TAP_LEV_", ValueError("invalid literal"))
+    sentence = validation.environment_fault("TAP_LEV_", ValueError("invalid literal"))
     assert sentence == (
         f"The environment variable TAP_LEV_MAX_RETRIES must be a whole number, not {value!r}."
     )
@@ -313,7 +313,7 @@ def test_a_variable_that_is_no_number_is_named(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setenv("TAP_LEV_RATE_LIMIT_SHARE", "most")
     sentence = "The environment variable TAP_LEV_RATE_LIMIT_SHARE must be a number, not 'most'."
     assert faults(rate_limit_share="most") == [sentence]
-    assert settings.environment_fault("TAP_LEV_", ValueError("odd")) == sentence
+    assert validation.environment_fault("TAP_LEV_", ValueError("odd")) == sentence
     monkeypatch.setenv("TAP_LEV_RATE_LIMIT_SHARE", "0.5")
     assert faults(rate_limit_share="most") == [
         "The setting rate_limit_share is wrong: 'most' is not of type 'number', 'null'."
@@ -325,7 +325,7 @@ def test_another_fault_of_the_environment_is_told_as_it_is(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv("TAP_LEV_MAX_RETRIES", " -1 ")
-    sentence = settings.environment_fault("TAP_LEV_", ValueError("odd"))
+    sentence = validation.environment_fault("TAP_LEV_", ValueError("odd"))
     assert sentence == "A setting in the environment cannot be read: odd."
 
 

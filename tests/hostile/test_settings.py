@@ -13,7 +13,7 @@ import requests
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tap_lev import inputs, refresh, settings
+from tap_lev import inputs, refresh, settings, validation
 from tap_lev.errors import ConfigError
 from tap_lev.tap import STREAMS_BY_NAME, TapLev
 from tests.hostile.attempt import ANYTHING, attempt, readable
@@ -123,20 +123,20 @@ def test_any_config_file_is_refused_in_a_sentence_or_read(
     ],
 )
 def test_a_number_that_no_clock_and_no_memory_holds_is_refused(name: str, value: int) -> None:
-    (fault,) = settings.check({"api_key": KEY, name: value}, settings.SETTINGS)
+    (fault,) = validation.check({"api_key": KEY, name: value}, settings.SETTINGS)
     assert fault.startswith(f"The setting {name} is wrong: {value} is greater than")
 
 
 def test_a_name_of_no_setting_writes_no_colours() -> None:
-    (fault,) = settings.check({"api_key": KEY, "\x1b[2J\n": float("nan")}, settings.SETTINGS)
+    (fault,) = validation.check({"api_key": KEY, "\x1b[2J\n": float("nan")}, settings.SETTINGS)
     assert fault == r"The setting \x1b[2J is wrong: nan is no number."
 
 
 def test_a_long_list_of_queries_is_looked_through_at_once() -> None:
     config = {"api_key": KEY, "fact_queries": [str(number) for number in range(100_000)]}
-    assert settings.check(config, settings.SETTINGS) == []
+    assert validation.check(config, settings.SETTINGS) == []
     config["fact_queries"] += ["7"]
-    (fault,) = settings.check(config, settings.SETTINGS)
+    (fault,) = validation.check(config, settings.SETTINGS)
     assert fault.startswith("The setting fact_queries holds '7' twice")
 
 
@@ -187,7 +187,7 @@ URLS = st.one_of(
 @examples(400)
 def test_no_url_that_is_taken_sends_the_key_in_the_clear(url: str) -> None:
     count("URLs")
-    if settings.check({"api_key": KEY, "api_url": url}, settings.SETTINGS):
+    if validation.check({"api_key": KEY, "api_url": url}, settings.SETTINGS):
         return
     asked = urlsplit(requests.Request("GET", url.rstrip("/") + "/contacts").prepare().url or "")
     assert asked.username is None
@@ -212,5 +212,5 @@ def test_no_url_that_is_taken_sends_the_key_in_the_clear(url: str) -> None:
     ],
 )
 def test_a_url_that_leads_elsewhere_is_refused(url: str) -> None:
-    (fault,) = settings.check({"api_key": KEY, "api_url": url}, settings.SETTINGS)
+    (fault,) = validation.check({"api_key": KEY, "api_url": url}, settings.SETTINGS)
     assert fault.startswith("The setting api_url ")
