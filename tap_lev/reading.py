@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import math
-from datetime import UTC, datetime
 from functools import partial
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -13,11 +12,10 @@ from singer_sdk.exceptions import SyncLifecycleSignal
 from singer_sdk.metrics import Status, Tag
 
 from tap_lev import timestamps
-from tap_lev.answers import AnswersOfPage
 from tap_lev.asking import Asking
-from tap_lev.child import ChildStream
 from tap_lev.errors import BrokenAnswerError, KeyRefusedError, LevAPIError, LevError
 from tap_lev.pagination import Pages
+from tap_lev.taking import Taking
 from tap_lev.tally import Tally
 from tap_lev.walking import UPDATED_AT
 
@@ -27,40 +25,13 @@ if TYPE_CHECKING:
     from singer_sdk.metrics import Timer
 
     from tap_lev.answer import Answer
-    from tap_lev.course import Course
     from tap_lev.lists import ListStream
-    from tap_lev.page import PageShape
     from tap_lev.pagination import Position
     from tap_lev.stream import LevStream
     from tap_lev.tap import TapLev
 
 MAX_RESTARTS = 3
 """How often one run begins a walk again because Lev refuses its own cursor."""
-NEVER = datetime.min.replace(tzinfo=UTC)
-
-
-def readings(tap: TapLev, streams: Sequence[LevStream]) -> list[Reading]:
-    """Put the streams together that can be read in one walk.
-
-    Those are the streams of one list whose walks stand at the same place: at its beginning, as a
-    rule. A stream that failed in an earlier run stands where it failed, and is read from there.
-
-    What was broken off comes first, then what was complete the longest ago: runs that never get to
-    their end still bring every stream there, one after the other.
-    """
-    together: dict[tuple[Any, ...], list[LevStream]] = {}
-    for stream in streams:
-        stream.walking.resume()
-    for stream in sorted(streams, key=_urgency):
-        walk = stream.walking.walk
-        place = (walk.cursor, walk.parent) if walk else ()
-        together.setdefault((stream.source.name, *place), []).append(stream)
-    return [Reading(tap, members[0].source, members) for members in together.values()]
-
-
-def _urgency(stream: LevStream) -> tuple[bool, datetime]:
-    walking = stream.walking
-    return walking.walk is None, walking.bookmark.value or NEVER
 
 
 class First(NamedTuple):
@@ -99,7 +70,9 @@ class Reading:
         """The streams that are still read."""
         self._tally = Tally()
         self._asking = Asking(tap, source, self.members)
-        self._wanted: int | None = None
+        self._taking = Taking(
+            tap, source, self.members, self._asking, self._tally, self._guard, self._checkpoint
+        )
 
     @property
     def name(self) -> str:
@@ -126,7 +99,7 @@ class Reading:
         """Write single rows and their children. The state stays as it is."""
         missing: list[int] = []
         keys = list(keys)
-        self._wanted = len(keys)
+        self._taking.courses.wanted = len(keys)
         with self._metered(schemas=True):
             for key in keys:
                 self._guard(partial(self._refresh, key, missing), *self.members)
@@ -189,8 +162,8 @@ class Reading:
         answer, position, parent = self._begin()
         pages, restarts, before = self._pages(), 0, None
         while self.members:
-            rows = self._take(answer, position, parent)
-            if self._found:
+            rows = self._taking.page(answer, position, parent)
+            if self._taking.found:
                 parent = None
             following = pages.after(answer.pagination, position, rows)
             if following is None or not self.members or self._asking.dry_run_rows:
@@ -224,7 +197,7 @@ class Reading:
         if walk is None:
             return self._start(), {}, None
         position: Position = {"cursor": walk.cursor} if walk.cursor else {}
-        self._tally = Tally(walk.seen if walk.cursor else 0)
+        self._tally.begin(walk.seen if walk.cursor else 0)
         try:
             answer = self._asking.page(position)
         except LevAPIError as error:
@@ -245,7 +218,7 @@ class Reading:
         return self._start()
 
     def _start(self) -> Answer:
-        self._tally = Tally()
+        self._tally.begin(0)
         for member in self.members:
             member.walking.walk = None
         bound = self._asking.bound
@@ -271,104 +244,6 @@ class Reading:
                 "missing."
             )
 
-    # -- Taking rows
-
-    _found = False
-    """Whether the row was found that an earlier run had got to."""
-
-    def _count(self, answer: Answer, rows: int) -> None:
-        """Count the rows of a page, and tell the gate how many pages there will be."""
-        self._tally.add(answer, rows)
-        self._tap.client.gate.expect(self, f"GET {self._source.path}", self._tally.pages_left)
-        together = []
-        for member in self.members:
-            course = member.report.course
-            course.source = self._source.name
-            if isinstance(member, ChildStream) and not member.embedded:
-                course.leader, course.endpoint = None, member.endpoint
-                course.unit = self._source.name
-            else:
-                course.unit, course.endpoint = "rows", f"GET {self._source.path}"
-                together.append(member)
-        together.sort(key=lambda member: member is not self._source)
-        for member in together:
-            member.report.course.leader = together[0].name if member is not together[0] else None
-        self._move((member.report.course for member in together), self._tally.seen)
-
-    def _move(self, courses: Iterable[Course], done: int | None) -> None:
-        """Say how far streams are, for whoever looks on."""
-        total, now = self._wanted or self._tally.total, self._tap.report.clock()
-        for course in courses:
-            course.move(done or 0, None if done is None else total, now)
-
-    def _take(self, answer: Answer, position: Position | None, parent: int | None = None) -> int:
-        """Write what a page brings.
-
-        Args:
-            answer: The page.
-            position: Where it stands; None for rows that are no part of a walk.
-            parent: The last row of the page that is written with its children.
-
-        Returns:
-            The number of rows in the page.
-        """
-        if answer.shaped and (shape := self._asking.shape_of_page):
-            return self._take_as_it_is(answer, shape)
-        rows = list(self._source.rows(answer))
-        self._count(answer, len(rows))
-        self._asking.note_ignored_filter(row.get(UPDATED_AT) for row in rows)
-        if self._source in self.members:
-            self._guard(partial(self._source.write_page, rows, answer), self._source)
-        self._take_children(rows, answer, position, parent)
-        return len(rows)
-
-    def _take_as_it_is(self, answer: Answer, shape: PageShape) -> int:
-        """Write what a page brings, without looking at each row more than it needs."""
-        rows: list[Any] = answer.data
-        self._count(answer, len(rows))
-        self._asking.note_ignored_filter(getattr(row, UPDATED_AT, None) for row in rows)
-        taken: dict[LevStream, list[Any]] = {}
-        for member in self.members:
-            held = member.walking.held(rows)
-            if isinstance(member, ChildStream):
-                held = shape.children(member, held)
-            taken[member] = held
-        shape.strip(rows)
-        for member, found in taken.items():
-            self._guard(partial(member.write_all, found, shape), member)
-        return len(rows)
-
-    def _take_children(
-        self,
-        rows: list[dict[str, Any]],
-        answer: Answer,
-        position: Position | None,
-        parent: int | None,
-    ) -> None:
-        children = [member for member in self.members if isinstance(member, ChildStream)]
-        if not children:
-            return
-        done = [number for number, row in enumerate(rows, 1) if row["id"] == parent]
-        # Pages may be smaller now, and the row on a later one.
-        self._found = bool(done)
-        first = done[0] if done else 0
-        rows = rows[first:]
-        with AnswersOfPage(self._tap, rows, answer, self._tally.left) as page:
-            for child in children:
-                self._guard(partial(child.prove, rows, page.of), child)
-            if self._tap.side_by_side and self._asking.dry_run_rows is None:
-                page.read_ahead(children, self.members)
-            before = self._tally.before_page
-            apart = [child.report.course for child in children if not child.embedded]
-            self._move(apart, None if before is None else before + first)
-            for number, (row, answers) in enumerate(page, first + 1):
-                for child in children:
-                    if child in self.members and child.walking.holds(row):
-                        self._guard(partial(child.visit, row, answer, answers), child)
-                if answers.asked and position is not None:
-                    self._checkpoint(position, row["id"], before)
-                self._move(apart, None if before is None else before + number)
-
     # -- Single rows
 
     def _refresh(self, key: int, missing: list[int]) -> None:
@@ -380,7 +255,7 @@ class Reading:
             missing.append(key)
             self._tap.logger.warning("%s: %s is not there. %s", self._source.name, key, error)
         else:
-            self._take(answer, None)
+            self._taking.page(answer, None)
 
 
 def _ends(answer: Answer) -> tuple[Any, Any] | None:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from tap_lev.answers import Answers
 from tap_lev.child import ChildStream
 from tap_lev.errors import KeyRefusedError, LevAPIError, LevError
-from tap_lev.reading import readings
+from tap_lev.order import readings
 from tap_lev.streams import STREAMS
 
 if TYPE_CHECKING:

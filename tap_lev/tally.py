@@ -28,6 +28,10 @@ class Tally:
     total: int | None = None
     least: int | None = None
 
+    def begin(self, seen: int | None) -> None:
+        """Begin to count, after the rows of earlier runs."""
+        self.seen, self.on_page, self.total, self.least = seen, 0, None, None
+
     def add(self, answer: Answer, rows: int) -> None:
         """Count a page."""
         self.on_page = rows

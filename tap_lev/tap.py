@@ -24,8 +24,9 @@ from tap_lev.cli import LevCommand
 from tap_lev.client import LevClient
 from tap_lev.errors import ConfigError, LevError, quoted
 from tap_lev.gate import Gate
+from tap_lev.order import readings
 from tap_lev.progress import Progress
-from tap_lev.reading import Reading, readings
+from tap_lev.reading import Reading
 from tap_lev.redaction import Redaction
 from tap_lev.refresh import check, parse, refresh
 from tap_lev.report import RunReport

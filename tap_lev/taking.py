@@ -1,0 +1,141 @@
+"""Taking: what a page brings is written, with what is read for each of its rows."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING, Any, Protocol
+
+from tap_lev.answers import AnswersOfPage
+from tap_lev.child import ChildStream
+from tap_lev.courses import Courses
+from tap_lev.walking import UPDATED_AT
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tap_lev.answer import Answer
+    from tap_lev.asking import Asking
+    from tap_lev.lists import ListStream
+    from tap_lev.page import PageShape
+    from tap_lev.pagination import Position
+    from tap_lev.stream import LevStream
+    from tap_lev.tally import Tally
+    from tap_lev.tap import TapLev
+
+
+class Guard(Protocol):
+    """Does some work; if it fails, so do the streams that it was done for."""
+
+    def __call__(self, work: Callable[[], None], *members: LevStream) -> None:
+        """Do it."""
+
+
+class Taking:
+    """Writes what the pages of one walk bring.
+
+    Args:
+        tap: The tap.
+        source: The list.
+        members: The streams whose rows are wanted; those that fail are taken out.
+        asking: What was asked for.
+        tally: Counts the rows.
+        guard: What each stream's part is done in.
+        checkpoint: Notes the place, the last parent that is written, and the rows before the page.
+
+    Attributes:
+        courses: How far the streams are.
+        found: Whether the row was found that an earlier run had got to.
+    """
+
+    def __init__(  # noqa: PLR0913, PLR0917
+        self,
+        tap: TapLev,
+        source: ListStream,
+        members: list[LevStream],
+        asking: Asking,
+        tally: Tally,
+        guard: Guard,
+        checkpoint: Callable[[Position, int, int | None], None],
+    ) -> None:
+        self.courses = Courses(source, members, tap.report.clock)
+        self.found = False
+        self._tap = tap
+        self._source = source
+        self._members = members
+        self._asking = asking
+        self._tally = tally
+        self._guard = guard
+        self._checkpoint = checkpoint
+
+    def page(self, answer: Answer, position: Position | None, parent: int | None = None) -> int:
+        """Write what a page brings.
+
+        Args:
+            answer: The page.
+            position: Where it stands; None for rows that are no part of a walk.
+            parent: The last row of the page that is written with its children.
+
+        Returns:
+            The number of rows in the page.
+        """
+        if answer.shaped and (shape := self._asking.shape_of_page):
+            return self._as_it_is(answer, shape)
+        rows = list(self._source.rows(answer))
+        self._count(answer, len(rows))
+        self._asking.note_ignored_filter(row.get(UPDATED_AT) for row in rows)
+        if self._source in self._members:
+            self._guard(partial(self._source.write_page, rows, answer), self._source)
+        self._children(rows, answer, position, parent)
+        return len(rows)
+
+    def _as_it_is(self, answer: Answer, shape: PageShape) -> int:
+        """Write what a page brings, without looking at each row more than it needs."""
+        rows: list[Any] = answer.data
+        self._count(answer, len(rows))
+        self._asking.note_ignored_filter(getattr(row, UPDATED_AT, None) for row in rows)
+        taken: dict[LevStream, list[Any]] = {}
+        for member in self._members:
+            held = member.walking.held(rows)
+            if isinstance(member, ChildStream):
+                held = shape.children(member, held)
+            taken[member] = held
+        shape.strip(rows)
+        for member, found in taken.items():
+            self._guard(partial(member.write_all, found, shape), member)
+        return len(rows)
+
+    def _children(
+        self,
+        rows: list[dict[str, Any]],
+        answer: Answer,
+        position: Position | None,
+        parent: int | None,
+    ) -> None:
+        children = [member for member in self._members if isinstance(member, ChildStream)]
+        if not children:
+            return
+        done = [number for number, row in enumerate(rows, 1) if row["id"] == parent]
+        # Pages may be smaller now, and the row on a later one.
+        self.found = bool(done)
+        first = done[0] if done else 0
+        rows = rows[first:]
+        with AnswersOfPage(self._tap, rows, answer, self._tally.left) as page:
+            for child in children:
+                self._guard(partial(child.prove, rows, page.of), child)
+            if self._tap.side_by_side and self._asking.dry_run_rows is None:
+                page.read_ahead(children, self._members)
+            before = self._tally.before_page
+            self.courses.parents(self._tally, first)
+            for number, (row, answers) in enumerate(page, first + 1):
+                for child in children:
+                    if child in self._members and child.walking.holds(row):
+                        self._guard(partial(child.visit, row, answer, answers), child)
+                if answers.asked and position is not None:
+                    self._checkpoint(position, row["id"], before)
+                self.courses.parents(self._tally, number)
+
+    def _count(self, answer: Answer, rows: int) -> None:
+        """Count the rows of a page, and tell the gate how many pages there will be."""
+        self._tally.add(answer, rows)
+        self._tap.client.gate.expect(self, f"GET {self._source.path}", self._tally.pages_left)
+        self.courses.page(self._tally)
