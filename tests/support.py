@@ -201,10 +201,10 @@ def _environment(home: Path) -> dict[str, str]:
     return kept | {"HOME": str(home), "LC_ALL": "C.UTF-8"}
 
 
-def in_readme(name: str) -> str:
-    """What the README shows of a command's output, between the markers of that name."""
-    readme = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
-    shown = re.search(rf"<!-- {name} -->\n```text\n((?:.*\n)*?)```\n", readme)
+def in_docs(name: str) -> str:
+    """What docs/running.md shows of a command's output, between the markers of that name."""
+    page = (Path(__file__).parents[1] / "docs" / "running.md").read_text(encoding="utf-8")
+    shown = re.search(rf"<!-- {name} -->\n```text\n((?:.*\n)*?)```\n", page)
     assert shown is not None
     return shown[1]
 

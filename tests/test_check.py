@@ -13,7 +13,7 @@ import pytest
 
 from tap_lev.streams import STREAMS
 from tests.inprocess import catalog_of, config_of
-from tests.support import Run, in_readme, run_tap, start_tap
+from tests.support import Run, in_docs, run_tap, start_tap
 from tests.truth import ALL, QUERIES
 
 if TYPE_CHECKING:
@@ -315,7 +315,7 @@ def test_the_readme_shows_what_is_written(start_lev: StartLev) -> None:
     )
     ids = r"(request_id )[-0-9a-f]+"
     written = re.sub(ids, r"\1", "".join(run.lines))
-    assert written == re.sub(ids, r"\1", in_readme("check"))
+    assert written == re.sub(ids, r"\1", in_docs("check"))
 
 
 def on_a_terminal(config: dict[str, Any], env: Mapping[str, str], *args: str) -> tuple[str, Run]:

@@ -21,6 +21,7 @@ PAGES = sorted(
 )
 RUN = {
     "README.md": "pipelines/test_usage.py",
+    "docs/container.md": "pipelines/test_container.py",
     "docs/deletes.md": "pipelines/test_deletes.py",
     "docs/meltano.md": "pipelines/test_meltano.py",
     "docs/operations.md": "pipelines/test_operations.py",

@@ -11,7 +11,7 @@ import pytest
 
 from tap_lev.preview import duration
 from tests.inprocess import catalog_of, config_of, sync
-from tests.support import in_readme, run_tap
+from tests.support import in_docs, run_tap
 from tests.truth import ALL, QUERIES
 
 if TYPE_CHECKING:
@@ -292,7 +292,7 @@ def test_the_readme_shows_what_is_written(start_lev: StartLev) -> None:
     run = run_tap(config, catalog=catalog_of(*streams), args=["--plan"])
     # How long an answer takes depends on the machine.
     time = re.compile(r" +(< 1 s|\d+ (h|min|s)( \d+ (min|s))?)(\.?)(?= |\n)")
-    assert time.sub(r"\5", "".join(run.lines)) == time.sub(r"\5", in_readme("plan"))
+    assert time.sub(r"\5", "".join(run.lines)) == time.sub(r"\5", in_docs("plan"))
 
 
 @pytest.mark.parametrize(

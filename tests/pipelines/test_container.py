@@ -1,4 +1,4 @@
-"""What the container runs: the tap into a target, and the state that is kept."""
+"""The container of docs/container.md: the tap into a target, and the state that is kept."""
 
 from __future__ import annotations
 

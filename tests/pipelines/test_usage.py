@@ -28,7 +28,8 @@ def test_each_command_does_what_the_page_says(
     lev, database = start_lev(**ENOUGH), postgres.create_database()
     shell = Shell(lev, database, tmp_path, "prod")
     page = recipes("README.md")
-    page.pop("Use it in a container")  # test_container.py
+    checked, planned = map(shell.well, "".join(page.pop("See what it does")).splitlines())
+    assert all(stream in checked and stream in planned for stream in DEFAULT)
     assert page.pop("Try it without a Lev account") == ["make demo\n"]
 
     install, run = "".join(page.pop("Use it with Meltano")).splitlines()
