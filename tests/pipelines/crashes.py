@@ -126,7 +126,7 @@ class Round:
         self.chance = random.Random(f"{way}/{seed}")
         self._server = server
         self._directory = directory
-        sizes = {name: self.chance.randint(12, 40) for name in CORE}
+        sizes: dict[str, Any] = {name: self.chance.randint(12, 40) for name in CORE}
         self.sandbox = Sandbox(seed=seed, **sizes)
         self.settings = {
             "page_size": self.chance.randint(3, 9),
