@@ -73,16 +73,25 @@ class ForkServer:
         self._popen = subprocess.Popen(
             [sys.executable, "-m", "tests.torture.forkserver", self._path],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=ROOT,
-            env=_environment(Path(self._directory.name)),
+            env=_environment(Path(self._directory.name)), start_new_session=True,
         )  # fmt: skip
         assert self._popen.stdout is not None
-        assert self._popen.stdout.readline() == b"ready\n"
+        try:
+            assert self._popen.stdout.readline() == b"ready\n"
+        except BaseException:
+            self.kill()
+            self.__exit__()
+            raise
         return self
 
     def __exit__(self, *_: object) -> None:
         """End it."""
         self._popen.communicate()
         self._directory.cleanup()
+
+    def kill(self) -> None:
+        """End it at once, and all taps that it has started."""
+        os.killpg(self._popen.pid, signal.SIGKILL)
 
     @contextlib.contextmanager
     def launcher(self) -> Iterator[Forked]:
