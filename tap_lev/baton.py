@@ -27,7 +27,8 @@ class Baton:
         shutdown: Is told when that thread waits, so that a signal can end the wait.
 
     Attributes:
-        before_giving: Called each time that the baton is given up, with the baton still in hand.
+        before_giving: Called each time that the baton is given up, with the baton still in hand;
+            not when the run is over, since those who end then touch what is shared without it.
         turns: How often it was given up.
     """
 
@@ -105,14 +106,18 @@ class Baton:
     def _take(self) -> None:
         self._lock.acquire()
         self._holder = threading.current_thread()
-        over = self._stopped or self._shutdown.is_asked_for
-        if over and self._holder is not self._main:
+        if self._is_over and self._holder is not self._main:
             self._give()
             raise Stopped
 
+    @property
+    def _is_over(self) -> bool:
+        return self._stopped or self._shutdown.is_asked_for
+
     def _give(self) -> None:
         try:
-            self.before_giving()
+            if not self._is_over:
+                self.before_giving()
         finally:
             self.turns += 1
             self._holder = None

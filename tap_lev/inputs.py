@@ -91,8 +91,8 @@ def check_catalog(catalog: Any, streams: Mapping[str, type[LevStream]]) -> Catal
 
 def _check_entry(name: str, stream: type[LevStream], entry: CatalogEntry) -> None:
     """Refuse what the catalog of a stream cannot choose."""
-    # Not metadata.root: that adds what it does not find, and so deselects the stream.
-    root = entry.metadata.get(()) or StreamMetadata()
+    # Without it the SDK selects the stream and none of its columns, its key neither.
+    root = entry.metadata.setdefault((), StreamMetadata(selected=True))
     assert isinstance(root, StreamMetadata)  # noqa: S101
     key = _replication_key(stream)
     for what, possible, *asked in (

@@ -133,9 +133,7 @@ def start_tap(  # noqa: PLR0913
     with tempfile.TemporaryDirectory() as name:
         directory = Path(name)
         command = [sys.executable, *program, *args]
-        for option, given in (("config", config), ("state", state), ("catalog", catalog)):
-            if given is not None:
-                command += [f"--{option}", str(_file(directory / f"{option}.json", given))]
+        command += files(directory, config=config, state=state, catalog=catalog)
         work = directory / "work"
         work.mkdir()
         if dotenv is not None:
@@ -183,6 +181,21 @@ def run_tap(
         lines = [line for _, line in zip(range(kill_after), tap.popen.stdout, strict=False)]
         tap.popen.kill()
         return tap.finish(lines, timeout=timeout)
+
+
+def files(directory: Path, **given: object) -> list[str]:
+    """Write what a tap is given to files, and find the arguments that name them.
+
+    Args:
+        directory: Where to write.
+        **given: What ``start_tap`` is given, by option.
+    """
+    return [
+        argument
+        for option, value in given.items()
+        if value is not None
+        for argument in (f"--{option}", str(_file(directory / f"{option}.json", value)))
+    ]
 
 
 def _file(path: Path, given: object) -> Path:

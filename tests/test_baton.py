@@ -163,6 +163,16 @@ def test_whatever_that_does_the_baton_is_given_up() -> None:
 # -- The end
 
 
+def test_after_the_end_nothing_is_done_before_it_is_given_up() -> None:
+    shutdown = Shutdown()
+    for end in (lambda baton: baton.stop(), lambda _: shutdown.handle(signal.SIGTERM)):
+        baton = Baton(shutdown)
+        with baton:
+            baton.before_giving = lambda: 1 / 0  # type: ignore[assignment,return-value]
+            end(baton)
+        assert isinstance(Thread(baton.__enter__).end(), Stopped)
+
+
 @pytest.mark.parametrize("timeout", [None, LONG])
 def test_after_the_end_whoever_waited_is_stopped(timeout: float | None) -> None:
     baton, written, lent = Baton(), [], threading.Event()

@@ -109,6 +109,20 @@ def test_only_what_a_catalog_selects_is_read(
     assert len(run.records("companies")) == 5
 
 
+@pytest.mark.parametrize("said", [[], ["email", "id"]], ids=["nothing", "some columns"])
+def test_a_catalog_that_says_nothing_of_a_stream_itself_reads_it(
+    server: SandboxServer, config: dict[str, Any], discovered: dict[str, Any], said: list[str]
+) -> None:
+    (entry,) = (e for e in discovered["streams"] if e["tap_stream_id"] == "contacts")
+    metadata = [{"breadcrumb": ["properties", name], "metadata": {}} for name in said]
+    run = run_tap(config, catalog={"streams": [{**entry, "metadata": metadata}]})
+    assert run.exit_code == 0
+    columns = entry["schema"]["properties"].keys()
+    assert [row.keys() for row in run.records("contacts")] == [columns] * server.sandbox.count(
+        "contacts"
+    )
+
+
 def with_entry(catalog: dict[str, Any], name: str, **changes: object) -> dict[str, Any]:
     """Change a catalog's entry of one stream; names in its metadata have a hyphen, or select."""
     changed = copy.deepcopy(catalog)

@@ -10,9 +10,18 @@ import pytest
 
 from lev_sandbox import Sandbox, SandboxServer
 from tests.hostile import tally
+from tests.hostile.forks import Forks
+from tests.torture.launch import ForkServer
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+
+@pytest.fixture(scope="session")
+def forks() -> Iterator[Forks]:
+    """Starts taps where it is not the process that is looked at."""
+    with ForkServer() as server, server.launcher() as launcher:
+        yield Forks(launcher)
 
 
 @pytest.fixture(scope="module")

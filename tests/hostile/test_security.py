@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from lev_sandbox import SandboxServer
+    from tests.hostile.forks import Forks
 
 ROOT = Path(__file__).parents[2]
 KEY = "aToken0'1\"2\\3/4+5=6%789Z"
@@ -250,9 +251,9 @@ def test_a_proxy_that_refuses_learns_the_host_only() -> None:
     ],
     ids=["no host", "SOCKS", "a host that is too long", "nothing"],
 )
-def test_a_proxy_that_is_none_is_a_sentence(address: str) -> None:
+def test_a_proxy_that_is_none_is_a_sentence(forks: Forks, address: str) -> None:
     config = {"api_url": "https://lev.example", "api_key": KEY, "max_retries": 0, **UNLIMITED}
-    run = run_tap(config, catalog=CONTACTS, env={**DEBUG, "HTTPS_PROXY": address})
+    run = forks.run(config, catalog=CONTACTS, env={**DEBUG, "HTTPS_PROXY": address})
     assert run.exit_code in {1, 2}
     assert "Traceback" not in run.stderr
     assert "passwordpassword" not in run.stderr
@@ -364,7 +365,7 @@ def structured(tmp_path: Path) -> dict[str, str]:
 @pytest.mark.parametrize("refused", [False, True], ids=["whatever the status", "401"])
 @pytest.mark.parametrize("echo", ECHOES.values(), ids=ECHOES)
 def test_a_key_that_lev_sends_back_is_not_told(
-    structured: dict[str, str], echo: str, *, refused: bool
+    forks: Forks, structured: dict[str, str], echo: str, *, refused: bool
 ) -> None:
     count("ways to have the key told")
     body = json.dumps({"error": {"type": echo, "message": f"No {echo} here", "details": echo}})
@@ -386,7 +387,7 @@ def test_a_key_that_lev_sends_back_is_not_told(
             **UNLIMITED,
         }
         catalog = catalog_of(*STATUSES)
-        run = run_tap(config, catalog=catalog, env={**DEBUG, **structured})
+        run = forks.run(config, catalog=catalog, env={**DEBUG, **structured})
     assert run.exit_code == (3 if refused else 1)
     assert all(f"Bearer {KEY}" in request for request in server.requests)
     assert len(server.requests) == (1 if refused else 7)
@@ -419,22 +420,24 @@ def test_a_key_that_lev_sends_back_is_not_told(
     ],
     ids=str,
 )
-def test_whatever_fails_the_key_is_not_told(config: dict[str, Any], given: dict[str, Any]) -> None:
+def test_whatever_fails_the_key_is_not_told(
+    forks: Forks, config: dict[str, Any], given: dict[str, Any]
+) -> None:
     count("ways to have the key told")
 
     def filled(value: Any) -> Any:  # noqa: ANN401 - JSON
         return json.loads(json.dumps(value).replace("KEY", json.dumps(KEY)[1:-1]))
 
     base = {"api_url": "http://127.0.0.1:1", "api_key": KEY, "max_retries": 0, **UNLIMITED}
-    run = run_tap({**base, **filled(config)}, **filled(given), env=DEBUG)
+    run = forks.run({**base, **filled(config)}, **filled(given), env=DEBUG)
     assert "Traceback" not in run.stderr
     kept(run)
 
 
-def test_a_key_in_a_wrong_setting_is_not_told_either() -> None:
+def test_a_key_in_a_wrong_setting_is_not_told_either(forks: Forks) -> None:
     other = "lev_sk_" + "9fJ2kQ8xZ7bV"
     config = {"api_key": KEY, "origin_app": f"a {other}"}
-    run = run_tap(config, env=DEBUG)
+    run = forks.run(config, env=DEBUG)
     assert run.exit_code == 2
     assert "must be one word of printable ASCII, not 'a [api_key]'" in run.stderr
     kept(run, other)

@@ -133,9 +133,10 @@ def test_a_name_of_no_setting_writes_no_colours() -> None:
 
 
 def test_a_long_list_of_queries_is_looked_through_at_once() -> None:
-    config = {"api_key": KEY, "fact_queries": [str(number) for number in range(100_000)]}
+    queries = [str(number) for number in range(100_000)]
+    config = {"api_key": KEY, "fact_queries": queries}
     assert validation.check(config, settings.SETTINGS) == []
-    config["fact_queries"] += ["7"]
+    queries.append("7")
     (fault,) = validation.check(config, settings.SETTINGS)
     assert fault.startswith("The setting fact_queries holds '7' twice")
 

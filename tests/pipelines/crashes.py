@@ -9,7 +9,6 @@ import argparse
 import contextlib
 import dataclasses
 import json
-import multiprocessing
 import os
 import random
 import re
@@ -18,7 +17,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from concurrent.futures import ProcessPoolExecutor
+from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -32,9 +31,10 @@ from tests.inprocess import catalog_of, config_of
 from tests.pipelines.tables import CORE, UNPACED, in_lev, in_postgres
 from tests.pipelines.targets import new_target, pipeline
 from tests.pipelines.unrest import Unrest
+from tests.rounds import EndedError, ended_by_signals, spread
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 
     from demo.postgres import Server
     from tests.pipelines.tables import Table
@@ -126,7 +126,7 @@ class Round:
         self.chance = random.Random(f"{way}/{seed}")
         self._server = server
         self._directory = directory
-        sizes = {name: self.chance.randint(12, 40) for name in CORE}
+        sizes: dict[str, Any] = {name: self.chance.randint(12, 40) for name in CORE}
         self.sandbox = Sandbox(seed=seed, **sizes)
         self.settings = {
             "page_size": self.chance.randint(3, 9),
@@ -371,13 +371,14 @@ def play(way: str, seed: int, directory: Path, server: Server, *, hasty: bool = 
 # -- Many rounds
 
 
-def _alone(way: str, seed: int) -> Outcome:
+def a_round(task: tuple[str, int]) -> Generator[Outcome]:
+    """Play the round of a way and a seed, with a server of its own, since it is killed."""
     with running_postgres(durable=True) as server, tempfile.TemporaryDirectory() as directory:
-        return play(way, seed, Path(directory), server)
+        yield play(*task, Path(directory), server)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Play rounds of every way; return 1 if anything was found."""
+    """Play rounds of every way; return 1 if anything was found, 128 + n if signal n ended it."""
     parser = argparse.ArgumentParser(prog="make crashes", description=__doc__)
     parser.add_argument("--rounds", type=int, default=10, help="rounds of each way")
     parser.add_argument("--seed", type=int, default=0)
@@ -388,14 +389,19 @@ def main(argv: Sequence[str] | None = None) -> int:
     began, outcomes = time.monotonic(), list[Outcome]()
     seeds = range(given.seed, given.seed + given.rounds)
     rounds = [(way, seed) for seed in seeds for way in given.ways.split(",")]
-    # A round kills its server, so each has one of its own.
-    with ProcessPoolExecutor(given.processes, multiprocessing.get_context("spawn")) as pool:
-        for outcome in pool.map(_alone, *zip(*rounds, strict=True)):
-            outcomes.append(outcome)
-            if outcome.findings:
-                print(outcome, flush=True)
+    signum = 0
+    try:
+        with ended_by_signals(), closing(spread(a_round, rounds, given.processes)) as played:
+            for outcome in played:
+                outcomes.append(outcome)
+                if outcome.findings:
+                    print(outcome, flush=True)
+    except EndedError as end:
+        signum = end.signum
     text = table(outcomes, given.seed, time.monotonic() - began)
     print(text)
+    if signum:
+        return 128 + signum
     if given.write:
         page = PAGE.read_text(encoding="utf-8")
         marked = re.compile(r"(?<=<!-- crashes -->\n).*?(?=\n<!-- /crashes -->)", re.DOTALL)

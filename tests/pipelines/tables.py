@@ -22,7 +22,9 @@ SCHEMA = "lev_sandbox"
 DEFAULT = [stream.name for stream in STREAMS if stream.selected_by_default]
 CORE = [s.name for s in STREAMS if issubclass(s, IncrementalStream) and s.selected_by_default]
 SCHEMAS = {stream.name: stream.schema["properties"] for stream in STREAMS}
-SMALL = {"deals": 12, "placements": 15, "contacts": 20, "companies": 8, "lenders": 6}
+SMALL: dict[str, Any] = {
+    "deals": 12, "placements": 15, "contacts": 20, "companies": 8, "lenders": 6,
+}  # fmt: skip
 UNPACED = {"requests_per_minute": 1_000_000, "requests_per_minute_per_endpoint": 1_000_000}
 """Settings for a sandbox without limits, whose account is of a tier that has some."""
 

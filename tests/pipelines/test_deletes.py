@@ -111,6 +111,7 @@ def test_a_full_run_that_is_killed_removes_nothing_that_exists_and_then_what_is_
             assert target.state["bookmarks"][stream]["walk"]["version"]
             assert target.tables([stream])[stream].keys() == before[stream].keys()
 
+    assert target.state is not None
     versions = target.state["bookmarks"]["contacts"]["walk"]
     lev.sandbox.clear_log()
     run(lev, target)

@@ -8,10 +8,12 @@ import random
 import re
 import sys
 import time
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tests.torture.rig import Sum, spread
+from tests.rounds import EndedError, ended_by_signals, spread
+from tests.torture.rig import Sum, share_of_rounds
 from tests.torture.streams import STREAMS
 
 if TYPE_CHECKING:
@@ -22,10 +24,12 @@ if TYPE_CHECKING:
 PAGE = Path(__file__).parents[2] / "docs" / "reliability.md"
 WORTH_WRITING = 1000
 """Rounds from which on the figures go into the docs by themselves."""
+SHARE = 24
+"""Rounds that a process takes at a time."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Play rounds; return 1 if anything was found."""
+    """Play rounds; return 1 if anything was found, 128 + n if signal n has ended it."""
     given = _arguments(argv)
     only = tuple(name for name in given.streams.split(",") if name)
     if unknown := set(only) - STREAMS.keys():
@@ -33,19 +37,32 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 2
     print(f"{given.rounds} rounds from seed {given.seed}", flush=True)
     began, result, failed = time.monotonic(), Sum(), list[int]()
-    seeds = range(given.seed, given.seed + given.rounds)
-    for outcome in spread(seeds, only, processes=given.processes):
-        result.add(outcome)
-        if outcome.findings:
-            failed.append(outcome.seed)
-            print(f"\n{outcome}\n  again: {replay(outcome, only)}\n", flush=True)
-        if result.rounds % 100 == 0:
-            print(f"{result.rounds} rounds, {time.monotonic() - began:.0f} s", flush=True)
+    ends = given.seed + given.rounds
+    shares = [
+        (range(first, min(first + SHARE, ends)), only) for first in range(given.seed, ends, SHARE)
+    ]
+    signum = 0
+    try:
+        with (
+            ended_by_signals(),
+            closing(spread(share_of_rounds, shares, given.processes)) as outcomes,
+        ):
+            for outcome in outcomes:
+                result.add(outcome)
+                if outcome.findings:
+                    failed.append(outcome.seed)
+                    print(f"\n{outcome}\n  again: {replay(outcome, only)}\n", flush=True)
+                if result.rounds % 100 == 0:
+                    print(f"{result.rounds} rounds, {time.monotonic() - began:.0f} s", flush=True)
+    except EndedError as end:
+        signum = end.signum
     lines = result.lines(time.monotonic() - began)
     for name, value in lines:
         print(f"{name.strip('*'):62} {value:>12}")
     if failed:
         print("seeds with findings:", *sorted(failed))
+    if signum:
+        return 128 + signum
     if given.write or (given.rounds >= WORTH_WRITING and not only):
         write(table(lines, given.seed, failed))
     return int(bool(failed))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 from collections import Counter, defaultdict
 from dataclasses import dataclass
@@ -74,7 +75,7 @@ class Judge:
         self._run = 0
         self.findings: list[Finding] = []
         self.counts: Counter[str] = Counter()
-        self.repeats = Repeats(plan)
+        self.repeats = Repeats()
 
     def find(self, kind: str, text: str) -> None:
         """Note something that must not be."""
@@ -91,8 +92,10 @@ class Judge:
         """
         self._run += 1
         with self._account.lock:
-            tables = {name: self._source.table(name) for name in self._plan.streams}
-            for stream, key, said in self._account.heard(self._form):
+            self._source.select(run.selection)
+            tables = {name: self._source.table(name) for name in run.selection.streams}
+            form = dataclasses.replace(self._form, columns=run.selection.columns)
+            for stream, key, said in self._account.heard(form):
                 self._said[stream, key].add(said)
         for asked in run.asked:
             if asked.status == 404:
@@ -139,7 +142,8 @@ class Judge:
             self.find("output", f"a line that is no message: {line[:200]}")
         written, versions, schemas = run.tables, run.versions, set[str]()
         before: dict[str, Any] = (run.state or {}).get("bookmarks", {})
-        bounds = {name: self._source.bound(before.get(name, {})) for name in self._plan.streams}
+        streams = run.selection.streams
+        bounds = {name: self._source.bound(before.get(name, {})) for name in streams}
         for message in run.messages:
             kind, stream = message["type"], message.get("stream", "")
             if kind not in KINDS:
@@ -155,13 +159,13 @@ class Judge:
                 if stream not in schemas:
                     self.find("output", f"{kind} of {stream} before its SCHEMA")
                 if kind == "RECORD":
-                    self._record(stream, message["record"], bounds.get(stream))
+                    self._record(stream, message["record"], bounds)
                 apply(message, written, versions)
 
-    def _record(self, stream: str, record: Row, bound: datetime | None) -> None:
+    def _record(self, stream: str, record: Row, bounds: dict[str, datetime | None]) -> None:
         self.counts["rows"] += 1
-        key = key_of(stream, record)
-        if stream not in self._plan.streams:
+        key, bound = key_of(stream, record), bounds.get(stream)
+        if stream not in bounds:
             self.find("unsaid", f"{stream} is not selected")
         elif content(stream, record) not in self._said[stream, key]:
             said = self._said[stream, key]
@@ -176,17 +180,24 @@ class Judge:
     def _state(self, before: dict[str, Any], after: dict[str, Any], run: Run) -> None:
         for name in before.keys() | after.keys():
             old, new = before.get(name, {}), after.get(name, {})
+            if name not in run.selection.streams and old != new:
+                self.find("regression", f"{name}: not selected, and went from {old} to {new}")
             was, now = completed(old), completed(new)
             if was is not None and (now is None or now < was):
                 self.find("regression", f"{name}: the bookmark went from {was} to {now}")
             walk, next_walk = old.get("walk") or {}, new.get("walk") or {}
-            same = walk and walk.get("started_at") == next_walk.get("started_at")
-            behind = place(next_walk) < place(walk)
-            if same and behind and not (self._may_restart(run) or self.repeats.lost_place):
+            same = walk and all(
+                walk.get(part) == next_walk.get(part) for part in ("started_at", "request")
+            )
+            root = STREAMS[name].root or ""
+            # Whoever looks for its place within a page still goes on with that page.
+            of = page_of if root in self.repeats.lost_places else place
+            behind = of(next_walk) < of(walk)
+            if same and behind and not self._may_restart(run, root):
                 self.find("regression", f"{name}: the walk went from {walk} to {next_walk}")
 
-    def _may_restart(self, run: Run) -> bool:
-        return run.refused or "broken_cursor" in self._plan.storm
+    def _may_restart(self, run: Run, root: str) -> bool:
+        return root in run.refused or root in self._plan.storm.get("broken_cursor", {})
 
     def _covers(
         self,
@@ -199,30 +210,39 @@ class Judge:
         for name, entry in after.items():
             if name not in tables or entry == before.get(name):
                 continue
-            walk = entry.get("walk")
+            walk, there = entry.get("walk"), written.get(name, {})
             if walk and STREAMS[name].root and name != "index_metric_definitions":
                 covered = cursor_id(walk["cursor"]) if STREAMS[name].is_list else place(walk)
-                self._covered(name, instant(walk["started_at"]), covered, written, tables)
-            if (moment := completed(entry)) != completed(before.get(name, {})):
-                self._covered(name, moment, None, written, tables)
+                began, since = instant(walk["started_at"]), instant(walk["since"])
+                self._covered(name, began, covered, there, tables[name], since or DAY_ONE)
+            old = before.get(name, {})
+            if (moment := completed(entry)) != completed(old):
+                walk = old.get("walk") or {}
+                same = walk and moment == instant(walk["started_at"])
+                since = instant(walk["since"]) or DAY_ONE if same else None
+                self._covered(name, moment, None, there, tables[name], since)
 
-    def _covered(
+    def _covered(  # noqa: PLR0913, PLR0917
         self,
         stream: str,
         moment: datetime | None,
         covered: int | None,
-        written: dict[str, dict[Key, Row]],
-        tables: dict[str, Table],
+        there: dict[Key, Row],
+        table: Table,
+        since: datetime | None,
     ) -> None:
-        there = written.get(stream, {})
-        for key, (row, root) in tables[stream].items():
+        for key, (row, root) in table.items():
             if covered is not None and root > covered:
                 continue
             if moment is None or self._source.changed(stream, root) >= _microseconds(moment):
                 continue
             if (STREAMS[stream].root or "", root) in self._gone:
                 continue
-            if fault := self._source.compare(stream, key, row, root, there.get(key)):
+            dated = instant(row.get("updated_at"))
+            # A row without a date comes only where no date is asked for.
+            walked = STREAMS[stream].is_list and since is not None and (dated or DAY_ONE) >= since
+            fault = self._source.compare(stream, key, row, root, there.get(key), walked=walked)
+            if fault:
                 place_ = "its end" if covered is None else f"row {covered}"
                 self.find("uncovered", f"a state at {place_} of the walk of {moment}: {fault}")
                 return
@@ -234,7 +254,8 @@ class Judge:
         for stream in self._plan.streams:
             there, table = tables.get(stream, {}), self._source.table(stream)
             for key, (row, root) in table.items():
-                if fault := self._source.compare(stream, key, row, root, there.get(key)):
+                found = there.get(key)
+                if fault := self._source.compare(stream, key, row, root, found, walked=False):
                     self.find("wrong" if key in there else "lost", fault)
             if stream in self._plan.mirrors:
                 for key in there.keys() - table.keys():
@@ -248,7 +269,12 @@ def completed(entry: dict[str, Any]) -> datetime | None:
 
 def place(walk: dict[str, Any]) -> int:
     """Read up to which row of the list a walk has come."""
-    return max(cursor_id(walk.get("cursor")), walk.get("parent") or 0)
+    return max(page_of(walk), walk.get("parent") or 0)
+
+
+def page_of(walk: dict[str, Any]) -> int:
+    """Read which row of the list the page stands behind that a walk has come to."""
+    return cursor_id(walk.get("cursor"))
 
 
 def _microseconds(moment: datetime) -> int:

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, Self
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
 PIPE = 4096
 """How far the tap can be ahead of the target: as little as a pipe can hold."""
@@ -73,16 +73,25 @@ class ForkServer:
         self._popen = subprocess.Popen(
             [sys.executable, "-m", "tests.torture.forkserver", self._path],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=ROOT,
-            env=_environment(Path(self._directory.name)),
+            env=_environment(Path(self._directory.name)), start_new_session=True,
         )  # fmt: skip
         assert self._popen.stdout is not None
-        assert self._popen.stdout.readline() == b"ready\n"
+        try:
+            assert self._popen.stdout.readline() == b"ready\n"
+        except BaseException:
+            self.kill()
+            self.__exit__()
+            raise
         return self
 
     def __exit__(self, *_: object) -> None:
         """End it."""
         self._popen.communicate()
         self._directory.cleanup()
+
+    def kill(self) -> None:
+        """End it at once, and all taps that it has started."""
+        os.killpg(self._popen.pid, signal.SIGKILL)
 
     @contextlib.contextmanager
     def launcher(self) -> Iterator[Forked]:
@@ -98,9 +107,18 @@ class Forked:
     def __init__(self, connection: socket.socket) -> None:
         self._connection = connection
 
-    def start(self, args: Sequence[str], cwd: Path, out: int, err: int, seed: int) -> Process:
-        """Start one."""
-        order = {"args": [*args], "cwd": str(cwd), "env": _environment(cwd), "seed": seed}
+    def start(  # noqa: PLR0913, PLR0917
+        self,
+        args: Sequence[str],
+        cwd: Path,
+        out: int,
+        err: int,
+        seed: int,
+        env: Mapping[str, str] | None = None,
+    ) -> Process:
+        """Start one, with further environment variables if given."""
+        environment = _environment(cwd) | dict(env or {})
+        order = {"args": [*args], "cwd": str(cwd), "env": environment, "seed": seed}
         socket.send_fds(self._connection, [json.dumps(order).encode()], [out, err])
         return _Fork(self._connection, int(self._connection.recv(64)))
 

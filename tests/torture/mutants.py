@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from tests.torture.account import cursor_id
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Collection, Iterable, Iterator
 
     from tests.torture.destination import Message
 
@@ -22,7 +22,13 @@ State = dict[str, Any] | None
 
 
 class Mutant:
-    """A tap without a fault."""
+    """A tap without a fault.
+
+    Attributes:
+        streams: What the run selects.
+    """
+
+    streams: Collection[str] = ()
 
     def given(self, state: State, config: dict[str, Any]) -> State:  # noqa: ARG002
         """Change the state that the tap is given."""
@@ -163,6 +169,17 @@ class KeepsTheGone(Mutant):
         return [] if message["type"] == "ACTIVATE_VERSION" else [message]
 
 
+class ForgetsTheRest(Mutant):
+    """Keeps in the state only what it was told to read."""
+
+    def out(self, message: Message, now: Callable[[], str]) -> Iterable[Message]:  # noqa: ARG002
+        """Leave the others out."""
+        if message["type"] == "STATE":
+            marks = message["value"]["bookmarks"]
+            message["value"]["bookmarks"] = {n: m for n, m in marks.items() if n in self.streams}
+        return [message]
+
+
 def _walks(state: State) -> Iterator[dict[str, Any]]:
     for entry in (state or {}).get("bookmarks", {}).values():
         if entry.get("walk"):
@@ -179,4 +196,5 @@ MUTANTS: dict[str, type[Mutant]] = {
     "goes-back": GoesBack,
     "makes-things-up": MakesThingsUp,
     "keeps-the-gone": KeepsTheGone,
+    "forgets-the-rest": ForgetsTheRest,
 }

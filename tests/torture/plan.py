@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import random
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from typing import TYPE_CHECKING, Any
 
 from tests.torture import weather
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 REQUESTS = 80
 """About how many requests the first run of a round may need: what keeps a round short."""
+MOST_KILLS = 6
 JWT = "eyJhbGciOiJSUzI1NiJ9.eyJzdWIiOiJ0b3J0dXJlIn0.c2lnbmF0dXJl"
 NO_LIMIT = 1_000_000_000
 DEFAULT = (
@@ -30,6 +31,8 @@ FIELDS = {
     "lenders": ("about", "logo_url"),
     "documents": ("file_name", "size_bytes"),
     "placements": ("description", "score"),
+    "pipelines": ("pipeline_name", "statuses"),
+    "deal_notes": ("text", "created_by"),
 }
 """Columns that a round may leave out."""
 KILLS = ("kill", "kill", "kill", "term", "term", "int", "pipe", "disk")
@@ -55,6 +58,28 @@ class Kill:
 
 
 @dataclass(frozen=True)
+class Selection:
+    """What a run is to read.
+
+    Attributes:
+        streams: The selected streams.
+        columns: Of some streams, the columns that are left out.
+    """
+
+    streams: tuple[str, ...]
+    columns: tuple[tuple[str, frozenset[str]], ...] = ()
+
+    def of(self, root: str) -> tuple[tuple[str, frozenset[str]], ...]:
+        """Tell what is selected of a list, and of the streams that live on it."""
+        left_out = dict(self.columns)
+        return tuple(
+            (name, left_out.get(name, frozenset()))
+            for name in self.streams
+            if STREAMS[name].root == root
+        )
+
+
+@dataclass(frozen=True)
 class Plan:
     """A round.
 
@@ -63,6 +88,7 @@ class Plan:
         streams: The selected streams.
         whole: Lists that are read as full tables.
         columns: Of some streams, the columns that are left out.
+        moods: What the one after the other of the first runs selects instead.
         options: How the sandbox is made.
         switches: How it behaves.
         storm: Switches that hold until the calm.
@@ -79,6 +105,7 @@ class Plan:
     streams: tuple[str, ...]
     whole: tuple[str, ...]
     columns: tuple[tuple[str, frozenset[str]], ...]
+    moods: tuple[Selection, ...]
     options: dict[str, Any]
     switches: dict[str, Any]
     storm: dict[str, Any]
@@ -89,6 +116,11 @@ class Plan:
     unrest: float
     settled: bool
     jwt: bool
+
+    @property
+    def selection(self) -> Selection:
+        """What is selected in the end."""
+        return Selection(self.streams, self.columns)
 
     @property
     def mirrors(self) -> frozenset[str]:
@@ -156,6 +188,7 @@ def draw(seed: int, only: Collection[str] = ()) -> Plan:
         streams=streams,
         whole=tuple(s for s in streams if s in LISTS and chance.random() < 0.15),
         columns=columns,
+        moods=_moods(random.Random(f"moods {seed}"), Selection(streams, columns)),
         options={
             "seed": chance.randrange(1 << 30),
             "null_updated_every": chance.choice((0, 0, 3, 7)),
@@ -199,11 +232,33 @@ def _columns(
 ) -> tuple[tuple[str, frozenset[str]], ...]:
     if chance.random() > 0.2:
         return ()
+    return _some_columns(chance, streams)
+
+
+def _some_columns(
+    chance: random.Random, streams: tuple[str, ...]
+) -> tuple[tuple[str, frozenset[str]], ...]:
     return tuple(
         (name, frozenset(chance.sample(FIELDS[name], chance.randint(1, 2))))
         for name in streams
         if name in FIELDS and chance.random() < 0.5
     )
+
+
+def _moods(chance: random.Random, usual: Selection) -> tuple[Selection, ...]:
+    """Draw what each run selects: the same as the one before it, or as in the end, or else."""
+    if chance.random() > 0.4:
+        return ()
+    moods = [usual]
+    for _ in range(1 + MOST_KILLS):
+        streams, columns = astuple(chance.choice((moods[-1], moods[-1], usual)))
+        if chance.random() < 0.5:
+            some = tuple(name for name in usual.streams if chance.random() < 0.6)
+            streams = some or usual.streams[-1:]
+        if chance.random() < 0.5:
+            columns = _some_columns(chance, usual.streams)
+        moods.append(Selection(streams, columns))
+    return tuple(moods[1:])
 
 
 def _sizes(chance: random.Random, streams: tuple[str, ...]) -> dict[str, float]:
@@ -255,4 +310,6 @@ def _kills(chance: random.Random, streams: tuple[str, ...], *, few: bool) -> tup
         at = int(most ** chance.random())
         return Kill(kind, unit, at, drained=chance.random() < 0.5)
 
-    return tuple(kill() for _ in range(chance.randint(1, 2) if few else chance.randint(3, 6)))
+    return tuple(
+        kill() for _ in range(chance.randint(1, 2) if few else chance.randint(3, MOST_KILLS))
+    )

@@ -14,7 +14,6 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from tests.torture.account import Account
-    from tests.torture.plan import Plan
     from tests.torture.run import Run
 
 PAGES = 1
@@ -34,32 +33,34 @@ class Repeats:
 
     Attributes:
         crashes: The requests repeated after each crash.
-        lost_place: Whether the run could not find its place within a page again: it reads smaller
-            pages than the run before, Lev sends empty ones in between, or the row that it was at is
-            gone. It then visits all rows of the page once more.
+        lost_places: The lists of which the run could not find its place within a page again: it
+            reads smaller pages than the run before, Lev sends empty ones in between, or the row
+            that it was at is gone. It then visits all rows of the page once more.
     """
 
-    def __init__(self, plan: Plan) -> None:
-        self._plan = plan
+    def __init__(self) -> None:
         self._crashed: Run | None = None
         self._page_size = 0
         self.crashes: list[int] = []
-        self.lost_place = False
+        self.lost_places: set[str] = set()
 
     def see(self, run: Run, account: Account) -> Iterator[str]:
         """Compare a run with the one before, and find what is too much."""
         crashed, self._crashed = self._crashed, None
         smaller, self._page_size = run.page_size < self._page_size, run.page_size
         empty = account.switches["empty_page_every"] is not None
-        within = self._within(run)
-        gone = any(not account.store.visible(root, parent) for root, parent in within)
-        self.lost_place = gone or bool(within and (smaller or empty))
-        if crashed is not None and not (run.refused or crashed.refused):
+        self.lost_places = {
+            root
+            for root, parent in self._within(run)
+            if smaller or empty or not account.store.visible(root, parent)
+        }
+        if crashed is not None:
             counts = dict(self._repeated(crashed, run))
             self.crashes.append(sum(pages + calls for pages, calls, _ in counts.values()))
             for name, (pages, _, parents) in counts.items():
-                probes = PROBED if "deal_financials" in self._plan.streams else 0
-                if (pages > PAGES or parents > PARENTS + probes) and not self.lost_place:
+                most = PARENTS + (PROBED if "deal_financials" in run.selection.streams else 0)
+                most += crashed.page_size if name in self.lost_places else 0
+                if pages > PAGES or parents > most:
                     yield f"{pages} pages of {name} and the children of {parents} of its rows"
         # A target that goes away takes with it what it had not stored: that is not the tap's doing.
         killed = run.struck and run.kill is not None and run.kill.kind in {"kill", "term", "int"}
@@ -69,7 +70,7 @@ class Repeats:
     def _within(self, run: Run) -> set[tuple[str, int]]:
         """Find the rows that a run goes on behind, within a page: list and id."""
         bookmarks = (run.state or {}).get("bookmarks", {})
-        walks = {name: bookmarks.get(name, {}).get("walk") or {} for name in self._plan.streams}
+        walks = {name: bookmarks.get(name, {}).get("walk") or {} for name in run.selection.streams}
         return {
             (STREAMS[name].root or "", walk["parent"])
             for name, walk in walks.items()
@@ -78,7 +79,8 @@ class Repeats:
 
     def _repeated(self, crashed: Run, run: Run) -> Iterator[tuple[str, tuple[int, int, int]]]:
         for name in LISTS:
-            if not self._comparable(name, crashed, run):
+            refused = run.refused | crashed.refused
+            if name in refused or not _comparable(name, crashed, run):
                 continue
             before, after = _answered(crashed, name), _answered(run, name)
             calls = [root for identity, root in before.items() if identity in after and root]
@@ -86,19 +88,23 @@ class Repeats:
             pages = sum(not again.isdisjoint(page) for page in _rows(crashed, name).values())
             yield name, (pages, len(calls), len(set(calls)))
 
-    def _comparable(self, name: str, crashed: Run, run: Run) -> bool:
-        """Say whether all streams of a list were, and are, at one place of it."""
-        members = [s for s in self._plan.streams if STREAMS[s].root == name]
-        before, after = _entries(crashed.state, members), _entries(run.state, members)
-        if not members or len({_place(entry) for entry in after}) > 1:
-            return False
-        if len({_place(entry) for entry in before}) > 1 or any(map(_is_void, after)):
-            return False
-        # A page is read twice where Lev did not take what was asked for with it.
-        places = [asked.place for asked in crashed.asked if asked.root == (name, 0)]
-        if len(places) != len(set(places)):
-            return False
-        return [_completed(e) for e in before] == [_completed(e) for e in after]
+
+def _comparable(name: str, crashed: Run, run: Run) -> bool:
+    """Say whether all streams of a list were, and are, at one place of it."""
+    selected = run.selection.of(name)
+    if not selected or selected != crashed.selection.of(name):
+        return False
+    members = [member for member, _ in selected]
+    before, after = _entries(crashed.state, members), _entries(run.state, members)
+    if len({_place(entry) for entry in after}) > 1:
+        return False
+    if len({_place(entry) for entry in before}) > 1 or any(map(_is_void, after)):
+        return False
+    # A page is read twice where Lev did not take what was asked for with it.
+    places = [asked.place for asked in crashed.asked if asked.root == (name, 0)]
+    if len(places) != len(set(places)):
+        return False
+    return [_completed(e) for e in before] == [_completed(e) for e in after]
 
 
 def _answered(run: Run, name: str) -> dict[tuple[Any, ...], int]:

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import concurrent.futures
-import multiprocessing
 from collections import Counter
-from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Self
@@ -15,7 +13,7 @@ from tests.torture.plan import draw
 from tests.torture.round import play
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Generator, Iterable, Sequence
 
     from tests.torture.mutants import Mutant
     from tests.torture.plan import Plan
@@ -49,34 +47,20 @@ class Rig:
         with self._server.launcher() as launcher:
             return play(plan, launcher, self._catalogs, mutant)
 
-    def rounds(self, seeds: Iterable[int], only: Sequence[str] = ()) -> list[Outcome]:
-        """Play rounds, some at a time."""
+    def rounds(self, seeds: Iterable[int], only: Sequence[str] = ()) -> Generator[Outcome]:
+        """Play rounds, some at a time. Where not all are waited for, the rest end at once."""
         with ThreadPoolExecutor(AT_ONCE) as pool:
-            return list(pool.map(lambda seed: self.play(draw(seed, only)), seeds))
+            try:
+                yield from pool.map(lambda seed: self.play(draw(seed, only)), seeds)
+            except BaseException:
+                self._server.kill()
+                raise
 
 
-def _share(seeds: Sequence[int], only: Sequence[str]) -> list[Outcome]:
+def share_of_rounds(task: tuple[Sequence[int], Sequence[str]]) -> Generator[Outcome]:
+    """Play the rounds of some seeds, with streams to choose from; all by default."""
     with Rig() as rig:
-        return rig.rounds(seeds, only)
-
-
-def spread(
-    seeds: Sequence[int], only: Sequence[str] = (), *, processes: int, share: int = 24
-) -> Iterator[Outcome]:
-    """Play rounds in several processes.
-
-    Args:
-        seeds: Their seeds.
-        only: Streams to choose from; all by default.
-        processes: How many processes.
-        share: How many rounds a process takes at a time.
-    """
-    shares = [seeds[start : start + share] for start in range(0, len(seeds), share)]
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(processes, mp_context=context) as pool:
-        futures = [pool.submit(_share, each, only) for each in shares]
-        for future in concurrent.futures.as_completed(futures):
-            yield from future.result()
+        yield from rig.rounds(*task)
 
 
 @dataclass

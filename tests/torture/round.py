@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from tests.torture.launch import Launcher
     from tests.torture.mutants import Mutant
-    from tests.torture.plan import Kill, Plan
+    from tests.torture.plan import Kill, Plan, Selection
     from tests.torture.run import Run
 
 START = "2026-11-02T08:00:00Z"
@@ -107,9 +107,10 @@ class _Round:
         self._account.switch(accept_jwt=plan.jwt, **plan.switches)
         self._destination = Destination(directory / "state.json")
         self._form = Form(
-            plan.config["unknown_fields"] == "collect", plan.columns, self._account.account_id
+            plan.config["unknown_fields"] == "collect", account_id=self._account.account_id
         )
-        self._catalog = _selected(plan, catalogs[plan.config["unknown_fields"]])
+        self._catalog = catalogs[plan.config["unknown_fields"]]
+        self._moods = iter(plan.moods)
 
     def play(self, mutant: Mutant | None) -> None:
         plan, account, chance = self._plan, self._account, self._chance
@@ -123,25 +124,28 @@ class _Round:
             self._judge = Judge(plan, account, peace, self._form)
             if plan.settled:
                 rate, peace.rate = peace.rate, 0.0
-                self._run(None, calm=True)
+                self._run(None, self._mood(), calm=True)
                 peace.rate = rate
             self._storm()
             for kill in plan.kills:
-                self._run(kill)
+                self._run(kill, self._mood())
                 account.clock.advance(chance.choice((0, 1, 60, 3600)))
             for _ in range(TRIES):
-                if self._run(None).exit_code == 0:
+                if self._run(None, plan.selection).exit_code == 0:
                     break
                 account.clock.advance(chance.choice((0, 1, 60)))
             self._calm(peace)
             for _ in range(2):
                 account.clock.advance(chance.choice((2, 60, 3600)))
-                self._run(None, calm=True)
+                self._run(None, plan.selection, calm=True)
             self._judge.finish(self._destination.tables)
         self._outcome.findings = self._judge.findings
         self._outcome.repeated = self._judge.repeats.crashes
         self._outcome.counts["rows"] = self._judge.counts["rows"]
         self._outcome.counts["changes"] = peace.changes
+
+    def _mood(self) -> Selection:
+        return next(self._moods, self._plan.selection)
 
     def _storm(self) -> None:
         for fault in self._plan.faults:
@@ -160,7 +164,7 @@ class _Round:
             value = self._plan.switches.get(name, switch.default)
             self._account.switch(**{name: {**switch.default, **value} if switch.keys else value})
 
-    def _run(self, kill: Kill | None, *, calm: bool = False) -> Run:
+    def _run(self, kill: Kill | None, selection: Selection, *, calm: bool = False) -> Run:
         plan, account = self._plan, self._account
         config = {
             "api_url": self._url, "api_key": plan.key(account), **plan.config,
@@ -170,7 +174,8 @@ class _Round:
             config["active_account"] = account.rows("my_accounts")[0]["slug"]
         fresh = self._chance.random() < FRESH
         launcher, seed = Fresh() if fresh else self._launcher, self._chance.randrange(1 << 30)
-        run = self._runner.run(launcher, config, self._catalog, kill, seed)
+        catalog = _selected(plan, selection, self._catalog)
+        run = self._runner.run(launcher, config, catalog, selection, kill, seed)
         self._judge.see(run, calm=calm)
         counts = self._outcome.counts
         counts["runs"] += 1
@@ -184,19 +189,20 @@ class _Round:
             f"  run {counts['runs']}: {kill or ('calm' if calm else 'to its end')}"
             f"{', struck' if run.struck else ''}, exit code {run.exit_code}, "
             f"{len(run.messages)} messages, {len(run.asked)} requests"
+            f"{'' if selection == plan.selection else f', of {selection}'}"
         )
         return run
 
 
-def _selected(plan: Plan, catalog: dict[str, Any]) -> dict[str, Any]:
-    """Select a round's streams and columns in a catalog."""
-    streams, left_out = [], dict(plan.columns)
+def _selected(plan: Plan, selection: Selection, catalog: dict[str, Any]) -> dict[str, Any]:
+    """Select streams and columns in a catalog."""
+    streams, left_out = [], dict(selection.columns)
     for entry in catalog["streams"]:
         name, metadata = entry["tap_stream_id"], []
         for each in entry["metadata"]:
             said = dict(each["metadata"])
             if not each["breadcrumb"]:
-                said["selected"] = name in plan.streams
+                said["selected"] = name in selection.streams
                 if name in plan.whole:
                     said["forced-replication-method"] = "FULL_TABLE"
             elif each["breadcrumb"][-1] in left_out.get(name, ()):

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from tests.torture.account import Account, Asked
     from tests.torture.destination import Destination, Message
     from tests.torture.launch import Launcher, Process
-    from tests.torture.plan import Kill
+    from tests.torture.plan import Kill, Selection
     from tests.torture.streams import Key, Row
 
 LONGEST = 20.0
@@ -38,6 +38,7 @@ class Run:
 
     Attributes:
         kill: How it was to be ended, if it was.
+        selection: What it was to read.
         page_size: The rows that it asked for with each page.
         struck: Whether that moment came before its end.
         exit_code: Its exit code; negative when a signal ended it.
@@ -55,6 +56,7 @@ class Run:
     """
 
     kill: Kill | None
+    selection: Selection
     page_size: int
     state: dict[str, Any] | None
     tables: dict[str, dict[Key, Row]]
@@ -76,9 +78,9 @@ class Run:
         return [message["value"] for message in self.messages if message["type"] == "STATE"]
 
     @property
-    def refused(self) -> bool:
-        """Whether Lev refused a parameter: then the tap may read again what it has read."""
-        return any(asked.status in {400, 422} for asked in self.asked)
+    def refused(self) -> set[str]:
+        """The lists of which Lev refused a parameter: the tap may read again what it has read."""
+        return {asked.root[0] for asked in self.asked if asked.status in {400, 422}}
 
 
 class Runner:
@@ -97,11 +99,12 @@ class Runner:
         self._destination = destination
         self._mutant = mutant or Mutant()
 
-    def run(
+    def run(  # noqa: PLR0913, PLR0917
         self,
         launcher: Launcher,
         config: dict[str, Any],
         catalog: dict[str, Any],
+        selection: Selection,
         kill: Kill | None,
         seed: int,
     ) -> Run:
@@ -110,14 +113,16 @@ class Runner:
         Args:
             launcher: Starts it.
             config: Its settings.
-            catalog: What it is to read.
+            catalog: The catalog.
+            selection: What it selects.
             kill: How it is ended, if it is.
             seed: Where it draws its waits from.
         """
         state = self._destination.state
         tables = {name: dict(table) for name, table in self._destination.tables.items()}
         versions = dict(self._destination.versions)
-        run = Run(kill, config["page_size"], state, tables, versions)
+        run = Run(kill, selection, config["page_size"], state, tables, versions)
+        self._mutant.streams = selection.streams
         given = self._mutant.given(copy.deepcopy(state), config)
         account = self._account
         account.clear_log()

@@ -11,7 +11,7 @@ from tests.torture.streams import STREAMS
 
 if TYPE_CHECKING:
     from tests.torture.account import Account
-    from tests.torture.plan import Plan
+    from tests.torture.plan import Plan, Selection
     from tests.torture.rows import Form
     from tests.torture.streams import Key, Row
     from tests.torture.unrest import Unrest
@@ -39,9 +39,17 @@ class Source:
         self._account = account
         self._unrest = unrest
         self._form = form
+        self._left_out: dict[str, frozenset[str]] = {}
+        self._ever_left_out: dict[str, frozenset[str]] = {}
         self.without_blocks = "deal_financials" in plan.streams or bool(
             plan.switches["refuse_include"]["financials"]
         )
+
+    def select(self, selection: Selection) -> None:
+        """Note what a run is to read."""
+        self._left_out = dict(selection.columns)
+        for name, columns in selection.columns:
+            self._ever_left_out[name] = self._ever_left_out.get(name, frozenset()) | columns
 
     def table(self, stream: str) -> Table:
         """Find the rows of a stream as they are now."""
@@ -80,11 +88,23 @@ class Source:
         own = changed.get((kind.root, root), -1)
         return own if kind.is_list else max(own, changed.get((f"below {kind.root}", root), -1))
 
-    def compare(self, stream: str, key: Key, row: Row, root: int, there: Row | None) -> str | None:
-        """Say what is wrong with a row of the destination, if anything is."""
+    def compare(  # noqa: PLR0913
+        self, stream: str, key: Key, row: Row, root: int, there: Row | None, *, walked: bool
+    ) -> str | None:
+        """Say what is wrong with a row of the destination, if anything is.
+
+        Args:
+            stream: Its stream.
+            key: Its key.
+            row: What Lev holds.
+            root: The row of the list that it is below of, or is.
+            there: What the destination holds.
+            walked: Whether the run's walk has brought it, so that all is there that is selected.
+                What comes only when it changes lacks what it was written without.
+        """
         if there is None:
             return f"{stream} {key} is not there" if self._required(stream, row, root) else None
-        ignored = self._ignored(stream)
+        ignored = self._ignored(stream, walked=walked or stream in self._plan.tables)
         found = content(stream, there, *ignored)
         if found == content(stream, row, *ignored):
             return None
@@ -96,11 +116,12 @@ class Source:
                 return None
         return f"{stream} {key} is {there} and should be {row}"
 
-    def _ignored(self, stream: str) -> list[str]:
+    def _ignored(self, stream: str, *, walked: bool) -> list[str]:
         """Find the columns that a row may lack, or have an older value in."""
+        left_out = [*(self._left_out if walked else self._ever_left_out).get(stream, ())]
         # Where columns are named, Lev does not say what it has added.
-        unsaid = ["_unknown_fields"] if stream in dict(self._plan.columns) else []
-        return unsaid + ["financials"] * (stream == "deals" and self.without_blocks)
+        left_out += ["_unknown_fields"] if left_out else []
+        return left_out + ["financials"] * (stream == "deals" and self.without_blocks)
 
     def _required(self, stream: str, row: Row, root: int) -> bool:
         """Say whether a row must be in the destination."""

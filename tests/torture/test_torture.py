@@ -14,6 +14,6 @@ AT_A_TIME = 5
 
 @pytest.mark.parametrize("first", range(0, ROUNDS, AT_A_TIME))
 def test_nothing_is_lost_whatever_happens(rig: Rig, first: int) -> None:
-    outcomes = rig.rounds(range(first, first + AT_A_TIME))
+    outcomes = [*rig.rounds(range(first, first + AT_A_TIME))]
     assert sum(sum(outcome.kills.values()) for outcome in outcomes) > 0
     assert [str(outcome) for outcome in outcomes if outcome.findings] == []

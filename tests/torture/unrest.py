@@ -121,13 +121,12 @@ class Unrest:
             self._hidden.add((kind, number))
             self._note(kind, number)
         else:
-            root = self._root(kind, number)
+            root, table = self._root(kind, number), self._account.store.table(kind)
+            key = table.row(number)[resource.key or ""] if kind in BY_KEY else number
             if act == "touch":
-                table = self._account.store.table(kind)
-                key = table.row(number)[resource.key or ""] if kind in BY_KEY else number
                 self._account.touch(kind, ids=[key])
             else:
-                self._account.store.table(kind).remove(number)
+                self._account.remove(kind, key)
             self._note(kind, root)
 
     def _add(self, kind: str) -> None:

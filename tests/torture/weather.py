@@ -69,8 +69,7 @@ def switches(chance: random.Random, *, real_time: bool) -> dict[str, Any]:
         "refused_cursor_status": pick((400, 422)),
         "error_form": pick(("A", "B", "C")),
         "rate_limit_form": pick(("A", "B", "C", "bare", "html", "empty")),
-        # Not as a date: time goes by in leaps here, and the tap would wait for it to catch up.
-        "retry_after": pick(("off", "seconds")),
+        "retry_after": pick(("off", "seconds", "date")),
         "timestamp_offset": pick(("Z", "+00:00")),
         "clock_skew": 0 if real_time else pick((0, 0, -86_400, -7, 7, 86_400)),
         "latency_jitter": pick((0, 0, 0, 0.004)),
