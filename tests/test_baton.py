@@ -263,7 +263,7 @@ def test_after_a_signal_another_thread_ends_with_its_next_wait() -> None:
 def test_a_second_signal_ends_the_wait_for_a_baton_that_does_not_come() -> None:
     shutdown = Shutdown()
     baton = Baton(shutdown)
-    has_it, may_go_on = threading.Event(), threading.Event()
+    has_it, is_out, may_go_on = threading.Event(), threading.Event(), threading.Event()
 
     def hangs() -> None:
         with baton:
@@ -272,16 +272,22 @@ def test_a_second_signal_ends_the_wait_for_a_baton_that_does_not_come() -> None:
 
     def signals() -> None:
         assert has_it.wait(LONG)
-        send_signal()  # ends the wait; then the main thread waits for the baton
-        wait_until(lambda: shutdown._signum is not None and not shutdown._waiting)
-        send_signal()
+        while not is_out.wait(0.001):  # one that comes just before the wait would not end it
+            send_signal()
+
+    def handle(signum: int, frame: FrameType | None) -> None:
+        comes_for_it = frame is not None and frame.f_code.co_name == "_take"
+        if comes_for_it or not shutdown.is_asked_for:
+            shutdown.handle(signum)
 
     with signals_to(shutdown):
+        signal.signal(signal.SIGTERM, handle)
         with pytest.raises(Interruption), baton:  # noqa: PT012 - what happens meanwhile
             threads = [Thread(hangs), Thread(signals)]
             baton.wait(threading.Event(), LONG)
         assert baton._holder is not threading.current_thread()
         assert baton._lock.locked(), "it is the other's, and is not given up for it"
+        is_out.set()
         may_go_on.set()
         assert [thread.end() for thread in threads] == [None, None]
     assert not baton._lock.locked()
