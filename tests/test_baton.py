@@ -87,6 +87,18 @@ def test_one_at_a_time_has_the_baton() -> None:
     assert most == 1
 
 
+def test_a_thread_knows_whether_it_has_the_baton() -> None:
+    baton, seen = Baton(), list[bool]()
+    with baton:
+        seen.append(baton.is_held)
+        assert Thread(lambda: seen.append(baton.is_held)).end() is None
+        with baton.lent():
+            seen.append(baton.is_held)
+        seen.append(baton.is_held)
+    seen.append(baton.is_held)
+    assert seen == [True, False, False, True, False]
+
+
 def test_what_is_lent_comes_back() -> None:
     baton, order = Baton(), []
     begun, may_end = threading.Event(), threading.Event()
