@@ -1,5 +1,6 @@
 # Everything runs in environments that this file makes: .venv for the tap, the sandbox and the tools,
-# .venv-meltano for Meltano, .meltano for the plugins that Meltano installs, .venv-bench for the benchmarks, .venv-audit for the audit.
+# .venv-meltano for Meltano, .meltano for the plugins that Meltano installs, .venv-bench for the benchmarks,
+# .venv-mutants for the mutants, .venv-audit for the audit.
 # They are made again when the requirement files, or the Python, change.
 
 PYTHON ?= python3
@@ -13,6 +14,7 @@ PACKAGES := .venv/.packages
 MELTANO_VENV := .venv-meltano/.made-by-$(PYTHON_VERSION)
 PLUGINS := .meltano/.plugins
 BENCH := .venv-bench/.made-by-$(PYTHON_VERSION)
+MUTANTS := .venv-mutants/.made-by-$(PYTHON_VERSION)
 AUDIT := .venv-audit/.made-by-$(PYTHON_VERSION)
 
 ifdef UV
@@ -24,7 +26,7 @@ pip_install = $(1)/bin/python -m pip install -qq --disable-pip-version-check --n
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help install test torture crashes coverage lint typecheck format demo bench fuzz audit lock clean python
+.PHONY: help install test torture crashes mutants coverage lint typecheck format demo bench fuzz audit lock clean python
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' Makefile
@@ -39,6 +41,13 @@ torture: $(PACKAGES) ## Kill the tap a few thousand times and see that nothing i
 
 crashes: $(PACKAGES) $(PLUGINS) ## Kill tap, targets, Meltano and PostgreSQL and compare the tables (CRASHES_ARGS="--rounds 30 --seed 7")
 	@.venv/bin/python -m tests.pipelines.crashes $(CRASHES_ARGS)
+
+mutants: $(MUTANTS) ## Break the tap's code, line by line, and see which tests notice (MUTANTS_ARGS="walk client --sample 20")
+	@rm -rf .venv-mutants/checkout
+	@mkdir .venv-mutants/checkout
+	@cp -r LICENSE README.md pyproject.toml sandbox tap_lev tests .venv-mutants/checkout
+	@$(call pip_install,.venv-mutants) --no-deps --no-build-isolation -e .venv-mutants/checkout -e .venv-mutants/checkout/sandbox
+	@cd .venv-mutants/checkout && ../bin/python -m tests.mutation $(MUTANTS_ARGS)
 
 coverage: $(PACKAGES) $(PLUGINS) ## Run every test and show the lines that none reaches
 	@.venv/bin/coverage erase
@@ -75,6 +84,7 @@ lock: $(MELTANO_VENV) ## Pin what the requirement files ask for (newest versions
 	@$(call compile,dev) pyproject.toml sandbox/pyproject.toml requirements/dev.in
 	@$(call compile,tap) pyproject.toml --constraints requirements/dev.txt
 	@$(call compile,bench) pyproject.toml sandbox/pyproject.toml requirements/bench.in --constraints requirements/dev.txt
+	@$(call compile,mutants) pyproject.toml sandbox/pyproject.toml requirements/dev.in requirements/mutants.in --constraints requirements/dev.txt
 	@$(call compile,audit) requirements/audit.in
 	@$(call compile,meltano) requirements/meltano.in
 	@$(call compile,target-postgres) requirements/target-postgres.in
@@ -82,7 +92,7 @@ lock: $(MELTANO_VENV) ## Pin what the requirement files ask for (newest versions
 	@$(call compile,target-duckdb) requirements/target-duckdb.in
 
 clean: ## Remove the environments and everything made by running
-	@rm -rf .venv .venv-meltano .venv-bench .venv-audit .meltano .cache .hypothesis .mypy_cache .pytest_cache .ruff_cache .coverage* build dist output
+	@rm -rf .venv .venv-meltano .venv-bench .venv-mutants .venv-audit .meltano .cache .hypothesis .mypy_cache .pytest_cache .ruff_cache .coverage* build dist output
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 compile = .venv-meltano/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
@@ -120,6 +130,12 @@ $(BENCH): requirements/bench.txt pyproject.toml sandbox/pyproject.toml | python
 	@$(call make_venv,.venv-bench)
 	@$(call pip_install,.venv-bench) --no-deps -r requirements/bench.txt
 	@$(call pip_install,.venv-bench) --no-deps --no-build-isolation -e . -e sandbox
+	@touch $@
+
+$(MUTANTS): requirements/mutants.txt | python
+	@echo "Making .venv-mutants with Python $(PYTHON_VERSION)"
+	@$(call make_venv,.venv-mutants)
+	@$(call pip_install,.venv-mutants) --no-deps -r requirements/mutants.txt
 	@touch $@
 
 $(AUDIT): requirements/audit.txt | python

@@ -3,6 +3,7 @@ from __future__ import annotations
 import contextlib
 import http.server
 import logging
+import random
 import re
 import threading
 from datetime import UTC, datetime, timedelta
@@ -12,7 +13,7 @@ import pytest
 
 from lev_sandbox import Clock, Sandbox, SandboxServer, router
 from tap_lev.budget import Limits, RateBudget
-from tap_lev.client import LONGEST_BACKOFF, READS, LevClient
+from tap_lev.client import READS, LevClient
 from tap_lev.errors import (
     BrokenAnswerError,
     KeyRefusedError,
@@ -542,16 +543,19 @@ def test_a_rate_limit_s_own_wait_is_obeyed(
     assert made.report.throttled == 1
 
 
+@pytest.mark.parametrize(("chance", "part"), [(min, 0.5), (max, 1)], ids=["least", "most"])
 def test_without_a_hint_it_waits_ever_longer_up_to_a_minute(
-    server: SandboxServer, setup: Callable[..., Setup]
+    server: SandboxServer,
+    setup: Callable[..., Setup],
+    monkeypatch: pytest.MonkeyPatch,
+    chance: Callable[[float, float], float],
+    part: float,
 ) -> None:
+    monkeypatch.setattr(random, "uniform", chance)
     server.sandbox.fault("status", status=500, times=10)
     made = setup(max_retries=10)
     made.read()
-    for tries, wait in enumerate(made.waits):
-        ceiling = min(LONGEST_BACKOFF, 0.5 * 2**tries)
-        assert ceiling / 2 <= wait <= ceiling
-    assert len(made.waits) == 10
+    assert made.waits == [part * most for most in (0.5, 1, 2, 4, 8, 16, 32, 60, 60, 60)]
 
 
 def test_two_clients_do_not_wait_in_step(
