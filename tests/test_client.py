@@ -10,10 +10,12 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
+import requests
+from urllib3.exceptions import MaxRetryError, ProtocolError
 
 from lev_sandbox import Clock, Sandbox, SandboxServer, router
 from tap_lev.budget import Limits, RateBudget
-from tap_lev.client import READS, LevClient
+from tap_lev.client import READS, LevClient, _cause
 from tap_lev.errors import (
     BrokenAnswerError,
     KeyRefusedError,
@@ -556,6 +558,36 @@ def test_without_a_hint_it_waits_ever_longer_up_to_a_minute(
     made = setup(max_retries=10)
     made.read()
     assert made.waits == [part * most for most in (0.5, 1, 2, 4, 8, 16, 32, 60, 60, 60)]
+
+
+def test_a_wait_before_a_retry_is_told(
+    server: SandboxServer, setup: Callable[..., Setup], caplog: pytest.LogCaptureFixture
+) -> None:
+    server.sandbox.fault("status", status=500)
+    made = setup(max_retries=3)
+    made.read()
+    (message,) = caplog.messages
+    assert message.endswith(f" Trying again in {made.waits[0]:.1f} s (1 of 3).")
+
+
+@pytest.mark.parametrize(("status", "is_open"), [(500, True), (404, True), (401, False)])
+def test_the_first_answer_opens_the_gate_unless_it_refuses_the_key(
+    server: SandboxServer, setup: Callable[..., Setup], status: int, *, is_open: bool
+) -> None:
+    made = setup(max_retries=0)
+    assert not made.gate._is_open
+    server.sandbox.fault("status", status=status)
+    with pytest.raises(LevAPIError):
+        made.read()
+    assert made.gate._is_open == is_open
+
+
+def test_the_innermost_cause_is_told() -> None:
+    reset = ConnectionResetError(104, "Connection reset by peer")
+    aborted = requests.ConnectionError(ProtocolError("Connection aborted.", reset))
+    assert _cause(aborted) == "[Errno 104] Connection reset by peer"
+    given_up = MaxRetryError(None, "/contacts", ProtocolError("Connection aborted.", reset))  # type: ignore[arg-type]
+    assert _cause(requests.ConnectionError(given_up)) == "[Errno 104] Connection reset by peer"
 
 
 def test_two_clients_do_not_wait_in_step(

@@ -101,6 +101,19 @@ def test_requests_pass_at_once_while_there_is_room() -> None:
     assert gate.waited == 0
 
 
+def test_only_waits_count_as_waited() -> None:
+    gate, baton = alone(ROOMY)
+    for busy, asleep in ((5, 0), (0, 3), (7, 0)):
+        with gate.passing(DEALS):
+            pass
+        baton.waits.append(busy)  # time passes, and nobody waits for it
+        if asleep:
+            gate.sleep(asleep)
+    with gate.passing(DEALS):
+        pass
+    assert gate.waited == 3
+
+
 @pytest.mark.parametrize(
     ("full", "wanted", "waits"),
     [

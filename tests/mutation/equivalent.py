@@ -8,6 +8,22 @@ EQUIVALENT: dict[str, dict[str, dict[str, str]]] = {
             "@dataclasses.dataclass(slots=False)": "slots save memory only",
         },
     },
+    "client": {
+        "MAX_DOUBLINGS = 10": {
+            "MAX_DOUBLINGS = 9": "the longest wait is reached after eight",
+            "MAX_DOUBLINGS = 11": "the longest wait is reached after eight",
+        },
+    },
+    "gate": {
+        "@dataclasses.dataclass(eq=False, slots=True)": {
+            "@dataclasses.dataclass(eq=False, slots=False)": "slots save memory only",
+            "@dataclasses.dataclass(eq=True, slots=True)": "no two turns have the same event",
+        },
+        "self._all_left = 0": {
+            "self._all_left = 1": "it is read only where something is left, and set by then",
+            "self._all_left = -1": "it is read only where something is left, and set by then",
+        },
+    },
     "answers": {
         "@dataclasses.dataclass(frozen=True, slots=True)": {
             "@dataclasses.dataclass(frozen=True, slots=False)": "slots save memory only",

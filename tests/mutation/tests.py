@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-LISTS = "test_sync.py", "test_refresh.py", "test_cli.py", "test_catalog_and_state.py"
+LISTS = "test_cli.py", "test_catalog_and_state.py", "test_children.py"
 SIDE_BY_SIDE = "test_side_by_side.py", "test_children.py"
 
 NEAR: dict[str, tuple[str, ...]] = {
@@ -10,9 +10,9 @@ NEAR: dict[str, tuple[str, ...]] = {
     "baton": ("test_baton.py", "test_gate.py"),
     "gate": ("test_gate.py", "test_budget.py"),
     "answers": ("test_answers.py",),
-    "client": ("test_client.py", "test_errors.py"),
-    "asking": ("test_optional.py", "test_completeness.py"),
-    "reading": ("test_completeness.py", "test_side_by_side.py"),
+    "client": ("test_client.py", "hostile/test_transport.py"),
+    "asking": ("test_completeness.py", "test_sync.py", "test_streams.py", "test_refresh.py"),
+    "reading": ("test_completeness.py", "test_sync.py", "test_side_by_side.py", "test_refresh.py"),
     "pagination": ("test_pagination.py",),
     "optional": ("test_optional.py",),
     "budget": ("test_budget.py", "test_gate.py"),
@@ -23,9 +23,9 @@ WIDE: dict[str, tuple[str, ...]] = {
     "baton": ("test_shutdown.py", "test_side_by_side.py"),
     "gate": SIDE_BY_SIDE,
     "answers": SIDE_BY_SIDE,
-    "client": ("hostile/test_transport.py", "test_sync.py"),
-    "asking": (*LISTS, "test_children.py", "test_streams.py"),
-    "reading": (*LISTS, "test_children.py", "test_resume.py"),
+    "client": ("test_errors.py", "test_sync.py"),
+    "asking": LISTS,
+    "reading": (*LISTS, "test_resume.py"),
     "pagination": ("test_completeness.py",),
     "optional": ("test_completeness.py", "test_sync.py"),
     "budget": (),
