@@ -14,6 +14,16 @@ EQUIVALENT: dict[str, dict[str, dict[str, str]]] = {
             "MAX_DOUBLINGS = 11": "the longest wait is reached after eight",
         },
     },
+    "reading": {
+        'return ", ".join(member.name for member in self._members)': {
+            "pass": "it names a thread, and no output names threads",
+        },
+    },
+    "asking": {
+        "decoder=shape.decoder if shape and usual else None,": {
+            "decoder=shape.decoder if not shape and usual else None,": "the same rows, read slower",
+        },
+    },
     "gate": {
         "@dataclasses.dataclass(eq=False, slots=True)": {
             "@dataclasses.dataclass(eq=False, slots=False)": "slots save memory only",

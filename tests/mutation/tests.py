@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-LISTS = "test_cli.py", "test_catalog_and_state.py", "test_children.py"
+LISTS = "test_sync.py", "test_refresh.py", "test_children.py", "test_cli.py"
 SIDE_BY_SIDE = "test_side_by_side.py", "test_children.py"
 
 NEAR: dict[str, tuple[str, ...]] = {
@@ -11,8 +11,8 @@ NEAR: dict[str, tuple[str, ...]] = {
     "gate": ("test_gate.py", "test_budget.py"),
     "answers": ("test_answers.py",),
     "client": ("test_client.py", "hostile/test_transport.py"),
-    "asking": ("test_completeness.py", "test_sync.py"),
-    "reading": ("test_completeness.py", "test_sync.py"),
+    "asking": ("test_reading.py", "test_completeness.py"),
+    "reading": ("test_reading.py", "test_completeness.py"),
     "pagination": ("test_pagination.py",),
     "optional": ("test_optional.py",),
     "budget": ("test_budget.py", "test_gate.py"),
@@ -25,7 +25,7 @@ WIDE: dict[str, tuple[str, ...]] = {
     "answers": SIDE_BY_SIDE,
     "client": ("test_errors.py", "test_sync.py"),
     "asking": LISTS,
-    "reading": (*LISTS, "test_resume.py"),
+    "reading": ("test_resume.py", *LISTS, "test_side_by_side.py"),
     "pagination": ("test_completeness.py",),
     "optional": ("test_completeness.py", "test_sync.py"),
     "budget": (),
