@@ -11,11 +11,12 @@ from tap_lev.errors import LevAPIError
 from tap_lev.reading import NEVER, _ends
 from tap_lev.tap import TapLev
 from tests import inprocess
-from tests.inprocess import config_of, sync
+from tests.inprocess import catalog_of, config_of, sync
 from tests.support import UNLIMITED
 
 if TYPE_CHECKING:
     from lev_sandbox import SandboxServer
+    from tests.conftest import StartLev
 
 
 @pytest.fixture
@@ -102,3 +103,22 @@ def test_a_row_that_may_not_be_read_is_not_one_that_is_gone(
     failure = taps[-1].report.stream("contacts").failure
     assert isinstance(failure, LevAPIError)
     assert failure.status == 403
+
+
+def test_blocks_that_come_cost_no_request(lev: SandboxServer) -> None:
+    sync(config_of(lev, page_size=10), streams=("deals", "deal_properties"))
+    assert len(lev.sandbox.requests) == 5
+
+
+def test_blocks_that_come_with_chosen_fields_leave_the_fields_chosen(lev: SandboxServer) -> None:
+    catalog = catalog_of("deals", "deal_properties", deals={"title"})
+    sync(config_of(lev, page_size=10), catalog=catalog)
+    assert ["fields" in dict(entry.query) for entry in lev.sandbox.requests] == [True] * 5
+
+
+def test_an_empty_list_says_nothing_of_its_blocks(
+    start_lev: StartLev, caplog: pytest.LogCaptureFixture
+) -> None:
+    lev = start_lev(deals=0)
+    sync(config_of(lev), streams=("deal_properties",))
+    assert "embeds no" not in caplog.text
