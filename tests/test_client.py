@@ -14,6 +14,7 @@ import requests
 from urllib3.exceptions import MaxRetryError, ProtocolError
 
 from lev_sandbox import Clock, Sandbox, SandboxServer, router
+from tap_lev import transport
 from tap_lev.budget import Limits, RateBudget
 from tap_lev.client import READS, LevClient, _cause
 from tap_lev.errors import (
@@ -580,6 +581,16 @@ def test_the_first_answer_opens_the_gate_unless_it_refuses_the_key(
     with pytest.raises(LevAPIError):
         made.read()
     assert made.gate._is_open == is_open
+
+
+def test_an_answer_that_is_too_long_is_an_answer(
+    setup: Callable[..., Setup], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = setup()
+    monkeypatch.setattr(transport, "MAX_BYTES", 10)
+    with pytest.raises(LevError, match="It was not read to its end"):
+        made.read()
+    assert made.client.reached
 
 
 def test_the_innermost_cause_is_told() -> None:
