@@ -1,6 +1,6 @@
 # Everything runs in environments that this file makes: .venv for the tap, the sandbox and the tools,
 # .venv-meltano for Meltano, .meltano for the plugins that Meltano installs, .venv-bench for the benchmarks, .venv-audit for the audit, .venv-build
-# for what is released, .venv-dagster for the example with Dagster.
+# for what is released, .venv-dagster for the example with Dagster, .venv-mutants for the mutants.
 # They are made again when the requirement files, or the Python, change.
 
 PYTHON ?= python3
@@ -14,6 +14,7 @@ PACKAGES := .venv/.packages
 MELTANO_VENV := .venv-meltano/.made-by-$(PYTHON_VERSION)
 PLUGINS := .meltano/.plugins
 BENCH := .venv-bench/.made-by-$(PYTHON_VERSION)
+MUTANTS := .venv-mutants/.made-by-$(PYTHON_VERSION)
 AUDIT := .venv-audit/.made-by-$(PYTHON_VERSION)
 BUILD := .venv-build/.made-by-$(PYTHON_VERSION)
 DAGSTER := .venv-dagster/.made-by-$(PYTHON_VERSION)
@@ -27,7 +28,7 @@ pip_install = $(1)/bin/python -m pip install -qq --disable-pip-version-check --n
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help install test torture crashes coverage lint typecheck format demo bench pictures fuzz audit build lock clean python
+.PHONY: help install test torture crashes mutants coverage lint typecheck format demo bench pictures fuzz audit build lock clean python
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' Makefile
@@ -42,6 +43,13 @@ torture: $(PACKAGES) ## Kill the tap a few thousand times and see that nothing i
 
 crashes: $(PACKAGES) $(PLUGINS) ## Kill tap, targets, Meltano and PostgreSQL and compare the tables (CRASHES_ARGS="--rounds 30 --seed 7")
 	@.venv/bin/python -m tests.pipelines.crashes $(CRASHES_ARGS)
+
+mutants: $(MUTANTS) ## Break the tap's code, line by line, and see which tests notice (MUTANTS_ARGS="walk client --sample 20")
+	@rm -rf .venv-mutants/checkout
+	@mkdir .venv-mutants/checkout
+	@cp -r LICENSE README.md pyproject.toml sandbox tap_lev tests .venv-mutants/checkout
+	@$(call pip_install,.venv-mutants) --no-deps --no-build-isolation -e .venv-mutants/checkout -e .venv-mutants/checkout/sandbox
+	@cd .venv-mutants/checkout && ../bin/python -m tests.mutation $(MUTANTS_ARGS)
 
 coverage: $(PACKAGES) $(PLUGINS) $(DAGSTER) ## Run every test and show the lines that none reaches
 	@.venv/bin/coverage erase
@@ -98,6 +106,7 @@ lock: $(MELTANO_VENV) ## Pin what the requirement files ask for (newest versions
 	@$(call compile,dev) pyproject.toml sandbox/pyproject.toml requirements/dev.in
 	@$(call compile,tap) pyproject.toml --constraints requirements/dev.txt
 	@$(call compile,bench) pyproject.toml sandbox/pyproject.toml requirements/bench.in --constraints requirements/dev.txt
+	@$(call compile,mutants) pyproject.toml sandbox/pyproject.toml requirements/dev.in requirements/mutants.in --constraints requirements/dev.txt
 	@$(call compile,audit) requirements/audit.in
 	@$(call compile,build) requirements/build.in --constraints requirements/dev.txt
 	@$(call compile,dagster) requirements/dagster.in
@@ -108,7 +117,7 @@ lock: $(MELTANO_VENV) ## Pin what the requirement files ask for (newest versions
 	@$(call compile,target-csv) requirements/target-csv.in
 
 clean: ## Remove the environments and everything made by running
-	@rm -rf .venv .venv-meltano .venv-bench .venv-audit .venv-build .venv-dagster .meltano .cache .hypothesis .mypy_cache .pytest_cache .ruff_cache .coverage* build dist output
+	@rm -rf .venv .venv-meltano .venv-bench .venv-mutants .venv-audit .venv-build .venv-dagster .meltano .cache .hypothesis .mypy_cache .pytest_cache .ruff_cache .coverage* build dist output
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # Neither of the two tools is silent when all is well.
@@ -150,6 +159,12 @@ $(BENCH): requirements/bench.txt pyproject.toml sandbox/pyproject.toml | python
 	@$(call make_venv,.venv-bench)
 	@$(call pip_install,.venv-bench) --no-deps -r requirements/bench.txt
 	@$(call pip_install,.venv-bench) --no-deps --no-build-isolation -e . -e sandbox
+	@touch $@
+
+$(MUTANTS): requirements/mutants.txt | python
+	@echo "Making .venv-mutants with Python $(PYTHON_VERSION)"
+	@$(call make_venv,.venv-mutants)
+	@$(call pip_install,.venv-mutants) --no-deps -r requirements/mutants.txt
 	@touch $@
 
 $(AUDIT): requirements/audit.txt | python

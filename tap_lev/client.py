@@ -120,7 +120,6 @@ class LevClient:
         """Whether Lev has answered at all."""
         self._transport = Transport(self._url, self._timeout, config["max_parallel_streams"])
         self._session = requests.Session()
-        self._session.trust_env = False  # the transport looks at the environment, once
         self._session.auth = BearerAuth(config["api_key"])
         self._session.headers["Accept"] = "application/json"
         self._session.headers["X-Origin-App"] = config["origin_app"]

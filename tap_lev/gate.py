@@ -297,7 +297,7 @@ class Gate:
         turn.due = self._clock() + delay
         return delay
 
-    def _rank(self, turn: _Turn) -> tuple[float, ...]:
+    def _rank(self, turn: _Turn) -> float:
         """Rank those that could go: the least goes.
 
         An endpoint that may decide when the run ends never waits for another; of several, the one
@@ -307,9 +307,9 @@ class Gate:
         """
         left = self._left.get(turn.endpoint, 0)
         if self._decides(turn.endpoint):
-            return (0, -(left or math.inf))
+            return -(left or math.inf)
         weight = left / self._all_left + EVENLY / len(self._left)
-        return (1, (self.budget.held(turn.endpoint) + 1) / weight)
+        return (self.budget.held(turn.endpoint) + 1) / weight
 
 
 def _told(seconds: float) -> float | None:

@@ -87,6 +87,18 @@ def test_one_at_a_time_has_the_baton() -> None:
     assert most == 1
 
 
+def test_a_thread_knows_whether_it_has_the_baton() -> None:
+    baton, seen = Baton(), list[bool]()
+    with baton:
+        seen.append(baton.is_held)
+        assert Thread(lambda: seen.append(baton.is_held)).end() is None
+        with baton.lent():
+            seen.append(baton.is_held)
+        seen.append(baton.is_held)
+    seen.append(baton.is_held)
+    assert seen == [True, False, False, True, False]
+
+
 def test_what_is_lent_comes_back() -> None:
     baton, order = Baton(), []
     begun, may_end = threading.Event(), threading.Event()
@@ -273,7 +285,7 @@ def test_after_a_signal_another_thread_ends_with_its_next_wait() -> None:
 def test_a_second_signal_ends_the_wait_for_a_baton_that_does_not_come() -> None:
     shutdown = Shutdown()
     baton = Baton(shutdown)
-    has_it, may_go_on = threading.Event(), threading.Event()
+    has_it, is_out, may_go_on = threading.Event(), threading.Event(), threading.Event()
 
     def hangs() -> None:
         with baton:
@@ -282,16 +294,22 @@ def test_a_second_signal_ends_the_wait_for_a_baton_that_does_not_come() -> None:
 
     def signals() -> None:
         assert has_it.wait(LONG)
-        send_signal()  # ends the wait; then the main thread waits for the baton
-        wait_until(lambda: shutdown._signum is not None and not shutdown._waiting)
-        send_signal()
+        while not is_out.wait(0.001):  # one that comes just before the wait would not end it
+            send_signal()
+
+    def handle(signum: int, frame: FrameType | None) -> None:
+        comes_for_it = frame is not None and frame.f_code.co_name == "_take"
+        if comes_for_it or not shutdown.is_asked_for:
+            shutdown.handle(signum)
 
     with signals_to(shutdown):
+        signal.signal(signal.SIGTERM, handle)
         with pytest.raises(Interruption), baton:  # noqa: PT012 - what happens meanwhile
             threads = [Thread(hangs), Thread(signals)]
             baton.wait(threading.Event(), LONG)
         assert baton._holder is not threading.current_thread()
         assert baton._lock.locked(), "it is the other's, and is not given up for it"
+        is_out.set()
         may_go_on.set()
         assert [thread.end() for thread in threads] == [None, None]
     assert not baton._lock.locked()

@@ -3,16 +3,20 @@ from __future__ import annotations
 import contextlib
 import http.server
 import logging
+import random
 import re
 import threading
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
+import requests
+from urllib3.exceptions import MaxRetryError, ProtocolError
 
 from lev_sandbox import Clock, Sandbox, SandboxServer, router
+from tap_lev import transport
 from tap_lev.budget import Limits, RateBudget
-from tap_lev.client import LONGEST_BACKOFF, READS, LevClient
+from tap_lev.client import READS, LevClient, _cause
 from tap_lev.errors import (
     BrokenAnswerError,
     KeyRefusedError,
@@ -542,16 +546,59 @@ def test_a_rate_limit_s_own_wait_is_obeyed(
     assert made.report.throttled == 1
 
 
+@pytest.mark.parametrize(("chance", "part"), [(min, 0.5), (max, 1)], ids=["least", "most"])
 def test_without_a_hint_it_waits_ever_longer_up_to_a_minute(
-    server: SandboxServer, setup: Callable[..., Setup]
+    server: SandboxServer,
+    setup: Callable[..., Setup],
+    monkeypatch: pytest.MonkeyPatch,
+    chance: Callable[[float, float], float],
+    part: float,
 ) -> None:
+    monkeypatch.setattr(random, "uniform", chance)
     server.sandbox.fault("status", status=500, times=10)
     made = setup(max_retries=10)
     made.read()
-    for tries, wait in enumerate(made.waits):
-        ceiling = min(LONGEST_BACKOFF, 0.5 * 2**tries)
-        assert ceiling / 2 <= wait <= ceiling
-    assert len(made.waits) == 10
+    assert made.waits == [part * most for most in (0.5, 1, 2, 4, 8, 16, 32, 60, 60, 60)]
+
+
+def test_a_wait_before_a_retry_is_told(
+    server: SandboxServer, setup: Callable[..., Setup], caplog: pytest.LogCaptureFixture
+) -> None:
+    server.sandbox.fault("status", status=500)
+    made = setup(max_retries=3)
+    made.read()
+    (message,) = caplog.messages
+    assert message.endswith(f" Trying again in {made.waits[0]:.1f} s (1 of 3).")
+
+
+@pytest.mark.parametrize(("status", "is_open"), [(500, True), (404, True), (401, False)])
+def test_the_first_answer_opens_the_gate_unless_it_refuses_the_key(
+    server: SandboxServer, setup: Callable[..., Setup], status: int, *, is_open: bool
+) -> None:
+    made = setup(max_retries=0)
+    assert not made.gate._is_open
+    server.sandbox.fault("status", status=status)
+    with pytest.raises(LevAPIError):
+        made.read()
+    assert made.gate._is_open == is_open
+
+
+def test_an_answer_that_is_too_long_is_an_answer(
+    setup: Callable[..., Setup], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = setup()
+    monkeypatch.setattr(transport, "MAX_BYTES", 10)
+    with pytest.raises(LevError, match="It was not read to its end"):
+        made.read()
+    assert made.client.reached
+
+
+def test_the_innermost_cause_is_told() -> None:
+    reset = ConnectionResetError(104, "Connection reset by peer")
+    aborted = requests.ConnectionError(ProtocolError("Connection aborted.", reset))
+    assert _cause(aborted) == "[Errno 104] Connection reset by peer"
+    given_up = MaxRetryError(None, "/contacts", ProtocolError("Connection aborted.", reset))  # type: ignore[arg-type]
+    assert _cause(requests.ConnectionError(given_up)) == "[Errno 104] Connection reset by peer"
 
 
 def test_two_clients_do_not_wait_in_step(

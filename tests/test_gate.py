@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from tap_lev.baton import Baton
 from tap_lev.budget import TIERS, Limits, RateBudget
-from tap_lev.gate import Gate
+from tap_lev.gate import Gate, _Turn
 from tests.standins import Stage, StandIn
 
 if TYPE_CHECKING:
@@ -99,6 +99,38 @@ def test_requests_pass_at_once_while_there_is_room() -> None:
             pass
     assert baton.waits == []
     assert gate.waited == 0
+
+
+def test_what_decides_the_end_has_most_of_what_is_left_or_is_not_known() -> None:
+    gate, _ = alone(ROOMY)
+    gate.expect("deals", DEALS, 7)
+    gate.expect("notes", NOTES, 3)
+    assert [gate._decides(endpoint) for endpoint in ENDPOINTS] == [True, False, True]
+    gate.expect("notes", NOTES, 4)
+    assert not gate._decides(DEALS), "it has less than seven tenths"
+    gate.forget("notes")
+    assert gate._decides(DEALS), "nothing else is left"
+
+
+def test_what_is_not_known_goes_first_and_nothing_is_kept_for_it() -> None:
+    gate, _ = alone(ROOMY)
+    gate.expect("deals", DEALS, 7)
+    assert gate._rank(_Turn(NOTES)) < gate._rank(_Turn(DEALS))
+    with gate.passing(NOTES):
+        assert gate._kept == 0
+
+
+def test_only_waits_count_as_waited() -> None:
+    gate, baton = alone(ROOMY)
+    for busy, asleep in ((5, 0), (0, 3), (7, 0)):
+        with gate.passing(DEALS):
+            pass
+        baton.waits.append(busy)  # time passes, and nobody waits for it
+        if asleep:
+            gate.sleep(asleep)
+    with gate.passing(DEALS):
+        pass
+    assert gate.waited == 3
 
 
 @pytest.mark.parametrize(

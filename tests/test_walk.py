@@ -9,6 +9,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from tap_lev import timestamps
+from tap_lev.pagination import MAX_CURSOR
 from tap_lev.walk import Bookmark, Walk
 
 EIGHT = datetime(2026, 11, 2, 8, tzinfo=UTC)
@@ -65,6 +66,7 @@ def test_a_walk_within_its_first_page_has_no_cursor_yet() -> None:
 
 
 @given(WALKS)
+@example(Walk("abc", EIGHT, cursor="a" * MAX_CURSOR))
 def test_a_walk_survives_the_state(walk: Walk) -> None:
     assert Walk.from_state(json.loads(json.dumps(walk.to_state()))) == walk
 
@@ -84,6 +86,7 @@ def test_a_walk_survives_the_state(walk: Walk) -> None:
         pytest.param(stored(cursor=None), "cursor", id="cursor null"),
         pytest.param(stored(cursor=""), "cursor", id="cursor empty"),
         pytest.param(stored(cursor=400), "cursor", id="cursor number"),
+        pytest.param(stored(cursor="a" * (MAX_CURSOR + 1)), "too long", id="cursor too long"),
         pytest.param(stored(request=None), "request", id="request null"),
         pytest.param(stored(version="1"), "version", id="version text"),
         pytest.param(stored(version=True), "version", id="version true"),

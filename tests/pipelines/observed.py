@@ -148,8 +148,8 @@ def stored(target: Target, stream: str) -> Stored:
         case "target-csv":
             rows = []
             for file in sorted(target.directory.glob(f"{stream}-2*.csv")):
-                with file.open(encoding="utf-8", newline="") as lines:
-                    rows += csv.DictReader(lines)
+                with file.open(encoding="utf-8", newline="") as written:
+                    rows += csv.DictReader(written)
             return Stored(rows, _kinds(rows))
         case "target-duckdb":
             python = plugin_program("loaders", target.name).parent / "python"

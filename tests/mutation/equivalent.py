@@ -1,0 +1,44 @@
+"""Mutants that do what the tap does, and why: no test can tell them from it."""
+
+from __future__ import annotations
+
+EQUIVALENT: dict[str, dict[str, dict[str, str]]] = {
+    "walk": {
+        "@dataclasses.dataclass(slots=True)": {
+            "@dataclasses.dataclass(slots=False)": "slots save memory only",
+        },
+    },
+    "client": {
+        "MAX_DOUBLINGS = 10": {
+            "MAX_DOUBLINGS = 9": "the longest wait is reached after eight",
+            "MAX_DOUBLINGS = 11": "the longest wait is reached after eight",
+        },
+    },
+    "reading": {
+        'return ", ".join(member.name for member in self._members)': {
+            "pass": "it names a thread, and no output names threads",
+        },
+    },
+    "asking": {
+        "decoder=shape.decoder if shape and usual else None,": {
+            "decoder=shape.decoder if not shape and usual else None,": "the same rows, read slower",
+        },
+    },
+    "gate": {
+        "@dataclasses.dataclass(eq=False, slots=True)": {
+            "@dataclasses.dataclass(eq=False, slots=False)": "slots save memory only",
+            "@dataclasses.dataclass(eq=True, slots=True)": "no two turns have the same event",
+        },
+        "self._all_left = 0": {
+            "self._all_left = 1": "it is read only where something is left, and set by then",
+            "self._all_left = -1": "it is read only where something is left, and set by then",
+        },
+    },
+    "answers": {
+        "@dataclasses.dataclass(frozen=True, slots=True)": {
+            "@dataclasses.dataclass(frozen=True, slots=False)": "slots save memory only",
+            "@dataclasses.dataclass(frozen=False, slots=True)": "nothing changes or hashes a call",
+        },
+    },
+}
+"""By module, by the line as it is in the tap, by the line as it is in the mutant: the reason."""

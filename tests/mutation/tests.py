@@ -1,0 +1,34 @@
+"""Which files of tests are asked, for each module: what is near it, and what is wide and slow."""
+
+from __future__ import annotations
+
+LISTS = "test_sync.py", "test_refresh.py", "test_children.py", "test_cli.py"
+SIDE_BY_SIDE = "test_side_by_side.py", "test_children.py"
+
+NEAR: dict[str, tuple[str, ...]] = {
+    "walk": ("test_walk.py",),
+    "baton": ("test_baton.py", "test_gate.py"),
+    "gate": ("test_gate.py", "test_budget.py"),
+    "answers": ("test_answers.py",),
+    "client": ("test_client.py", "hostile/test_transport.py"),
+    "asking": ("test_reading.py", "test_completeness.py"),
+    "reading": ("test_reading.py", "test_completeness.py"),
+    "pagination": ("test_pagination.py",),
+    "optional": ("test_optional.py",),
+    "budget": ("test_budget.py", "test_gate.py"),
+    "child": ("test_completeness.py", "test_children.py"),
+}
+WIDE: dict[str, tuple[str, ...]] = {
+    "walk": ("test_catalog_and_state.py", "test_resume.py"),
+    "baton": ("test_shutdown.py", "test_side_by_side.py"),
+    "gate": SIDE_BY_SIDE,
+    "answers": SIDE_BY_SIDE,
+    "client": ("test_errors.py", "test_sync.py"),
+    "asking": LISTS,
+    "reading": ("test_resume.py", *LISTS, "test_side_by_side.py"),
+    "pagination": ("test_completeness.py",),
+    "optional": ("test_completeness.py", "test_sync.py"),
+    "budget": (),
+    "child": ("test_streams.py", "test_side_by_side.py"),
+}
+"""Asked where those that are near do not notice."""
