@@ -98,7 +98,10 @@ def _comparable(name: str, crashed: Run, run: Run) -> bool:
     before, after = _entries(crashed.state, members), _entries(run.state, members)
     if len({_place(entry) for entry in after}) > 1:
         return False
-    if len({_place(entry) for entry in before}) > 1 or any(map(_is_void, after)):
+    if len({_place(entry) for entry in before}) > 1 or any(map(is_void, after)):
+        return False
+    # Such a walk may have ended, and have left what looks like the state before it.
+    if any(is_void(entry) for state in crashed.states for entry in _entries(state, members)):
         return False
     # A page is read twice where Lev did not take what was asked for with it.
     places = [asked.place for asked in crashed.asked if asked.root == (name, 0)]
@@ -136,7 +139,7 @@ def _place(entry: dict[str, Any]) -> tuple[Any, ...]:
     return walk.get("cursor"), walk.get("parent"), walk.get("started_at")
 
 
-def _is_void(entry: dict[str, Any]) -> bool:
+def is_void(entry: dict[str, Any]) -> bool:
     """Say whether a walk began in the second of the one before: it looks complete, and is not."""
     walk, done = entry.get("walk") or {}, _completed(entry)
     began = instant(walk.get("started_at"))

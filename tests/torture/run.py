@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from tests.torture.plan import Kill, Selection
     from tests.torture.streams import Key, Row
 
-LONGEST = 20.0
+LONGEST = 120.0
 """Seconds after which a run is stuck."""
 RECORD = b'{"type":"RECORD"'
 CHUNK = 512
