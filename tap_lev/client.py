@@ -200,10 +200,11 @@ class LevClient:
         self, endpoint: str, asked: str, report: StreamReport, request: requests.Request
     ) -> tuple[bytes, Mapping[str, str]]:
         prepared = self._session.prepare_request(request)
-        report.requests += 1
+        sent = False
         try:
             # A redirect is never followed: the key belongs to one host (lev-api.md §1.1).
             with self.gate.passing(endpoint):
+                sent = True
                 response, content = self._transport.send(prepared)
         except requests.Timeout:
             raise LevConnectionError(
@@ -232,6 +233,8 @@ class LevClient:
             raise LevConnectionError(
                 f"The connection to Lev failed during {asked}: {cause}."
             ) from None
+        finally:
+            report.requests += sent
         self.reached = True
         report.statuses[response.status_code] += 1
         self.meters.request(report.name, endpoint, response.status_code)

@@ -309,12 +309,14 @@ def test_a_wrong_variable_is_a_sentence(variables: dict[str, str], sentence: str
 def test_a_refused_key_ends_the_run_and_says_how_to_get_another(
     server: SandboxServer, config: dict[str, Any]
 ) -> None:
+    server.sandbox.switch(latency=0.3)
     run = run_tap(config | {"api_key": "lev_sk_another"}, env=DEBUG)
     sentence = refused(run, exit_code=3)
     assert "401 unauthorized: Authentication required (request_id " in sentence
     assert "create one in Lev (the read_only preset is enough)" in sentence
     assert "lev_sk_another" not in run.stderr
     assert len(server.sandbox.requests) == 1
+    assert " 0 rows, 1 requests," in run.stderr  # those that waited for their turn do not count
     assert run.state is None
 
 
