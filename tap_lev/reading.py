@@ -93,7 +93,7 @@ class Reading:
         """
         with self._metered(schemas=schemas):
             self._guard(self._walk, *self.members)
-        self._tap.client.gate.forget(self)
+        self._tap.client.gate.forget(self._taking)
 
     def refresh(self, keys: Iterable[int]) -> None:
         """Write single rows and their children. The state stays as it is."""

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from tap_lev.answer import Answer
 from tap_lev.errors import LevAPIError
-from tap_lev.reading import NEVER, _ends
+from tap_lev.reading import _ends
 from tap_lev.tap import TapLev
 from tests import inprocess
 from tests.inprocess import catalog_of, config_of, sync
@@ -72,7 +73,7 @@ def test_rows_are_counted_as_the_sdk_counts_them(
 
 def test_a_page_is_known_by_its_first_and_its_last_row() -> None:
     def ends(*rows: int) -> object:
-        return _ends(Answer("GET /contacts", list(rows), None, None, NEVER))
+        return _ends(Answer("GET /contacts", list(rows), None, None, datetime.now(UTC)))
 
     assert ends(1, 2, 3) == (1, 3)
     assert ends(4) == (4, 4)

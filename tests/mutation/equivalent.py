@@ -15,7 +15,7 @@ EQUIVALENT: dict[str, dict[str, dict[str, str]]] = {
         },
     },
     "reading": {
-        'return ", ".join(member.name for member in self._members)': {
+        'return ", ".join(member.name for member in self.members)': {
             "pass": "it names a thread, and no output names threads",
         },
     },
