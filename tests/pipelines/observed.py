@@ -148,8 +148,8 @@ def stored(target: Target, stream: str) -> Stored:
         case "target-csv":
             rows = []
             for file in sorted(target.directory.glob(f"{stream}-2*.csv")):
-                with file.open(encoding="utf-8", newline="") as lines:
-                    rows += csv.DictReader(lines)
+                with file.open(encoding="utf-8", newline="") as table:
+                    rows += csv.DictReader(table)
             return Stored(rows, _kinds(rows))
         case "target-duckdb":
             python = plugin_program("loaders", target.name).parent / "python"

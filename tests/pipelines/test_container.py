@@ -327,8 +327,8 @@ def test_the_image_is_built_and_knows_the_tap() -> None:
         "--build-arg",
         "TARGET=jsonl",
         "--file",
-        DOCKERFILE,
-        ROOT,
+        str(DOCKERFILE),
+        str(ROOT),
     ]
     image = subprocess.run(build, check=True, capture_output=True, text=True).stdout.strip()
     about = ["docker", "run", "--rm", image, "tap-lev", "--about"]
