@@ -65,8 +65,11 @@ class Asking:
             page_size = self._tap.config["page_size"]
             limit = {"limit": min(page_size, self.dry_run_rows or page_size)}
 
+        sent: dict[str, str] = {}
+
         def request(params: dict[str, str]) -> Answer:
-            shape = self.shape_of_page
+            nonlocal sent
+            sent, shape = params, self.shape_of_page
             blocks = params.get("include", "").split(",")
             usual = shape and FIELDS not in params and shape.blocks.issubset(blocks)
             return self._tap.client.read(
@@ -77,7 +80,7 @@ class Asking:
             )
 
         answer = self._source.optional.ask(self._options, request)
-        return self.page(position) if self._has_lost_blocks(answer) else answer
+        return self.page(position) if self._has_lost_blocks(answer, sent) else answer
 
     def row(self, key: int) -> Answer:
         """Ask for a single row.
@@ -87,14 +90,16 @@ class Asking:
         """
         detail = self._source.detail or ""
         (name,) = re.findall(r"\{(\w+)\}", detail)
-        answer = self._source.optional.ask(
-            self._shape,
-            lambda params: self._tap.client.read(
-                f"GET {detail}", self._report, params, ids={name: key}
-            ),
-        )
+        sent: dict[str, str] = {}
+
+        def request(params: dict[str, str]) -> Answer:
+            nonlocal sent
+            sent = params
+            return self._tap.client.read(f"GET {detail}", self._report, params, ids={name: key})
+
+        answer = self._source.optional.ask(self._shape, request)
         answer = dataclasses.replace(answer, data=[answer.data])
-        return self.row(key) if self._has_lost_blocks(answer) else answer
+        return self.row(key) if self._has_lost_blocks(answer, sent) else answer
 
     @property
     def dry_run_rows(self) -> int | None:
@@ -134,15 +139,21 @@ class Asking:
         within = any(walk is not None and walk.parent for walk in walks)
         return None if within or self.by_row or self.dry_run_rows else self._shapes[key]
 
-    def _has_lost_blocks(self, answer: Answer) -> bool:
+    def _has_lost_blocks(self, answer: Answer, sent: dict[str, str]) -> bool:
         """Whether rows must be asked for anew, because Lev leaves out what ``include=`` asks for.
 
         It may do so where ``fields=`` is sent as well (lev-api.md §1.7), or where it does not know
         the block and does not say so.
+
+        Args:
+            answer: The answer.
+            sent: What was asked for. Another walk of the list may have learnt more meanwhile.
         """
         source, optional = self._source, self._source.optional
-        sent = optional.sent(self._shape)
-        unseen = {o.value for o in sent if o.param == "include"} - source.embedded_blocks
+        blocks = set(sent["include"].split(",")) if "include" in sent else set()
+        if blocks and FIELDS in sent and optional.is_refused(FIELDS):
+            return True
+        unseen = blocks - source.embedded_blocks
         if not unseen or not answer.data:
             return False
         rows = answer.data if answer.shaped else list(source.rows(answer))
@@ -151,7 +162,7 @@ class Asking:
         lost = sorted(unseen - found)
         if not lost:
             return False
-        if any(option.param == FIELDS for option in sent):
+        if FIELDS in sent:
             optional.leave_out(FIELDS)
             source.tell(
                 f"Lev leaves {', '.join(lost)} out where {FIELDS} are named, so all are read."

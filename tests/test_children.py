@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from lev_sandbox import Sandbox, SandboxServer
 from tap_lev.answers import PARENTS_AHEAD
 from tap_lev.child import ChildStream
+from tap_lev.optional import OptionalParameters
 from tap_lev.streams import STREAMS
 from tap_lev.streams.index import IndexMetricDefinitions
 from tests.inprocess import catalog_of, config_of, sync
@@ -166,6 +167,26 @@ def test_blocks_that_fields_throw_out_are_read_without_fields(
     assert len([e for e in asked(lev, "/deals") if "fields" in params(e)]) == 1
     told = [text for text in caplog.messages if "out where fields are named" in text]
     assert len(told) == 1
+
+
+@pytest.mark.parametrize("refresh", [False, True])
+def test_what_another_walk_learns_meanwhile_is_not_taken_for_what_was_asked(
+    lev: SandboxServer, monkeypatch: pytest.MonkeyPatch, *, refresh: bool
+) -> None:
+    ask = OptionalParameters.ask
+
+    def learn_while_asking(optional: OptionalParameters, *args: Any) -> object:  # noqa: ANN401
+        answer: object = ask(optional, *args)
+        optional.leave_out("fields")
+        return answer
+
+    monkeypatch.setattr(OptionalParameters, "ask", learn_while_asking)
+    lev.sandbox.switch(fields_drop_includes=True)
+    config = config_of(lev, page_size=10, **({"refresh": {"deals": [3]}} if refresh else {}))
+    run = sync(config, streams=("deal_pipelines",))
+    assert run.exit_code == 0
+    rows = [row for row in truth(lev, "deal_pipelines") if row["deal_id"] == 3 or not refresh]
+    assert landed(run, "deal_pipelines") == rows
 
 
 @pytest.mark.parametrize("refresh", [False, True])

@@ -32,7 +32,10 @@ def main(path: str) -> dict[str, Any] | None:
     """
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as listener:
-        listener.bind(path)
+        try:
+            listener.bind(path)
+        except FileNotFoundError:
+            return None  # whoever started it is gone by now, and the directory with it
         listener.listen(64)
         print("ready", flush=True)
         while True:
