@@ -510,6 +510,11 @@ def test_a_failing_child_stops_itself_and_goes_on_where_it_was(lev: SandboxServe
     assert both == truth(lev, "deal_notes")
     check(again, lev, ["documents", "deal_properties"])
     assert len(asked(lev, "/deals/{deal_id}/documents")) == 45
+    walks = [state["value"]["bookmarks"]["deal_notes"].get("walk") for state in again.of("STATE")]
+    first = {walk["cursor"]: walk for walk in reversed(walks) if walk}
+    # On the pages that follow there is no place to look for any more.
+    where = bookmarks["deal_notes"]["walk"]["cursor"]
+    assert [cursor for cursor, walk in first.items() if "parent" in walk] == [where]
     assert again.state is not None
     assert not any("walk" in entry for entry in again.state["bookmarks"].values())
 
