@@ -82,6 +82,7 @@ def test_a_command_that_is_not_run_can_be(command: str, monkeypatch: pytest.Monk
 
     monkeypatch.setattr(argparse.ArgumentParser, "parse_args", parse_args)
     monkeypatch.setattr(sys, "argv", words)
+    monkeypatch.delitem(sys.modules, PROGRAMS[words[0]], raising=False)
     with pytest.raises(UnderstoodError):
         runpy.run_module(PROGRAMS[words[0]], run_name="__main__")
 
