@@ -313,5 +313,6 @@ class ChildStream(LevStream):
     @override
     def begin(self, server_time: datetime) -> None:
         super().begin(server_time)
+        self._seen.clear()  # what was written before is of another walk, and of another table
         if not self.block and not list(self.calls()):
             self.tell("selected, but the setting that says what to ask for is empty.")

@@ -183,7 +183,7 @@ class Reading:
                     raise
                 restarts += 1
                 answer, position = self._start_again(f"Lev refuses the cursor: {error}"), {}
-                pages, before = self._pages(), None
+                pages, before, parent = self._pages(), None, None
         self._compare()
         for member in self.members:
             member.walking.finish()

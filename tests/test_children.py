@@ -519,6 +519,37 @@ def test_a_failing_child_stops_itself_and_goes_on_where_it_was(lev: SandboxServe
     assert not any("walk" in entry for entry in again.state["bookmarks"].values())
 
 
+def test_a_walk_that_begins_again_leaves_out_nothing_that_an_earlier_run_had_done(
+    lev: SandboxServer,
+) -> None:
+    route, streams = "/deals/{deal_id}/notes", ("deals", "deal_notes")
+    config = config_of(lev, page_size=10, max_retries=0)
+    lev.sandbox.fault("status", route=route, status=500, at=18, times=None)
+    state = sync(config, streams=streams).state
+    assert state is not None
+    assert state["bookmarks"]["deal_notes"]["walk"]["parent"] == 17
+
+    # The place is not on the first of the smaller pages, and the second one is refused.
+    lev.sandbox.clear_faults()
+    lev.sandbox.clear_log()
+    lev.sandbox.fault("status", route="/deals", status=422, at=3)
+    again = sync(config | {"page_size": 3}, state=state, streams=streams)
+    assert again.exit_code == 0
+    visited = [int(entry.path.split("/")[2]) for entry in asked(lev, route)]
+    assert visited[-45:] == list(range(1, 46))
+
+
+def test_what_parents_share_comes_once_more_when_a_walk_begins_again(lev: SandboxServer) -> None:
+    config = config_of(lev, page_size=5, emit_activate_version_messages=True)
+    lev.sandbox.fault("status", route="/deals", status=422, at=3)
+    lev.sandbox.on_request(lambda _: lev.sandbox.clock.advance(1))
+    run = sync(config, streams=("index_metric_definitions",))
+    assert run.exit_code == 0
+    (ended,) = run.of("ACTIVATE_VERSION")
+    last = [m["record"] for m in run.of("RECORD") if m["version"] == ended["version"]]
+    assert by_key("index_metric_definitions", last) == truth(lev, "index_metric_definitions")
+
+
 # -- Kills
 
 
