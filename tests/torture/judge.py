@@ -116,8 +116,10 @@ class Judge:
         if run.struck and run.kill and run.kill.kind not in {"pipe", "disk"}:
             ended = run.kill.kind == "kill" or ENDED.search(run.log)
             # A signal that comes when all is done may find Python without the tap's handlers.
-            after = good | {-SIGNALS[run.kill.kind]} if ended else set()
-            good = {EXIT_CODES[run.kill.kind]} | after
+            after = good if ended else set()
+            # So may one that comes before it has begun, at a late request of the run before.
+            without = {-SIGNALS[run.kill.kind]} if ended or not run.log else set()
+            good = {EXIT_CODES[run.kill.kind]} | after | without
         if run.exit_code not in good:
             self.find(
                 "exit", f"exit code {run.exit_code}, not one of {sorted(good)}: {run.log[-700:]}"
