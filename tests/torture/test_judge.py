@@ -124,8 +124,13 @@ def test_nothing_is_found_where_nothing_is_wrong(judge: Judge) -> None:
 def test_a_run_that_ends_the_wrong_way(
     judge: Judge, kill: str | None, exit_code: int, *, calm: bool
 ) -> None:
-    judge.see(a_run(kill, exit_code=exit_code), calm=calm)
+    judge.see(a_run(kill, exit_code=exit_code, log="tap-lev v1"), calm=calm)
     assert kinds(judge) == {"exit": 1}
+
+
+def test_a_signal_may_come_before_the_tap_has_begun(judge: Judge) -> None:
+    judge.see(a_run("term", exit_code=-15), calm=False)
+    assert judge.findings == []
 
 
 def test_a_run_that_ended_before_the_signal_came_is_as_good(judge: Judge) -> None:
