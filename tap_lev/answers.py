@@ -213,7 +213,7 @@ class AnswersOfPage:
             made = child.report.requests - before
             each = (made + CAUTION * child.requests_per_row) / (number + CAUTION)
             for needed in (endpoint, *child.needed_endpoints):
-                gate.expect(child, needed, each * (len(self._rows) - number + self._more))
+                gate.remaining.expect(child, needed, each * (len(self._rows) - number + self._more))
             if number < self._written or not child.walking.holds(row):
                 continue
             try:

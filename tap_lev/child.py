@@ -4,95 +4,38 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-import logging
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from typing_extensions import override
 
 from tap_lev.answer import items
-from tap_lev.answers import Call
-from tap_lev.errors import BrokenAnswerError, LevAPIError, LevError
-from tap_lev.pagination import Pages
-from tap_lev.stream import LevStream
+from tap_lev.errors import LevAPIError, LevError
+from tap_lev.per_parent import PerParentStream
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator
     from datetime import datetime
 
     from tap_lev.answer import Answer
     from tap_lev.answers import Answers, Ids
-    from tap_lev.lists import ListStream
-    from tap_lev.pagination import Position
     from tap_lev.report import StreamReport
 
-PARENTS_PER_ROW = 10
-"""How many parents are thought to be below a row of the list, where they are not its row."""
 
-
-class ChildStream(LevStream):
+class ChildStream(PerParentStream):
     """Rows of a parent's row."""
 
-    parent: ClassVar[type[LevStream]]
-    """The stream whose rows have the rows. It may be a child itself."""
-    parent_key: ClassVar[str]
-    """The column with the parent's id, and the placeholder in the path."""
-    path: ClassVar[str | None] = None
     probe: ClassVar[bool] = False
     """Whether the block may be less than the endpoint gives."""
-    limit: ClassVar[int | None] = None
-    """Rows to ask for with each page, where the endpoint takes a limit."""
-    numbered: ClassVar[bool] = False
-    """Whether pages are asked for by number."""
-    absent_is_none: ClassVar[bool] = False
-    """Whether 404, null and an empty object mean that there is no row."""
     unique: ClassVar[bool] = False
     """Whether the same row comes with many parents."""
     selected_by_default = False
-
-    @functools.cached_property
-    def _parent(self) -> LevStream:
-        return self._tap.stream(self.parent.name)
-
-    @property
-    @override
-    def source(self) -> ListStream:
-        return self._parent.source
 
     @property
     @override
     def follows_changes(self) -> bool:
         # What many parents share is whole only if all of them are asked.
         return self.config["per_parent_scope"] == "changed" and not self.unique
-
-    @property
-    @override
-    def asked(self) -> list[Any]:
-        calls = [[call.endpoint, call.body, call.columns] for call in self.calls()]
-        return [*super().asked, self.config["per_parent_scope"], calls]
-
-    def calls(self) -> Iterable[Call]:
-        """Find the reads for one parent."""
-        return [Call(f"GET {self.path}")] if self.path else []
-
-    @functools.cached_property
-    def needed_endpoints(self) -> list[str]:
-        """The endpoints whose answers tell which parents there are: as urgent as its own."""
-        parent = self._parent
-        if not isinstance(parent, ChildStream) or parent.endpoint is None:
-            return []
-        return [parent.endpoint, *parent.needed_endpoints]
-
-    @property
-    def requests_per_row(self) -> float:
-        """How many requests a row of the list takes, before it is known."""
-        each = len(list(self.calls()))
-        return each if self._parent is self.source else PARENTS_PER_ROW * each
-
-    @functools.cached_property
-    def endpoint(self) -> str | None:
-        """Method and route template of the reads for each parent, None where there are none."""
-        return next((call.endpoint for call in self.calls()), None)
 
     # -- Embedded or read
 
@@ -240,75 +183,10 @@ class ChildStream(LevStream):
             for child in self.expand(item):
                 yield self.adapt(child, answer)
 
-    def _called(
-        self, call: Call, ids: Ids, answers: Answers, report: StreamReport
-    ) -> Iterator[tuple[dict[str, Any], Answer]]:
-        try:
-            for answer in answers.of(call, ids, self._pages(call, ids, report)):
-                if self.absent_is_none and not answer.data:
-                    continue
-                for child in self._read(call, ids, answer):
-                    yield child, answer
-        except LevAPIError as error:
-            if error.status != HTTPStatus.NOT_FOUND:
-                raise
-            if not self.absent_is_none:
-                gone = (self.parent.name, *ids.values())
-                # Each of many streams may ask for the same parent: once is told.
-                level = logging.DEBUG if gone in self._tap.report.parents_gone else logging.WARNING
-                self._tap.report.parents_gone.add(gone)
-                self.logger.log(
-                    level, "%s: the parent is gone, so it is skipped. %s", self.name, error
-                )
-
-    def _read(self, call: Call, ids: Ids, answer: Answer) -> Iterator[dict[str, Any]]:
-        for item in items(answer, single=self.single):
-            for child in self.expand(item):
-                yield self._of_parent(self.adapt(child, answer), ids, call.columns, answer)
-
-    def _pages(self, call: Call, ids: Ids, report: StreamReport) -> Iterator[Answer]:
-        pages = Pages(call.endpoint, cursor_only=False)
-        first: Position = {} if self.limit is None else {"limit": self.limit}
-        position: Position | None = {**first, "page": 1} if self.numbered else {}
-        before: Any = None
-        while position is not None:
-            answer = self._ask(call, ids, first | position, report)
-            rows = len(answer.data) if isinstance(answer.data, list) else 1
-            if self.numbered and rows and answer.data == before:
-                raise BrokenAnswerError(
-                    f"Lev sends the same page of {call.endpoint} again and again."
-                )
-            before = answer.data
-            yield answer
-            position = pages.after(answer.pagination, position, rows)
-
-    def _ask(self, call: Call, ids: Ids, position: Position, report: StreamReport) -> Answer:
-        client = self._tap.client
-        if call.body is not None:
-            return client.read(call.endpoint, report, ids=ids, json={**call.body, **position})
-        return self.optional.ask(
-            self.field_options(written=True),
-            lambda params: client.read(call.endpoint, report, position | params, ids=ids),
-        )
-
-    def _of_parent(
-        self, row: dict[str, Any], ids: Ids, columns: Mapping[str, Any], answer: Answer
-    ) -> dict[str, Any]:
-        known = self.schema["properties"]
-        for name, value in ids.items():
-            if name in known and row.get(name) is None:
-                row = {**row, name: value}
-        return self.keyed({**row, **columns}, answer)
-
     @property
     @override
     def wanted_blocks(self) -> list[str]:
         return [] if self.block is None or self.whole is False else [self.block]
-
-    @property
-    @override
-    def own_columns(self) -> list[str]:
-        return [name for name in super().own_columns if name != self.parent_key]
 
     @override
     def begin(self, server_time: datetime) -> None:

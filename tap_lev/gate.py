@@ -7,8 +7,10 @@ import dataclasses
 import math
 import threading
 import time
-from collections import Counter, defaultdict
+from collections import Counter
 from typing import TYPE_CHECKING, NamedTuple
+
+from tap_lev.remaining import Remaining
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -16,11 +18,6 @@ if TYPE_CHECKING:
     from tap_lev.baton import Baton
     from tap_lev.budget import RateBudget
 
-
-NEARLY = 7, 10
-"""The part of what decides the end of a run that is taken for as much."""
-EVENLY = 0.25
-"""How much counts that an endpoint is there at all, against how much it has left."""
 
 SHORT = 0.5
 """Seconds that nobody is told to wait, since they are over when it is read."""
@@ -75,6 +72,7 @@ class Gate:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.budget = budget
+        self.remaining = Remaining(budget)
         self._baton = baton
         baton.before_giving = self._admit_after_answer
         self._parallel = parallel
@@ -88,9 +86,6 @@ class Gate:
         self._waited = 0.0
         self._idle_since: float | None = None
         self._alarm = math.inf
-        self._expected: dict[str, dict[object, int]] = defaultdict(dict)
-        self._left: dict[str, int] = {}
-        self._all_left = 0
 
     # -- Passing
 
@@ -170,11 +165,13 @@ class Gate:
         """Let go whatever can go."""
         self._answered = False
         while self._turns and self._out_at_all < self._places:
-            kept = self._kept
+            kept = self.remaining.kept(self._out)
             ready = [turn for turn in self._turns if not self._delay(turn, kept)]
             if not ready:
                 break
-            turn = ready[0] if len(ready) == 1 else min(ready, key=self._rank)
+            turn = ready[0]
+            if len(ready) > 1:
+                turn = min(ready, key=lambda turn: self.remaining.rank(turn.endpoint))
             self.budget.sent(turn.endpoint)
             self._out[turn.endpoint] += 1
             self._out_at_all += 1
@@ -193,8 +190,14 @@ class Gate:
         """Find the seconds until a request can go by the clock alone."""
         if self._out_at_all >= self._places:
             return math.inf
-        kept = self._kept
+        kept = self.remaining.kept(self._out)
         return min(self._delay(turn, kept) for turn in self._turns)
+
+    def _delay(self, turn: _Turn, kept: int) -> float:
+        decides = self.remaining.decides(turn.endpoint)
+        delay = self.budget.delay(turn.endpoint, 0 if decides else kept)
+        turn.due = self._clock() + delay
+        return delay
 
     def _note_idleness(self) -> None:
         now = self._clock()
@@ -202,28 +205,6 @@ class Gate:
             self._waited += now - self._idle_since
         idle = not self._out_at_all and (self._turns or self._sleepers)
         self._idle_since = now if idle else None
-
-    # -- Whose turn it is
-
-    def expect(self, reader: object, endpoint: str, requests: float) -> None:
-        """Take note of how many more requests somebody will make.
-
-        Args:
-            reader: Who makes them. A new number takes the place of its last one.
-            endpoint: Where they go.
-            requests: How many.
-        """
-        readers = self._expected[endpoint]
-        readers[reader] = math.ceil(requests)
-        self._left[endpoint] = sum(readers.values())
-        self._all_left = sum(self._left.values())
-
-    def forget(self, reader: object) -> None:
-        """Take note that somebody makes no more requests."""
-        for endpoint, readers in self._expected.items():
-            readers.pop(reader, None)
-            self._left[endpoint] = sum(readers.values())
-        self._all_left = sum(self._left.values())
 
     # -- Looking on: these may be called without the baton, and change nothing
 
@@ -247,69 +228,6 @@ class Gate:
         if not out and (sleeper := due(self._sleepers)) < math.inf:
             return Wait("another try", _told(sleeper - now))
         return Wait("the network") if self._out_at_all else None
-
-    def seconds_left(self, endpoint: str | None) -> float | None:
-        """Say how long the limits make the requests to an endpoint take.
-
-        Returns:
-            The seconds, None where there are no such requests, or nothing holds them up.
-        """
-        left, places = tuple(self._left.items()), self.budget.places
-        own = sum(requests for of, requests in left if of == endpoint)
-        if endpoint is None or not own:
-            return None
-        deciding = [requests for of, requests in left if requests and self._decides(of)]
-        shared, spare = sum(deciding), places.account - len(deciding) * places.endpoint
-        if not self._decides(endpoint):
-            # The others share what those that decide leave of the account's places.
-            others = self._all_left - shared
-            shared = self._all_left if spare <= 0 else math.ceil(others * places.account / spare)
-        return max(self.budget.takes(own, endpoint), self.budget.takes(shared)) or None
-
-    def _decides(self, endpoint: str) -> bool:
-        """Say whether an endpoint may decide when the run ends.
-
-        What it has left takes as long, by its own limit, as all that is left takes by the
-        account's, or nearly: how much is left is an estimate, and to be late costs more than to be
-        early. One of which nothing is known may have any number of requests left.
-        """
-        left, places = self._left.get(endpoint), self.budget.places
-        part, whole = NEARLY  # whole numbers only: limits that Lev tells may be too long for others
-        if not left:
-            return True
-        return whole * left * places.account >= part * self._all_left * places.endpoint
-
-    @property
-    def _kept(self) -> int:
-        """The account's places that are kept for the endpoints that decide.
-
-        The next request to one of them is made when the last is answered. If others took what is
-        free until then, the endpoint would be late by that in each window.
-        """
-        return sum(
-            min(self.budget.free(endpoint), self._left.get(endpoint, 0))
-            for endpoint, out in self._out.items()
-            if out and self._decides(endpoint)
-        )
-
-    def _delay(self, turn: _Turn, kept: int) -> float:
-        delay = self.budget.delay(turn.endpoint, 0 if self._decides(turn.endpoint) else kept)
-        turn.due = self._clock() + delay
-        return delay
-
-    def _rank(self, turn: _Turn) -> float:
-        """Rank those that could go: the least goes.
-
-        An endpoint that may decide when the run ends never waits for another; of several, the one
-        with the most requests left goes first. All others share what there is by what they have
-        left, so that they come to their ends together; a part they share evenly, so that what is
-        short is there soon.
-        """
-        left = self._left.get(turn.endpoint, 0)
-        if self._decides(turn.endpoint):
-            return -(left or math.inf)
-        weight = left / self._all_left + EVENLY / len(self._left)
-        return (self.budget.held(turn.endpoint) + 1) / weight
 
 
 def _told(seconds: float) -> float | None:

@@ -154,7 +154,7 @@ class Progress:
 
     def _left(self, course: Course, now: float) -> float | None:
         """Say how long a stream takes: at its pace so far, but not faster than the limits allow."""
-        by_pace, by_limits = course.seconds_left(now), self._gate.seconds_left(course.endpoint)
+        by_pace, by_limits = course.seconds_left(now), self._gate.remaining.seconds(course.endpoint)
         if by_pace == 0 or course.total is None:
             return by_pace
         return max((s for s in (by_pace, by_limits) if s is not None), default=None)

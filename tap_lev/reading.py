@@ -93,7 +93,7 @@ class Reading:
         """
         with self._metered(schemas=schemas):
             self._guard(self._walk, *self.members)
-        self._tap.client.gate.forget(self._taking)
+        self._tap.client.gate.remaining.forget(self._taking)
 
     def refresh(self, keys: Iterable[int]) -> None:
         """Write single rows and their children. The state stays as it is."""
@@ -152,7 +152,7 @@ class Reading:
             for member in members:
                 if member in self.members:
                     self.members.remove(member)
-                    self._tap.client.gate.forget(member)
+                    self._tap.client.gate.remaining.forget(member)
                     member.report.course.ended = True
                     member.fail(error)
 

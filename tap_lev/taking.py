@@ -137,5 +137,7 @@ class Taking:
     def _count(self, answer: Answer, rows: int) -> None:
         """Count the rows of a page, and tell the gate how many pages there will be."""
         self._tally.add(answer, rows)
-        self._tap.client.gate.expect(self, f"GET {self._source.path}", self._tally.pages_left)
+        self._tap.client.gate.remaining.expect(
+            self, f"GET {self._source.path}", self._tally.pages_left
+        )
         self.courses.page(self._tally)

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from tap_lev.baton import Baton
 from tap_lev.budget import TIERS, Limits, RateBudget
-from tap_lev.gate import Gate, _Turn
+from tap_lev.gate import Gate
 from tests.standins import Stage, StandIn
 
 if TYPE_CHECKING:
@@ -67,9 +67,9 @@ class Play:
 
         def work() -> None:
             for left in range(count, 0, -1):
-                self.gate.expect(work, endpoint, left)
+                self.gate.remaining.expect(work, endpoint, left)
                 self.request(endpoint, latency())
-            self.gate.forget(work)
+            self.gate.remaining.forget(work)
 
         return work
 
@@ -103,21 +103,20 @@ def test_requests_pass_at_once_while_there_is_room() -> None:
 
 def test_what_decides_the_end_has_most_of_what_is_left_or_is_not_known() -> None:
     gate, _ = alone(ROOMY)
-    gate.expect("deals", DEALS, 7)
-    gate.expect("notes", NOTES, 3)
-    assert [gate._decides(endpoint) for endpoint in ENDPOINTS] == [True, False, True]
-    gate.expect("notes", NOTES, 4)
-    assert not gate._decides(DEALS), "it has less than seven tenths"
-    gate.forget("notes")
-    assert gate._decides(DEALS), "nothing else is left"
+    gate.remaining.expect("deals", DEALS, 7)
+    gate.remaining.expect("notes", NOTES, 3)
+    assert [gate.remaining.decides(endpoint) for endpoint in ENDPOINTS] == [True, False, True]
+    gate.remaining.expect("notes", NOTES, 4)
+    assert not gate.remaining.decides(DEALS), "it has less than seven tenths"
+    gate.remaining.forget("notes")
+    assert gate.remaining.decides(DEALS), "nothing else is left"
 
 
 def test_what_is_not_known_goes_first_and_nothing_is_kept_for_it() -> None:
     gate, _ = alone(ROOMY)
-    gate.expect("deals", DEALS, 7)
-    assert gate._rank(_Turn(NOTES)) < gate._rank(_Turn(DEALS))
-    with gate.passing(NOTES):
-        assert gate._kept == 0
+    gate.remaining.expect("deals", DEALS, 7)
+    assert gate.remaining.rank(NOTES) < gate.remaining.rank(DEALS)
+    assert gate.remaining.kept({NOTES: 1}) == 0
 
 
 def test_only_waits_count_as_waited() -> None:
@@ -336,13 +335,13 @@ def test_real_threads_on_a_real_clock_all_get_through() -> None:
     def work(number: int) -> None:
         with baton:
             for turn in range(6):
-                gate.expect(number, ENDPOINTS[number % 3], 6 - turn)
+                gate.remaining.expect(number, ENDPOINTS[number % 3], 6 - turn)
                 with gate.passing(ENDPOINTS[number % 3]):
                     time.sleep(0.001)
                 if turn == number % 6:
                     gate.sleep(0.01)
                     gate.budget.pause(ENDPOINTS[turn % 3], 0.02)
-            gate.forget(number)
+            gate.remaining.forget(number)
             done.append(number)
 
     threads = [threading.Thread(target=work, args=(n,), daemon=True) for n in range(10)]
@@ -359,7 +358,7 @@ def test_real_threads_on_a_real_clock_all_get_through() -> None:
 def first_to_go(play: Play, expected: dict[str, float]) -> str:
     """Say who goes first, of several that wait; one at a time may be out."""
     for name, requests in expected.items():
-        play.gate.expect(name, name, requests)
+        play.gate.remaining.expect(name, name, requests)
     play.budget.pause(None, 1)
     for name in expected:
         play.stage.start(lambda name=name: play.request(name), name)  # type: ignore[misc]
@@ -429,14 +428,14 @@ def test_no_limit_is_too_long() -> None:
 
 def test_what_is_not_wanted_any_more_decides_nothing() -> None:
     play = Play(TIERS["free"], parallel=1)
-    play.gate.expect("gone", NOTES, 1000)
-    play.gate.forget("gone")
+    play.gate.remaining.expect("gone", NOTES, 1000)
+    play.gate.remaining.forget("gone")
     assert first_to_go(play, {CONTACTS: 20, DEALS: 30}) == DEALS
 
 
 def test_an_endpoint_that_hangs_keeps_no_more_than_its_own_places() -> None:
     play = Play(Limits(9, 3))
-    play.gate.expect("notes", NOTES, 100)
+    play.gate.remaining.expect("notes", NOTES, 100)
     play.stage.start(lambda: play.request(NOTES, 3600), "hangs")
     for name in (DEALS, CONTACTS):
         play.start(name, 30)
@@ -448,7 +447,7 @@ def test_a_deciding_endpoint_that_makes_no_request_keeps_no_place() -> None:
     play = Play(Limits(5, 4))
 
     def read() -> None:
-        play.gate.expect("notes", NOTES, 100)
+        play.gate.remaining.expect("notes", NOTES, 100)
         play.request(NOTES)
         play.stage.wait(threading.Event(), 1000)
 
@@ -498,23 +497,23 @@ def test_a_run_takes_a_window_more_than_it_must_at_most(  # noqa: PLR0913, PLR09
 
 def test_the_time_left_is_what_the_limits_make_of_what_is_expected() -> None:
     gate = Play(Limits(10, 2)).gate
-    assert gate.seconds_left(DEALS) is None, "nothing is known"
-    gate.expect("deals", DEALS, 9)
-    gate.expect("notes", NOTES, 40)
-    gate.expect("contacts", CONTACTS, 6)
-    assert gate.seconds_left(NOTES) == 19 * 60, "it decides, by its own limit"
-    assert gate.seconds_left(DEALS) == 4 * 60, "by its own limit, too"
-    assert gate.seconds_left(CONTACTS) == 2 * 60, "those that decide leave six of ten places"
-    gate.forget("contacts")
-    assert gate.seconds_left(CONTACTS) is None
-    assert gate.seconds_left(None) is None
+    assert gate.remaining.seconds(DEALS) is None, "nothing is known"
+    gate.remaining.expect("deals", DEALS, 9)
+    gate.remaining.expect("notes", NOTES, 40)
+    gate.remaining.expect("contacts", CONTACTS, 6)
+    assert gate.remaining.seconds(NOTES) == 19 * 60, "it decides, by its own limit"
+    assert gate.remaining.seconds(DEALS) == 4 * 60, "by its own limit, too"
+    assert gate.remaining.seconds(CONTACTS) == 2 * 60, "those that decide leave six of ten places"
+    gate.remaining.forget("contacts")
+    assert gate.remaining.seconds(CONTACTS) is None
+    assert gate.remaining.seconds(None) is None
 
 
 def test_where_the_account_is_what_is_short_all_end_with_it() -> None:
     gate = Play(Limits(4, 4)).gate
     for endpoint in ENDPOINTS:
-        gate.expect(endpoint, endpoint, 20)
-    assert [gate.seconds_left(endpoint) for endpoint in ENDPOINTS] == [14 * 60] * 3
+        gate.remaining.expect(endpoint, endpoint, 20)
+    assert [gate.remaining.seconds(endpoint) for endpoint in ENDPOINTS] == [14 * 60] * 3
 
 
 def test_a_wait_counts_before_it_is_over() -> None:

@@ -29,6 +29,8 @@ EQUIVALENT: dict[str, dict[str, dict[str, str]]] = {
             "@dataclasses.dataclass(eq=False, slots=False)": "slots save memory only",
             "@dataclasses.dataclass(eq=True, slots=True)": "no two turns have the same event",
         },
+    },
+    "remaining": {
         "self._all_left = 0": {
             "self._all_left = 1": "it is read only where something is left, and set by then",
             "self._all_left = -1": "it is read only where something is left, and set by then",

@@ -9,6 +9,7 @@ NEAR: dict[str, tuple[str, ...]] = {
     "walk": ("test_walk.py",),
     "baton": ("test_baton.py", "test_gate.py"),
     "gate": ("test_gate.py", "test_budget.py"),
+    "remaining": ("test_gate.py", "test_forecast.py"),
     "answers": ("test_answers.py",),
     "client": ("test_client.py", "hostile/test_transport.py"),
     "asking": ("test_reading.py", "test_completeness.py"),
@@ -18,11 +19,13 @@ NEAR: dict[str, tuple[str, ...]] = {
     "optional": ("test_optional.py",),
     "budget": ("test_budget.py", "test_gate.py"),
     "child": ("test_completeness.py", "test_children.py"),
+    "per_parent": ("test_completeness.py", "test_children.py"),
 }
 WIDE: dict[str, tuple[str, ...]] = {
     "walk": ("test_catalog_and_state.py", "test_resume.py"),
     "baton": ("test_shutdown.py", "test_side_by_side.py"),
     "gate": SIDE_BY_SIDE,
+    "remaining": SIDE_BY_SIDE,
     "answers": SIDE_BY_SIDE,
     "client": ("test_errors.py", "test_sync.py"),
     "asking": LISTS,
@@ -32,5 +35,6 @@ WIDE: dict[str, tuple[str, ...]] = {
     "optional": ("test_completeness.py", "test_sync.py"),
     "budget": (),
     "child": ("test_streams.py", "test_side_by_side.py"),
+    "per_parent": ("test_streams.py", "test_side_by_side.py"),
 }
 """Asked where those that are near do not notice."""

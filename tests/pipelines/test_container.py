@@ -136,6 +136,7 @@ def test_a_real_target_loads_all_and_the_next_run_goes_on_from_its_state(
     assert tables == {stream: in_lev(lev, stream) for stream in CORE}
     first = container.state
 
+    lev.sandbox.clock.advance(60)
     lev.sandbox.touch("contacts", 3)
     lev.sandbox.clear_log()
     assert container.run(*command_of(target))[0] == 0
