@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from tap_lev.about import settings, streams, table
 from tap_lev.child import ChildStream
 from tap_lev.lists import ListStream
+from tap_lev.per_parent import PerParentStream
 from tap_lev.stream import LevStream
 
 if TYPE_CHECKING:
@@ -29,7 +30,7 @@ def attributes() -> str:
 
 def _attributes() -> Iterator[tuple[str, str, str, str]]:
     """Find the class attributes of the base classes that have a description."""
-    for base in (LevStream, ListStream, ChildStream):
+    for base in (LevStream, ListStream, PerParentStream, ChildStream):
         (definition,) = ast.parse(textwrap.dedent(inspect.getsource(base))).body
         if not isinstance(definition, ast.ClassDef):
             raise TypeError(f"{base} is no class.")

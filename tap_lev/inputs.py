@@ -34,7 +34,9 @@ def read_config(name: str) -> dict[str, Any]:
         config = json.loads(Path(name).read_bytes())
     except OSError as error:
         raise ConfigError(f"The config file {name!r} cannot be read: {error.strerror}.") from None
-    except (ValueError, RecursionError) as error:
+    except RecursionError:
+        raise ConfigError(f"The config file {name!r} is nested too deeply.") from None
+    except ValueError as error:
         raise ConfigError(f"The config file {name!r} is not JSON: {error}.") from None
     if not isinstance(config, dict):
         raise ConfigError(f"The config file {name!r} does not hold a JSON object.")
@@ -53,7 +55,9 @@ def read_json(file: IO[str] | None, what: str) -> Any:  # noqa: ANN401 - JSON is
     try:
         text = file.read()
         return json.loads(text) if text.strip() else None
-    except (OSError, ValueError, RecursionError) as error:
+    except RecursionError:
+        raise ConfigError(f"The {what} file {file.name!r} is nested too deeply.") from None
+    except (OSError, ValueError) as error:
         raise ConfigError(f"The {what} file {file.name!r} is not JSON: {error}.") from None
 
 

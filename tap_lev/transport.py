@@ -79,9 +79,13 @@ class _Raw(io.RawIOBase):
 class _BoundedResponse(http.client.HTTPResponse):
     """An answer whose head and body are read within the bounds."""
 
+    # A signal may end it before it is made, and it is closed all the same.
+    fp: Any = None
+
     def __init__(self, sock: socket, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401
         super().__init__(sock, *args, **kwargs)
-        raw = self.fp.detach()
+        buffered, self.fp = self.fp, None
+        raw = buffered.detach()
         each = sock.gettimeout()
         deadline = time.monotonic() + (MAX_TIMEOUTS * each if each else float("inf"))
         self.fp = io.BufferedReader(_Raw(raw, deadline))

@@ -215,7 +215,7 @@ class Page:
     def __init__(self, rows: int, *names: str, seed: int = 0, more: int = 0) -> None:
         self.stage = Stage(random.Random(seed).randrange)
         self.expected: dict[str, list[float]] = {}
-        gate = SimpleNamespace(expect=self._expect)
+        gate = SimpleNamespace(remaining=SimpleNamespace(expect=self._expect))
         tap: Any = SimpleNamespace(
             baton=self.stage, crew=self.stage, client=SimpleNamespace(gate=gate)
         )

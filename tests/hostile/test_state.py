@@ -102,7 +102,7 @@ def test_any_file_is_refused_in_a_sentence_or_read(
             b'{"bookmarks": {"' + b"x" * 3_000_000 + b'": {}}}', "of another tap", id="long name"
         ),
         pytest.param(
-            b'{"bookmarks": ' + b"[" * 3000 + b"]" * 3000 + b"}", "is not JSON", id="deep"
+            b'{"bookmarks": ' + b"[" * 3000 + b"]" * 3000 + b"}", "is nested too deeply", id="deep"
         ),
     ],
 )

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import gc
 import gzip
 import itertools
+import socket
+import sys
 import time
 import tracemalloc
 import zlib
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import given
@@ -22,6 +26,7 @@ from tests.test_client import Setup
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from types import FrameType
 
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
 MEBIBYTE = b"x" * (1 << 20)
@@ -248,3 +253,41 @@ def test_nothing_at_all_is_a_sentence() -> None:
         made = Setup(server.url, "lev_sk_test", max_retries=0, request_timeout_seconds=1)
         with pytest.raises(LevConnectionError, match="The connection to Lev failed during GET"):
             made.read()
+
+
+# -- A signal
+
+
+def test_an_answer_that_a_signal_ends_at_any_line_leaves_nothing_to_say() -> None:
+    """What is ended while it is made is closed all the same, by whoever clears up."""
+
+    class Signal(BaseException):
+        pass
+
+    def signal_at(number: int) -> None:
+        lines = itertools.count()
+
+        def trace(frame: FrameType, event: str, _: object) -> Any:  # noqa: ANN401
+            if Path(frame.f_code.co_filename).name not in {"transport.py", "client.py"}:
+                return None
+            if event == "line" and next(lines) == number:
+                raise Signal
+            return trace
+
+        ours, theirs = socket.socketpair()
+        with ours, theirs:
+            before = sys.gettrace()
+            sys.settrace(trace)
+            try:
+                transport._BoundedResponse(ours).close()
+            finally:
+                sys.settrace(before)
+
+    for number in itertools.count():
+        try:
+            signal_at(number)
+        except Signal:
+            gc.collect()
+        else:
+            break
+    assert number > 15
