@@ -72,15 +72,15 @@ class _Raw(io.RawIOBase):
 
     @override
     def close(self) -> None:
-        self._raw.close()
+        if hasattr(self, "_raw"):  # a signal may come before
+            self._raw.close()
         super().close()
 
 
 class _BoundedResponse(http.client.HTTPResponse):
     """An answer whose head and body are read within the bounds."""
 
-    # A signal may end it before it is made, and it is closed all the same.
-    fp: Any = None
+    fp: Any = None  # it is closed also where a signal comes before it is made
 
     def __init__(self, sock: socket, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401
         super().__init__(sock, *args, **kwargs)

@@ -206,7 +206,10 @@ def test_what_is_nested_deeply_is_written_whole_or_is_a_sentence(
         caplog.clear()
         run = answered(account, config, "deals", body, singly=singly)
         if run.exit_code == 0:
-            (line,) = (line for line in run.lines if f'"id":{key},' in line and "RECORD" in line)
+            begins = '{"type":"RECORD","stream":"deals"'
+            (line,) = (
+                line for line in run.lines if line.startswith(begins) and f'"id":{key},' in line
+            )
             assert line.replace(" ", "").replace("\\", "").count('{"x":') == 700
         else:
             assert any("nested too deeply" in message for message in caplog.messages)
