@@ -82,7 +82,8 @@ class Taking:
             return self._as_it_is(answer, shape)
         rows = list(self._source.rows(answer))
         self._count(answer, len(rows))
-        self._asking.note_ignored_filter(row.get(UPDATED_AT) for row in rows)
+        if position is not None:  # single rows are asked for without a filter
+            self._asking.note_ignored_filter(row.get(UPDATED_AT) for row in rows)
         if self._source in self._members:
             self._guard(partial(self._source.write_page, rows, answer), self._source)
         self._children(rows, answer, position, parent)

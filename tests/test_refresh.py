@@ -250,6 +250,22 @@ def test_nothing_to_refresh_is_a_sync(lev: SandboxServer) -> None:
 # -- The state
 
 
+def test_an_old_row_says_nothing_of_the_filter(lev: SandboxServer) -> None:
+    """It is older than the bookmark, as rows that are refreshed are."""
+    first = sync(config_of(lev), streams=("contacts",))
+    lev.sandbox.clock.advance(3600)
+    run = run_tap(
+        config_of(lev),
+        state=first.state,
+        catalog=catalog_of("contacts"),
+        args=("--refresh", "contacts=9"),
+    )
+    assert run.exit_code == 0
+    assert [row["id"] for row in run.records("contacts")] == CONTACTS
+    assert run.log("WARNING") == []
+    assert "ignores" not in run.stderr
+
+
 def test_bookmarks_and_walks_stay_as_they_were(account: SandboxServer) -> None:
     streams = ("deals", "deal_notes", "contacts")
     config = config_of(account, page_size=10)
