@@ -8,6 +8,12 @@ EQUIVALENT: dict[str, dict[str, dict[str, str]]] = {
             "@dataclasses.dataclass(slots=False)": "slots save memory only",
         },
     },
+    "baton": {
+        "self.turns = 0": {
+            "self.turns = 1": "only whether it has changed is looked at",
+            "self.turns = -1": "only whether it has changed is looked at",
+        },
+    },
     "client": {
         "MAX_DOUBLINGS = 10": {
             "MAX_DOUBLINGS = 9": "the longest wait is reached after eight",
