@@ -138,23 +138,20 @@ class Gate:
         turn = _Turn(endpoint)
         self._turns.append(turn)
         self._admit()
-        try:
-            while not turn.given:
-                # One thread at a time minds the clock; the others wait to be told.
-                delay = self._soonest()
-                wake_at = self._clock() + delay
-                minds_the_clock = wake_at < self._alarm
-                if minds_the_clock:
-                    self._alarm = wake_at
-                self._baton.wait(turn.event, delay if minds_the_clock else None)
-                if minds_the_clock:
-                    if self._alarm == wake_at:
-                        self._alarm = math.inf
-                    self._admit()
-                turn.event.clear()
-        finally:
-            if turn in self._turns:
-                self._turns.remove(turn)
+        # Where a wait is broken off the run is over, and whose turn it is, nobody asks.
+        while not turn.given:
+            # One thread at a time minds the clock; the others wait to be told.
+            delay = self._soonest()
+            wake_at = self._clock() + delay
+            minds_the_clock = wake_at < self._alarm
+            if minds_the_clock:
+                self._alarm = wake_at
+            self._baton.wait(turn.event, delay if minds_the_clock else None)
+            if minds_the_clock:
+                if self._alarm == wake_at:
+                    self._alarm = math.inf
+                self._admit()
+            turn.event.clear()
 
     def _admit_after_answer(self) -> None:
         """Let others go, now that the thread which got an answer has said what it wants next."""
@@ -169,9 +166,7 @@ class Gate:
             ready = [turn for turn in self._turns if not self._delay(turn, kept)]
             if not ready:
                 break
-            turn = ready[0]
-            if len(ready) > 1:
-                turn = min(ready, key=lambda turn: self.remaining.rank(turn.endpoint))
+            turn = min(ready, key=lambda turn: self.remaining.rank(turn.endpoint))
             self.budget.sent(turn.endpoint)
             self._out[turn.endpoint] += 1
             self._out_at_all += 1

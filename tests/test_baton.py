@@ -99,6 +99,19 @@ def test_a_thread_knows_whether_it_has_the_baton() -> None:
     assert seen == [True, False, False, True, False]
 
 
+def test_whoever_looks_on_sees_whether_it_is_free_and_changes_hands() -> None:
+    baton = Baton()
+    begun = baton.turns
+    assert baton.is_free
+    with baton:
+        assert not baton.is_free
+        assert baton.turns == begun
+        with baton.lent():
+            assert baton.is_free
+            assert baton.turns > begun
+    assert baton.is_free
+
+
 def test_what_is_lent_comes_back() -> None:
     baton, order = Baton(), []
     begun, may_end = threading.Event(), threading.Event()
@@ -465,16 +478,23 @@ def test_an_interruption_stops_the_crew() -> None:
             assert answered.wait(LONG)
         written.append("after the end")
 
-    begun, answered = threading.Event(), threading.Event()
+    def wait_for_ever() -> None:
+        waits.set()
+        baton.wait(threading.Event())
+
+    begun, waits, answered = threading.Event(), threading.Event(), threading.Event()
     with baton:
         crew = Crew(baton)
         crew.start(work, "worker")
+        crew.start(wait_for_ever, "waits for ever")
         baton.wait(begun)
+        baton.wait(waits)
         shutdown.handle(signal.SIGTERM)
         with pytest.raises(Interruption):
             crew.wait()
         answered.set()
-    wait_until(lambda: not any(t.name == "worker" for t in threading.enumerate()))
+    ended = {"worker", "waits for ever"}
+    wait_until(lambda: ended.isdisjoint(thread.name for thread in threading.enumerate()))
     assert written == []
     assert crew._failure is None, "to be stopped is no failure"
 

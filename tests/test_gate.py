@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from tap_lev.baton import Baton
 from tap_lev.budget import TIERS, Limits, RateBudget
-from tap_lev.gate import Gate
+from tap_lev.gate import Gate, Wait
 from tests.standins import Stage, StandIn
 
 if TYPE_CHECKING:
@@ -514,6 +514,17 @@ def test_where_the_account_is_what_is_short_all_end_with_it() -> None:
     for endpoint in ENDPOINTS:
         gate.remaining.expect(endpoint, endpoint, 20)
     assert [gate.remaining.seconds(endpoint) for endpoint in ENDPOINTS] == [14 * 60] * 3
+
+
+@pytest.mark.parametrize(("seconds", "told"), [(0.4, None), (0.6, 0.6), (5.0, 5.0)])
+def test_a_wait_that_is_over_when_it_is_read_is_not_told(
+    seconds: float, told: float | None
+) -> None:
+    play, seen = Play(), list[Wait | None]()
+    play.stage.start(lambda: play.gate.sleep(seconds))
+    play.stage.start(lambda: seen.append(play.gate.waits_for()))
+    play.stage.run()
+    assert seen == [Wait("another try", told)]
 
 
 def test_a_wait_counts_before_it_is_over() -> None:

@@ -13,6 +13,12 @@ EQUIVALENT: dict[str, dict[str, dict[str, str]]] = {
             "self.turns = 1": "only whether it has changed is looked at",
             "self.turns = -1": "only whether it has changed is looked at",
         },
+        "self.turns += 1": {
+            "self.turns += 2": "only whether it has changed is looked at",
+        },
+        "raise": {
+            "pass": "the run is over, and nobody counts who is at work",
+        },
     },
     "client": {
         "MAX_DOUBLINGS = 10": {
@@ -34,6 +40,9 @@ EQUIVALENT: dict[str, dict[str, dict[str, str]]] = {
         "@dataclasses.dataclass(eq=False, slots=True)": {
             "@dataclasses.dataclass(eq=False, slots=False)": "slots save memory only",
             "@dataclasses.dataclass(eq=True, slots=True)": "no two turns have the same event",
+        },
+        "self._answered = False": {
+            "self._answered = True": "before the first answer nobody is let go but by the budget",
         },
     },
     "remaining": {
