@@ -23,9 +23,9 @@ NEAR: dict[str, tuple[str, ...]] = {
 }
 WIDE: dict[str, tuple[str, ...]] = {
     "walk": ("test_catalog_and_state.py", "test_resume.py"),
-    "baton": ("test_shutdown.py", "test_side_by_side.py"),
-    "gate": SIDE_BY_SIDE,
-    "remaining": SIDE_BY_SIDE,
+    "baton": ("test_shutdown.py", "test_progress.py", "test_side_by_side.py"),
+    "gate": ("test_progress.py", *SIDE_BY_SIDE),
+    "remaining": ("test_progress.py", *SIDE_BY_SIDE),
     "answers": SIDE_BY_SIDE,
     "client": ("test_errors.py", "test_sync.py"),
     "asking": LISTS,
