@@ -34,25 +34,28 @@ class Repeats:
     Attributes:
         crashes: The requests repeated after each crash.
         lost_places: The lists of which the run could not find its place within a page again: it
-            reads smaller pages than the run before, Lev sends empty ones in between, or the row
-            that it was at is gone. It then visits all rows of the page once more.
+            reads smaller pages than the run that had got there, Lev sends empty ones in between,
+            or the row that it was at is gone. It then visits all rows of the page once more.
     """
 
     def __init__(self) -> None:
         self._crashed: Run | None = None
         self._page_size = 0
+        self._sizes: dict[tuple[str, int], int] = {}
         self.crashes: list[int] = []
         self.lost_places: set[str] = set()
 
     def see(self, run: Run, account: Account) -> Iterator[str]:
         """Compare a run with the one before, and find what is too much."""
         crashed, self._crashed = self._crashed, None
-        smaller, self._page_size = run.page_size < self._page_size, run.page_size
+        # A run that was killed before it moved on leaves the place of the run before it.
+        sizes = {at: self._sizes.get(at, self._page_size) for at in self._within(run)}
+        self._sizes, self._page_size = sizes, run.page_size
         empty = account.switches["empty_page_every"] is not None
         self.lost_places = {
             root
-            for root, parent in self._within(run)
-            if smaller or empty or not account.store.visible(root, parent)
+            for (root, parent), size in sizes.items()
+            if run.page_size < size or empty or not account.store.visible(root, parent)
         }
         if crashed is not None:
             counts = dict(self._repeated(crashed, run))
