@@ -154,8 +154,8 @@ SETTINGS: dict[str, Any] = th.PropertiesList(
         default="fail",
         title="Forbidden streams",
         description=(
-            "What a stream is that the key may not read: fail (the others are finished, then the "
-            "run fails) or skip (a warning)."
+            "What happens with a stream that the key may not read: fail (the others are finished, "
+            "then the run fails) or skip (a warning)."
         ),
     ),
     th.Property(

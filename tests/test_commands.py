@@ -34,7 +34,7 @@ PROGRAMS = {
     "torture": "tests.torture",
 }
 """What runs for too long here: its arguments must be understood."""
-HERE = {"python -m tests.snapshot", "python docs/tables.py"}
+HERE = {".venv/bin/python -m tests.snapshot", ".venv/bin/python docs/tables.py"}
 """What tests/test_schemas.py and tests/test_readme.py run."""
 
 
