@@ -47,12 +47,23 @@ class Asking:
         self.by_row = False
         """Whether each row is looked at, whatever it is like."""
 
-    @property
-    def bound(self) -> datetime | None:
-        """The lower bound that leaves out no row that a member wants."""
+        self.bound: datetime | None = None
+        """The lower bound that Lev is asked to keep to, the same from the first page to the last.
+
+        A member may leave in the middle of a walk, or another run go on with it for some of them:
+        a cursor is good only with what it was made with.
+        """
+
+    def begin(self) -> None:
+        """Find the bound of a new walk: one that leaves out no row that a member wants."""
         bounds = [member.walking.bound for member in self._members]
         known = [bound for bound in bounds if bound is not None]
-        return min(known) if known and len(known) == len(bounds) else None
+        self.bound = min(known) if known and len(known) == len(bounds) else None
+
+    @property
+    def sent_bound(self) -> datetime | None:
+        """The bound, where Lev takes it."""
+        return self.bound if self.is_filtered else None
 
     @property
     def _report(self) -> StreamReport:

@@ -30,7 +30,7 @@ def readings(tap: TapLev, streams: Sequence[LevStream]) -> list[Reading]:
         stream.walking.resume()
     for stream in sorted(streams, key=_urgency):
         walk = stream.walking.walk
-        place = (walk.cursor, walk.parent) if walk else ()
+        place = (walk.cursor, walk.parent, walk.filter) if walk else ()
         together.setdefault((stream.source.name, *place), []).append(stream)
     return [Reading(tap, members[0].source, members) for members in together.values()]
 

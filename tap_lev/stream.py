@@ -90,6 +90,7 @@ class LevStream(SingerStream):
             sorted(self.columns),
             self.config.get("active_account"),
             self.config.get("start_date"),
+            self.config["updated_at_filter"],
         ]
 
     @property

@@ -82,7 +82,14 @@ class TapLev(Tap):
         except ValueError as error:
             raise ConfigError(validation.environment_fault(self._env_var_prefix, error)) from None
 
-        check(self.config.get("refresh") or {}, STREAMS_BY_NAME)
+        wanted = self.config.get("refresh") or {}
+        check(wanted, STREAMS_BY_NAME)
+        for name in wanted:
+            if not self.stream(name).selected:
+                raise ConfigError(
+                    f"The stream {name} is not selected, so its rows cannot be refreshed: select "
+                    "it in the catalog, or in Meltano by select."
+                )
 
     @override
     def discover_streams(self) -> list[LevStream]:

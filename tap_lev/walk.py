@@ -28,6 +28,9 @@ class Walk:
         parent: The last row of that page whose children are written. None: the page is untouched.
         version: The number of the ACTIVATE_VERSION message that ends a full table, if any.
         seen: How many rows the pages before the cursor held. None: not known.
+        filter: The lower bound that Lev is asked to keep to. What a cursor means with another is
+            not documented (lev-api.md §1.5), so it stays until the walk ends. None: Lev is asked
+            for all rows.
     """
 
     request: str
@@ -37,6 +40,7 @@ class Walk:
     parent: int | None = None
     version: int | None = None
     seen: int | None = None
+    filter: datetime | None = None
 
     def holds(self, updated_at: datetime | None) -> bool:
         """Say whether a row belongs to the walk. One without a date always does."""
@@ -50,7 +54,12 @@ class Walk:
             "cursor": self.cursor,
             "request": self.request,
         }
-        extras = {"parent": self.parent, "version": self.version, "seen": self.seen}
+        extras = {
+            "parent": self.parent,
+            "version": self.version,
+            "seen": self.seen,
+            "filter": self.filter and timestamps.render(self.filter),
+        }
         return values | {name: value for name, value in extras.items() if value is not None}
 
     @classmethod
@@ -62,14 +71,16 @@ class Walk:
         """
         if not isinstance(value, dict):
             raise ValueError("it is not an object")  # noqa: TRY004
-        started_at, since = timestamps.parse(value.get("started_at")), value.get("since")
+        started_at = timestamps.parse(value.get("started_at"))
+        since, asked_for = (timestamps.parse(value.get(name)) for name in ("since", "filter"))
         cursor, request = value.get("cursor"), value.get("request")
-        numbers = [value.get(name) for name in ("parent", "version", "seen")]
+        parent, version, seen = numbers = [value.get(n) for n in ("parent", "version", "seen")]
         if started_at is None:
             raise ValueError("started_at is not a date-time")
-        if since is not None and timestamps.parse(since) is None:
-            raise ValueError("since is not a date-time")
-        if not isinstance(cursor, str | None) or not (cursor or numbers[0]):
+        for name, bound in (("since", since), ("filter", asked_for)):
+            if bound is None and value.get(name) is not None:
+                raise ValueError(f"{name} is not a date-time")
+        if not isinstance(cursor, str | None) or not (cursor or parent):
             raise ValueError("cursor is not a text")
         if cursor and len(cursor) > MAX_CURSOR:
             raise ValueError("cursor is too long")
@@ -77,7 +88,7 @@ class Walk:
             raise ValueError("request is not a text")  # noqa: TRY004
         if not all(number is None or type(number) is int for number in numbers):
             raise ValueError("parent, version or seen is not a whole number")
-        return cls(request, started_at, timestamps.parse(since), cursor or None, *numbers)
+        return cls(request, started_at, since, cursor or None, parent, version, seen, asked_for)
 
 
 class Bookmark:

@@ -71,16 +71,27 @@ class Walking:
         version = self._version_of(server_time)
         self.walk = Walk(self._fingerprint, server_time, since=since, version=version)
 
-    def checkpoint(self, cursor: str | None, parent: int | None, seen: int | None) -> None:
-        """Note that everything before a place is written."""
+    def checkpoint(
+        self,
+        cursor: str | None,
+        parent: int | None,
+        seen: int | None,
+        asked_for: datetime | None = None,
+    ) -> None:
+        """Note that everything before a place is written, and with which filter Lev was asked."""
         if self.walk is not None:
             self.walk.cursor, self.walk.parent, self.walk.seen = cursor, parent, seen
+            self.walk.filter = asked_for
             self.bookmark.checkpoint(self.walk)
 
-    def finish(self) -> None:
-        """Note that the walk is complete."""
+    def finish(self, *, drop: bool) -> None:
+        """Note that the walk is complete.
+
+        Args:
+            drop: Whether a full table is to lose the rows that did not come.
+        """
         if self.walk is not None:
-            if self.walk.version is not None:
+            if drop and self.walk.version is not None:
                 self._stream.end_table(self.walk.version)
             self.bookmark.finish(self.walk)
 

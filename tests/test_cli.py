@@ -434,6 +434,16 @@ def test_a_test_run_reads_a_row_of_each_stream(
     assert {path: asked[path] for path in lists} == lists, "each stream reads one page of its list"
 
 
+def test_a_test_run_says_nothing_is_complete(server: SandboxServer, config: dict[str, Any]) -> None:
+    """It has not read all, even where it finds a row less than it may write."""
+    server.sandbox.update("contacts", 2, updated_at="2090-01-01T00:00:00Z")
+    late = {"start_date": "2089-01-01T00:00:00Z", "updated_at_filter": "client"}
+    run = run_tap(config | QUERIES | late, args=["--test"])
+    assert [row["id"] for row in run.records("contacts")] == [2]
+    told = [message["value"]["bookmarks"].get("contacts", {}) for message in run.of("STATE")]
+    assert not any(entry.keys() & {"replication_key_value", "completed_at"} for entry in told)
+
+
 def test_a_test_of_the_schemas_makes_no_request(
     server: SandboxServer, config: dict[str, Any]
 ) -> None:

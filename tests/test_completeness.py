@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.inprocess import config_of, sync
+from tests.inprocess import catalog_of, config_of, sync
 from tests.support import Target
 from tests.test_resume import Unrest
 
@@ -76,6 +76,20 @@ def test_a_walk_over_several_runs_is_counted_as_one(
     broken.load(sync(config, streams=streams, kill_after=cut).messages, crash=True)
     sync(config, state=broken.state, streams=streams)
     assert told(caplog) == [SHORT.format(69, 1)]
+
+
+@pytest.mark.parametrize("lost", [None, 50])
+def test_a_full_table_that_lacks_rows_drops_none(lev: SandboxServer, lost: int | None) -> None:
+    """What Lev counts but did not send may well be there."""
+    lev.sandbox.switch(lost_row_every=lost)
+    config = config_of(lev, page_size=10, emit_activate_version_messages=True)
+    catalog = catalog_of("contacts", "contact_notes")
+    for entry in catalog["streams"]:
+        entry["replication_method"] = "FULL_TABLE"
+    run = sync(config, catalog=catalog)
+    assert run.exit_code == 0
+    dropped = {message["stream"] for message in run.of("ACTIVATE_VERSION")}
+    assert dropped == (set() if lost else {"contacts", "contact_notes"})
 
 
 def test_a_state_that_does_not_know_its_count_is_not_compared(

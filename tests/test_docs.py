@@ -77,7 +77,7 @@ def test_the_format_of_the_state_is_explained() -> None:
     page = (DOCS / "state.md").read_text(encoding="utf-8")
     explained = re.findall(r"^\| `walk\.(\w+)` \|", page, re.MULTILINE)
     now = datetime.now(UTC)
-    whole = Walk("0", now, now, cursor="c", parent=1, version=1, seen=1).to_state()
+    whole = Walk("0", now, now, cursor="c", parent=1, version=1, seen=1, filter=now).to_state()
     assert sorted(explained) == sorted(whole)
 
     (example,) = re.findall(r"<!-- in the middle -->\n```json\n(.*?)```", page, re.DOTALL)

@@ -110,6 +110,22 @@ def test_every_stream_with_a_single_row_read_can_be_refreshed(
     assert [entry.route for entry in account.sandbox.requests] == [REFRESHABLE[stream]]
 
 
+@pytest.mark.parametrize("catalog", [None, ("contacts",), ("contacts", "lender_programs")])
+def test_a_stream_that_is_not_selected_is_refused(
+    account: SandboxServer, catalog: tuple[str, ...] | None
+) -> None:
+    """It has no columns to write."""
+    run = run_tap(
+        config_of(account),
+        catalog=catalog_of(*catalog) if catalog else None,
+        args=("--refresh", "contacts=9", "--refresh", "lenders=2"),
+    )
+    assert run.exit_code == 2
+    assert run.lines == []
+    (told,) = run.log("ERROR")
+    assert told.startswith("The stream lenders is not selected")
+
+
 def test_only_selected_children_come(account: SandboxServer) -> None:
     run = sync(config_of(account, refresh={"deals": DEALS}), streams=("deals", "deal_notes"))
     assert {message["stream"] for message in run.messages} == {"deals", "deal_notes"}

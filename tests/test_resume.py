@@ -223,6 +223,67 @@ def test_a_resumed_walk_keeps_its_since_and_its_start(start_lev: StartLev) -> No
     assert bounds == {walk["since"]}
 
 
+FILTER = "filter[updated_at][gte]"
+
+
+def filters(lev: SandboxServer, path: str) -> list[str | None]:
+    """What each page of a list was filtered by."""
+    return [dict(entry.query).get(FILTER) for entry in lev.sandbox.requests if entry.path == path]
+
+
+def test_a_stream_that_leaves_does_not_change_what_the_cursor_is_of(start_lev: StartLev) -> None:
+    """What a cursor means with another filter than it was made with, nobody knows."""
+    lev = start_lev(deals=40)
+    config = config_of(lev, page_size=PAGE, forbidden_streams="skip")
+    first = sync(config, streams=("deals",))
+    lev.sandbox.clock.advance(3600)
+    lev.sandbox.touch("deals", 30)
+    lev.sandbox.switch(missing_scopes=["termsheets:read"])
+    lev.sandbox.clear_log()
+    run = sync(config, state=first.state, streams=("deals", "term_sheets"))
+    assert run.exit_code == 0
+    assert len(filters(lev, "/deals")) > 2
+    assert set(filters(lev, "/deals")) == {None}
+    assert len({row["id"] for row in run.records("deals")}) == 30
+
+
+def test_a_run_of_other_streams_goes_on_with_the_filter_of_the_first(start_lev: StartLev) -> None:
+    lev = start_lev(deals=40)
+    config = config_of(lev, page_size=PAGE)
+    first = sync(config, streams=("deals",))
+    lev.sandbox.clock.advance(3600)
+    lev.sandbox.touch("deals", 30)
+    both = sync(config, state=first.state, streams=("deals", "deal_properties"), kill_after=70)
+    assert both.state is not None
+    walk = both.state["bookmarks"]["deals"]["walk"]
+    assert walk["cursor"]
+    assert walk["since"]
+    lev.sandbox.clear_log()
+    alone = sync(config, state=both.state, streams=("deals",))
+    assert alone.exit_code == 0
+    assert set(filters(lev, "/deals")) == {None}
+    lev.sandbox.touch("deals", 30)
+    lev.sandbox.clock.advance(3600)
+    cut = sync(config, state=alone.state, streams=("deals",), kill_after=15)
+    assert cut.state is not None
+    walk = cut.state["bookmarks"]["deals"]["walk"]
+    assert walk["filter"] == walk["since"]
+
+
+def test_who_filters_is_a_part_of_what_is_asked(start_lev: StartLev) -> None:
+    lev = start_lev()
+    config = config_of(lev, page_size=PAGE)
+    first = sync(config, streams=("contacts",))
+    lev.sandbox.clock.advance(3600)
+    lev.sandbox.touch("contacts", 30)
+    cut = sync(config, state=first.state, streams=("contacts",), kill_after=15)
+    lev.sandbox.clear_log()
+    sync(config | {"updated_at_filter": "client"}, state=cut.state, streams=("contacts",))
+    asked = [dict(entry.query) for entry in lev.sandbox.requests if entry.path == "/contacts"]
+    assert "cursor" not in asked[0]
+    assert set(filters(lev, "/contacts")) == {None}
+
+
 @pytest.mark.parametrize("status", [400, 422])
 @pytest.mark.parametrize("answer", ["honoured", "422"])
 def test_a_cursor_that_lev_refuses_begins_the_walk_again(
