@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Protocol
 
 from tap_lev.answers import AnswersOfPage
@@ -118,7 +119,10 @@ class Taking:
         done = [number for number, row in enumerate(rows, 1) if row["id"] == parent]
         # Pages may be smaller now, and the row on a later one.
         self.found = bool(done)
-        first = done[0] if done else 0
+        # Lev promises no order (lev-api.md §3 row 6): only by ids that rise is it known which of
+        # the rows stood before one.
+        in_order = _rises(rows)
+        first = done[0] if done and in_order else 0
         rows = rows[first:]
         with AnswersOfPage(self._tap, rows, answer, self._tally.left) as page:
             for child in children:
@@ -131,7 +135,7 @@ class Taking:
                 for child in children:
                     if child in self._members and child.walking.holds(row):
                         self._guard(partial(child.visit, row, answer, answers), child)
-                if answers.asked and position is not None:
+                if answers.asked and position is not None and in_order:
                     self._checkpoint(position, row["id"], before)
                 self.courses.parents(self._tally, number)
 
@@ -142,3 +146,8 @@ class Taking:
             self, f"GET {self._source.path}", self._tally.pages_left
         )
         self.courses.page(self._tally)
+
+
+def _rises(rows: list[dict[str, Any]]) -> bool:
+    keys = [row["id"] for row in rows]
+    return all(type(key) is int for key in keys) and all(a < b for a, b in pairwise(keys))

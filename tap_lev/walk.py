@@ -142,6 +142,10 @@ class Bookmark:
         """Note that everything before the walk's cursor is written."""
         self._entry["walk"] = walk.to_state()
 
+    def forget(self) -> None:
+        """Forget that a walk was ever complete: it was, by a clock that was wrong."""
+        self._entry.pop(self._completed_at, None)
+
     def abandon(self) -> None:
         """Forget the unfinished walk."""
         self._entry.pop("walk", None)

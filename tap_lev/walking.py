@@ -68,6 +68,7 @@ class Walking:
                 f"{timestamps.render(server_time)}: a change since may be dated before it."
             )
             since = self._start_date
+            self.bookmark.forget()  # the walk would be taken for an older one, and begin each time
         version = self._version_of(server_time)
         self.walk = Walk(self._fingerprint, server_time, since=since, version=version)
 

@@ -223,6 +223,36 @@ def test_a_resumed_walk_keeps_its_since_and_its_start(start_lev: StartLev) -> No
     assert bounds == {walk["since"]}
 
 
+@pytest.mark.parametrize("order", ["as before", "moved"])
+def test_a_page_in_another_order_than_before_is_read_whole(start_lev: StartLev, order: str) -> None:
+    """Lev promises none, and the children of what stands before the place are not to be lost."""
+    lev = start_lev(deals=8, deal_notes=4)
+    rows = lev.sandbox.rows("deals")
+    config = config_of(lev)
+    cut = sync(config, streams=("deal_notes",), kill_after=12)
+    assert cut.state is not None
+    parent = cut.state["bookmarks"]["deal_notes"]["walk"]["parent"]
+    if order == "moved":
+        rows = rows[parent:] + rows[:parent]
+    body = json.dumps({"data": rows, "pagination": {"has_more": False}})
+    lev.sandbox.fault("not_json", route="/deals", body=body, times=None)
+    rest = sync(config, state=cut.state, streams=("deal_notes",))
+    assert rest.exit_code == 0
+    came = {row["id"] for run in (cut, rest) for row in run.records("deal_notes")}
+    assert came == {row["id"] for row in rows_of(lev, "deal_notes")}
+    again = {row["deal_id"] for row in rest.records("deal_notes")} & set(range(1, parent + 1))
+    assert bool(again) is (order == "moved")
+
+
+def test_in_a_page_without_an_order_no_place_is_noted(start_lev: StartLev) -> None:
+    lev = start_lev(deals=8, deal_notes=4)
+    body = json.dumps({"data": lev.sandbox.rows("deals")[::-1], "pagination": {}})
+    lev.sandbox.fault("not_json", route="/deals", body=body, times=None)
+    cut = sync(config_of(lev), streams=("deal_notes",), kill_after=12)
+    assert len(cut.records("deal_notes")) > 8
+    assert cut.state is None or "walk" not in cut.state["bookmarks"]["deal_notes"]
+
+
 FILTER = "filter[updated_at][gte]"
 
 

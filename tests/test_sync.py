@@ -389,6 +389,21 @@ def test_a_clock_that_is_set_back_misses_nothing(lev: SandboxServer) -> None:
     assert sent(third, "contacts").keys() == {5}, "the bookmark is by the right clock again"
 
 
+def test_after_the_clock_was_set_back_a_walk_is_gone_on_with(lev: SandboxServer) -> None:
+    lev.sandbox.switch(clock_skew=900)
+    config = config_of(lev, page_size=10)
+    first = sync(config, streams=("contacts",))
+    lev.sandbox.switch(clock_skew=0)
+    cut = sync(config, state=first.state, streams=("contacts",), kill_after=35)
+    assert cut.state is not None
+    cursor = cut.state["bookmarks"]["contacts"]["walk"]["cursor"]
+    lev.sandbox.clear_log()
+    rest = sync(config, state=cut.state, streams=("contacts",))
+    asked = [dict(entry.query).get("cursor") for entry in lev.sandbox.requests]
+    assert asked[0] == cursor
+    assert sent(cut, "contacts").keys() | sent(rest, "contacts").keys() == set(range(1, 71))
+
+
 def test_without_a_timestamp_the_date_header_is_the_clock(lev: SandboxServer) -> None:
     lev.sandbox.switch(envelope_timestamp=False, clock_skew=-7200)
     run = sync(config_of(lev), streams=("contacts",))
