@@ -188,8 +188,10 @@ class TapLev(Tap):
                 self.crew.start(reading.run, reading.name)
             self.crew.wait()
         except Interruption:
-            # Some targets give back only a STATE that is the last message they got.
-            if self.baton.is_held and self._state_written:
+            # Some targets give back only a STATE that is the last message they got. After a second
+            # signal it could stand in half a message, or hang where nobody reads.
+            calm = self.baton.is_held and not self.shutdown.is_impatient
+            if calm and self._state_written:
                 self._state_written = b""
                 self.write_state()
             raise

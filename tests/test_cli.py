@@ -565,6 +565,27 @@ def test_an_impatient_user_need_not_wait_for_a_target_that_reads_nothing(
         assert "Traceback" not in tap.stderr
 
 
+@SIGNALS
+@pytest.mark.parametrize("env", [{}, {"PYTHONUNBUFFERED": "1"}], ids=["buffered", "unbuffered"])
+def test_a_second_signal_in_the_middle_of_a_write_leaves_only_whole_lines_and_a_broken_one(
+    server: SandboxServer, config: dict[str, Any], signum: int, env: dict[str, str]
+) -> None:
+    config |= {"max_parallel_streams": 1}
+    state = {"bookmarks": {"contacts": {}}}
+    with start_tap(config, state=state, catalog=catalog_of("contacts"), env=env) as tap:
+        wait_for_request(server, 1)
+        wait_for(lambda: is_blocked(tap))
+        tap.popen.send_signal(signum)
+        time.sleep(0.2)  # Two at once could be one.
+        tap.popen.send_signal(signum)
+        assert tap.popen.wait(5) == 128 + signum
+        assert tap.popen.stdout is not None
+        *lines, rest = tap.popen.stdout.read().split("\n")
+        assert {json.loads(line)["type"] for line in lines} <= {"SCHEMA", "RECORD", "STATE"}
+        assert '"STATE"' not in rest
+        assert "Traceback" not in tap.stderr
+
+
 def is_blocked(tap: TapProcess) -> bool:
     """Say whether a pipe is as good as full: what is left of 200 rows does not fit."""
     assert tap.popen.stdout is not None
