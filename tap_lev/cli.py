@@ -11,10 +11,12 @@ from typing import TYPE_CHECKING, Any
 
 import click
 from singer_sdk.exceptions import SingerSDKError
+from singer_sdk.logging import ConsoleFormatter
 from singer_sdk.plugin_base import SingerCommand
 from typing_extensions import override
 
-from tap_lev.errors import ConfigError, LevError, shown
+from tap_lev.errors import ConfigError, LevError, quoted, shown
+from tap_lev.redaction import Redaction
 from tap_lev.shutdown import Interruption
 
 if TYPE_CHECKING:
@@ -53,7 +55,12 @@ class LevCommand(SingerCommand):
 
     Exit codes: 0 complete, 1 something failed, 2 bad input, 3 the key was refused, 128 + n ended
     by signal n.
+
+    Attributes:
+        fault: What keeps it from being run at all.
     """
+
+    fault: ConfigError | None = None
 
     @classmethod
     def of(cls, command: click.Command) -> LevCommand:
@@ -78,6 +85,8 @@ class LevCommand(SingerCommand):
     @override
     def main(self, *args: Any, **kwargs: Any) -> Any:
         try:
+            if self.fault is not None:
+                raise self.fault
             return super().main(*args, **kwargs)
         except LevError as error:
             self._end(str(error), error.exit_code)
@@ -102,6 +111,24 @@ class LevCommand(SingerCommand):
             logging.shutdown()
             os._exit(exit_code)
         sys.exit(exit_code)
+
+
+def log_fault(prefix: str, error: Exception) -> ConfigError:
+    """Say why the log could not be set up, and set up a plain one to say it in."""
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(ConsoleFormatter())
+    logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)
+    Redaction.install(os.environ.get(f"{prefix}API_KEY"))
+    # As the SDK looks for it: an empty one counts as not given.
+    name = next((n for n in (f"{prefix}LOGLEVEL", "LOGLEVEL") if os.environ.get(n)), None)
+    if name and os.environ[name].upper() not in logging.getLevelNamesMapping():
+        return ConfigError(
+            f"The environment variable {name} must be a level such as INFO or DEBUG, not "
+            f"{shown(os.environ[name])}."
+        )
+    return ConfigError(
+        f"The file that SINGER_SDK_LOG_CONFIG names cannot be used: {quoted(error)}."
+    )
 
 
 def _widened(param: click.Parameter) -> click.Parameter:

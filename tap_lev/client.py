@@ -151,13 +151,20 @@ class LevClient:
         Raises:
             LevAPIError: Lev refuses the request.
             LevConnectionError: Lev was not reached by the last retry either.
-            BrokenAnswerError: The last retry, too, brought no readable answer.
+            BrokenAnswerError: The last retry, too, brought no readable answer; or an id of an
+                earlier answer leads to another route, and nothing is sent.
             LevError: The request is not one that a tap may make.
         """
         if endpoint not in READS:
             raise LevError(f"{endpoint} is not a request that tap-lev makes.")
         method, path = endpoint.split(" ")
         for name, value in (ids or {}).items():
+            # Quoting leaves dots as they are, and what sends the request would resolve them.
+            if f"{{{name}}}" in path and str(value) in {"", ".", ".."}:
+                raise BrokenAnswerError(
+                    f"The {name} '{value}' would lead {endpoint} to another route: it is not "
+                    "asked for."
+                )
             path = path.replace(f"{{{name}}}", quote(str(value), safe=""))
         request = requests.Request(method, self._url + path, params=params, json=json)
         tries = 0

@@ -40,7 +40,7 @@ def read_config(name: str) -> dict[str, Any]:
         raise ConfigError(f"The config file {name!r} is not JSON: {error}.") from None
     if not isinstance(config, dict):
         raise ConfigError(f"The config file {name!r} does not hold a JSON object.")
-    _check_encodable(config, f"The config file {name!r}")
+    check_encodable(config, f"The config file {name!r}")
     return config
 
 
@@ -84,7 +84,7 @@ def check_catalog(catalog: Any, streams: Mapping[str, type[LevStream]]) -> Catal
         )
     if twice:
         raise ConfigError("The catalog has several entries for one stream: leave one of them.")
-    _check_encodable(catalog, "The catalog")
+    check_encodable(catalog, "The catalog")
     for name, entry in parsed.items():
         _check_entry(name, streams[name], entry)
         # The SDK takes what a catalog leaves out for something that the stream does not have.
@@ -137,7 +137,7 @@ def check_state(state: Any, streams: Mapping[str, type[LevStream]]) -> None:  # 
         ConfigError: It is not.
     """
     advice = "Give the state that tap-lev wrote last, or none to read everything."
-    _check_encodable(state, "The state", advice)
+    check_encodable(state, "The state", advice)
     bookmarks = (
         state.get("bookmarks", {} if not state else None) if isinstance(state, dict) else None
     )
@@ -155,7 +155,7 @@ def check_state(state: Any, streams: Mapping[str, type[LevStream]]) -> None:  # 
             _check_bookmark(name, entry, _replication_key(streams[name]), advice)
 
 
-def _check_encodable(given: Any, what: str, advice: str = "") -> None:  # noqa: ANN401
+def check_encodable(given: Any, what: str, advice: str = "") -> None:  # noqa: ANN401
     """Refuse what could be read but not be copied or written again, as half a character.
 
     Raises:

@@ -31,6 +31,8 @@ class Shutdown:
     def __init__(self) -> None:
         self._signum: int | None = None
         self._waiting = False
+        self.is_impatient = False
+        """Whether a second signal has come, which may end anything in its middle."""
 
     @property
     def is_asked_for(self) -> bool:
@@ -43,9 +45,9 @@ class Shutdown:
         Raises:
             Interruption: A wait is under way, or it is not the first signal.
         """
-        impatient = self._signum is not None
+        self.is_impatient = self._signum is not None
         self._signum = signum
-        if self._waiting or impatient:
+        if self._waiting or self.is_impatient:
             raise Interruption(signum)
 
     @contextlib.contextmanager

@@ -42,13 +42,14 @@ class LevStream(SingerStream):
     """Whether the endpoint takes ``fields=`` (lev-api.md §1.7)."""
     includes: ClassVar[Sequence[str]] = ()
     """Columns that Lev adds when asked to by ``include=`` (lev-api.md §1.7)."""
+    collects: ClassVar[bool] = True
+    """Whether fields that Lev adds may be kept, where ``unknown_fields`` asks for it."""
     block: ClassVar[str | None] = None
     """The field of another stream's row that embeds the rows, when ``include=`` asks for it."""
 
     def __init__(self, tap: TapLev) -> None:
-        collected = (
-            {UNKNOWN_FIELDS: OBJECT} if tap.config.get("unknown_fields") == "collect" else {}
-        )
+        collects = self.collects and tap.config.get("unknown_fields") == "collect"
+        collected = {UNKNOWN_FIELDS: OBJECT} if collects else {}
         self.schema = self.schema | {
             "description": (self.__doc__ or "").partition("\n")[0],
             "properties": self.schema["properties"] | collected,

@@ -11,6 +11,7 @@ from typing import IO, TYPE_CHECKING, Any, ClassVar
 import msgspec
 from dotenv import find_dotenv, load_dotenv
 from singer_sdk import Tap
+from singer_sdk.cli import plugin_cli
 from singer_sdk.exceptions import MappingError
 from singer_sdk.helpers.capabilities import PluginCapabilities, TapCapabilities
 from singer_sdk.singerlib.encoding.simple import StateMessage
@@ -20,7 +21,7 @@ import tap_lev.about  # noqa: F401 - it knows how --about --format=markdown look
 from tap_lev import account, budget, inputs, settings, timestamps, validation
 from tap_lev.baton import Baton, Crew
 from tap_lev.budget import RateBudget
-from tap_lev.cli import LevCommand
+from tap_lev.cli import LevCommand, log_fault
 from tap_lev.client import LevClient
 from tap_lev.errors import ConfigError, LevError, quoted
 from tap_lev.gate import Gate
@@ -123,6 +124,9 @@ class TapLev(Tap):
         faults = validation.check(self._config, self.config_jsonschema)
         if faults and raise_errors:
             raise ConfigError(" ".join(faults))
+        # A config file was looked at as it was read, but the environment holds JSON, too.
+        for name in self.config_jsonschema["properties"].keys() & self._config.keys():
+            inputs.check_encodable(self._config[name], f"The setting {name}")
         for hint in validation.unknown(self._config, self.config_jsonschema["properties"]):
             self.logger.warning(hint)
         return faults
@@ -195,8 +199,10 @@ class TapLev(Tap):
                 self.crew.start(reading.run, reading.name)
             self.crew.wait()
         except Interruption:
-            # Some targets give back only a STATE that is the last message they got.
-            if self.baton.is_held and self._state_written:
+            # Some targets give back only a STATE that is the last message they got. After a second
+            # signal it could stand in half a message, or hang where nobody reads.
+            calm = self.baton.is_held and not self.shutdown.is_impatient
+            if calm and self._state_written:
                 self._state_written = b""
                 self.write_state()
             raise
@@ -231,6 +237,17 @@ class TapLev(Tap):
         self.shutdown.handle(signum)
 
     # -- The command line
+
+    @plugin_cli
+    def cli(cls) -> click.Command:  # noqa: N805 - the SDK's decorator hands the class over
+        """Make the command, whatever the environment says of the log."""
+        try:
+            return super().cli
+        except Exception as error:  # noqa: BLE001 - a log configuration can be wrong in any way
+            command = cls.get_singer_command()
+            assert isinstance(command, LevCommand)  # noqa: S101
+            command.fault = log_fault(cls._env_var_prefix, error)
+            return command
 
     @classmethod
     @override

@@ -90,6 +90,7 @@ def _faults(config: Mapping[str, Any]) -> Iterator[str]:
     start_date = config.get("start_date")
     if isinstance(start_date, str) and timestamps.parse(start_date) is None:
         yield f"The setting start_date must be a date or a date-time, not {shown(start_date)}."
+    yield from _flattening_faults(config)
     for name in ("fact_queries", "observation_metric_ids"):
         values = config.get(name) or []
         if any(isinstance(value, str) and not value.strip() for value in values):
@@ -97,6 +98,16 @@ def _faults(config: Mapping[str, Any]) -> Iterator[str]:
         twice = next((value for value, times in Counter(values).items() if times > 1), None)
         if twice is not None:
             yield f"The setting {name} holds {shown(twice)} twice, so its rows would come twice."
+
+
+def _flattening_faults(config: Mapping[str, Any]) -> Iterator[str]:
+    # The SDK would refuse it as well, but with neither a sentence nor the exit code of bad input.
+    depth = config.get("flattening_max_depth", -1)
+    if config.get("flattening_enabled") is True and depth == -1:
+        yield (
+            "The setting flattening_enabled needs flattening_max_depth too: how many levels of "
+            "objects become columns, such as 1."
+        )
 
 
 def environment_fault(prefix: str, error: ValueError) -> str:

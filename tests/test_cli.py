@@ -179,12 +179,67 @@ def test_a_stream_that_fails_leaves_the_others_complete_and_ends_with_1(
             "The setting stream_maps.contacts is wrong",
             id="stream_maps type",
         ),
+        pytest.param(
+            {"flattening_enabled": True},
+            "The setting flattening_enabled needs flattening_max_depth too",
+            id="flattening without depth",
+        ),
+        pytest.param(
+            {"flattening_enabled": True, "flattening_max_depth": -1},
+            "The setting flattening_enabled needs flattening_max_depth too",
+            id="flattening to no depth",
+        ),
     ],
 )
 def test_a_wrong_setting_is_a_sentence_and_no_request(
     server: SandboxServer, config: dict[str, Any], settings: dict[str, Any], sentence: str
 ) -> None:
     assert refused(run_tap(config | settings, env=DEBUG)).startswith(sentence)
+    assert server.sandbox.requests == []
+
+
+@pytest.mark.parametrize("name", ["TAP_LEV_LOGLEVEL", "LOGLEVEL"])
+def test_a_level_of_the_log_that_there_is_not_is_a_sentence(
+    server: SandboxServer, config: dict[str, Any], name: str
+) -> None:
+    run = run_tap(config, env={name: "bogus"})
+    assert refused(run) == (
+        f"The environment variable {name} must be a level such as INFO or DEBUG, not 'bogus'."
+    )
+    assert len(run.stderr.splitlines()) == 1
+    assert server.sandbox.requests == []
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["{", "[1]", "", "version: 1\nhandlers: {a: {class: no.Such}}", b"\xff", None],
+    ids=["no YAML", "list", "empty", "no such class", "no UTF-8", "directory"],
+)
+def test_a_log_config_that_cannot_be_used_is_a_sentence(
+    server: SandboxServer, config: dict[str, Any], tmp_path: Path, text: str | bytes | None
+) -> None:
+    file = tmp_path
+    if text is not None:
+        file /= "log.yaml"
+        file.write_bytes(text if isinstance(text, bytes) else text.encode())
+    sentence = refused(run_tap(config, env={"SINGER_SDK_LOG_CONFIG": str(file)}))
+    assert sentence.startswith("The file that SINGER_SDK_LOG_CONFIG names cannot be used: ")
+    assert server.sandbox.requests == []
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("fact_queries", r'["\ud800"]'),
+        ("stream_maps", r'{"contacts": {"\ud800": "1"}}'),
+    ],
+)
+def test_half_a_character_in_the_environment_is_a_sentence(
+    server: SandboxServer, config: dict[str, Any], name: str, value: str
+) -> None:
+    given = {"TAP_LEV_API_URL": config["api_url"], "TAP_LEV_API_KEY": KEY}
+    run = run_tap(None, env=given | {f"TAP_LEV_{name.upper()}": value})
+    assert refused(run) == rf"The setting {name} holds half a character, such as \ud800."
     assert server.sandbox.requests == []
 
 
@@ -572,6 +627,28 @@ def test_an_impatient_user_need_not_wait_for_a_target_that_reads_nothing(
 
         wait_for(ends)
         assert tap.popen.returncode == 128 + signal.SIGTERM
+        assert "Traceback" not in tap.stderr
+
+
+@SIGNALS
+@pytest.mark.parametrize("env", [{}, {"PYTHONUNBUFFERED": "1"}], ids=["buffered", "unbuffered"])
+def test_a_second_signal_in_the_middle_of_a_write_leaves_only_whole_lines_and_a_broken_one(
+    server: SandboxServer, config: dict[str, Any], signum: int, env: dict[str, str]
+) -> None:
+    config |= {"max_parallel_streams": 1}
+    bookmark = {"replication_key": "updated_at", "replication_key_value": "2001-01-01T00:00:00Z"}
+    state = {"bookmarks": {"contacts": bookmark}}
+    with start_tap(config, state=state, catalog=catalog_of("contacts"), env=env) as tap:
+        wait_for_request(server, 1)
+        wait_for(lambda: is_blocked(tap))
+        tap.popen.send_signal(signum)
+        time.sleep(0.2)  # Two at once could be one.
+        tap.popen.send_signal(signum)
+        assert tap.popen.wait(5) == 128 + signum
+        assert tap.popen.stdout is not None
+        *lines, rest = tap.popen.stdout.read().split("\n")
+        assert {json.loads(line)["type"] for line in lines} <= {"SCHEMA", "RECORD", "STATE"}
+        assert '"STATE"' not in rest
         assert "Traceback" not in tap.stderr
 
 

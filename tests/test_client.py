@@ -244,6 +244,19 @@ def test_ids_fill_the_template_s_places(server: SandboxServer, setup: Callable[.
     assert answer.endpoint == f"GET /deals/2/term-sheets/{sheet}"
 
 
+@pytest.mark.parametrize("key", ["", ".", ".."])
+@pytest.mark.parametrize("endpoint", ["GET /deals/{deal_id}", "GET /deals/{deal_id}/notes"])
+def test_an_id_that_leads_to_another_route_is_not_asked_for(
+    setup: Callable[..., Setup], endpoint: str, key: str
+) -> None:
+    with other_server(b'{"data": {}}') as (url, came):
+        made = setup(api_url=url)
+        with pytest.raises(BrokenAnswerError, match=f"^The deal_id '{re.escape(key)}' ") as error:
+            made.client.read(endpoint, made.report, ids={"deal_id": key})
+    assert str(error.value).endswith(f"lead {endpoint} to another route: it is not asked for.")
+    assert (came, made.report.requests, made.waits) == ([], 0, [])
+
+
 @pytest.mark.parametrize(
     ("key", "path"),
     [

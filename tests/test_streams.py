@@ -372,6 +372,22 @@ def test_no_secret_and_no_signed_link_is_ever_sent(
     assert news == {"", "attached"}
 
 
+@pytest.mark.parametrize("unknown_fields", ["warn", "collect"])
+def test_what_lev_adds_to_its_keys_is_told_by_name_and_never_collected(
+    start_lev: StartLev, caplog: pytest.LogCaptureFixture, unknown_fields: str
+) -> None:
+    lev = start_lev()
+    lev.sandbox.switch(extra_fields={"api_keys": {"secret_value": "lev_sk_new"}})
+    run = sync(everything(lev, unknown_fields=unknown_fields), streams=("api_keys",))
+    assert run.exit_code == 0
+    assert run.records("api_keys")
+    assert not any("lev_sk_new" in text for text in (*run.lines, *caplog.messages))
+    assert not any("_unknown_fields" in line for line in run.lines)
+    told = [text for text in caplog.messages if text.startswith("api_keys: Lev sends fields")]
+    assert len(told) == 1
+    assert told[0].endswith("does not know: secret_value. They are left out.")
+
+
 # -- The SDK's own expectations
 
 

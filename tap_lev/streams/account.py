@@ -135,6 +135,7 @@ class ApiKeys(FullTableStream):
 
     name = "api_keys"
     path = "/api-keys"
+    collects = False  # What Lev adds to a key may be a secret.
     selected_by_default = False
     schema = table(
         FullTableStream.primary_keys,

@@ -42,7 +42,8 @@ class Form:
         news = {name: row[name] for name in NEW_FIELDS if name in row}
         dropped = _DROPPED.get(stream, set()) | news.keys() | dict(self.columns).get(stream, set())
         row = {name: value for name, value in row.items() if name not in dropped}
-        return {**row, "_unknown_fields": news} if news and self.collect else row
+        collects = self.collect and stream != "api_keys"
+        return {**row, "_unknown_fields": news} if news and collects else row
 
 
 def key_of(stream: str, row: Row) -> Key:
