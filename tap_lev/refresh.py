@@ -11,7 +11,8 @@ from tap_lev.reading import Reading
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from tap_lev.stream import LevStream
+    from singer_sdk import Stream
+
     from tap_lev.tap import TapLev
 
 
@@ -38,7 +39,7 @@ def parse(texts: Iterable[str]) -> dict[str, list[int]]:
     return wanted
 
 
-def check(wanted: Any, streams: Mapping[str, type[LevStream]]) -> None:  # noqa: ANN401
+def check(wanted: Any, streams: Mapping[str, Stream]) -> None:  # noqa: ANN401
     """Make sure that every named stream can be read by single rows.
 
     Raises:
@@ -47,13 +48,18 @@ def check(wanted: Any, streams: Mapping[str, type[LevStream]]) -> None:  # noqa:
     possible = [
         name
         for name, stream in streams.items()
-        if issubclass(stream, ListStream) and stream.detail is not None
+        if isinstance(stream, ListStream) and stream.detail is not None
     ]
     for name in wanted:
         if name not in possible:
             raise ConfigError(
                 f"The stream {shown(name)} cannot be refreshed by id; these can: "
                 f"{', '.join(possible)}."
+            )
+        if not streams[name].selected:  # it has no columns to write
+            raise ConfigError(
+                f"The stream {name} is not selected, so its rows cannot be refreshed: select it in "
+                "the catalog, or in Meltano by select."
             )
 
 

@@ -82,15 +82,7 @@ class TapLev(Tap):
             raise ConfigError(f"The setting stream_maps cannot be used: {quoted(error)}") from None
         except ValueError as error:
             raise ConfigError(validation.environment_fault(self._env_var_prefix, error)) from None
-
-        wanted = self.config.get("refresh") or {}
-        check(wanted, STREAMS_BY_NAME)
-        for name in wanted:
-            if not self.stream(name).selected:
-                raise ConfigError(
-                    f"The stream {name} is not selected, so its rows cannot be refreshed: select "
-                    "it in the catalog, or in Meltano by select."
-                )
+        check(self.config.get("refresh") or {}, self.streams)
 
     @override
     def discover_streams(self) -> list[LevStream]:
@@ -201,8 +193,7 @@ class TapLev(Tap):
         except Interruption:
             # Some targets give back only a STATE that is the last message they got. After a second
             # signal it could stand in half a message, or hang where nobody reads.
-            calm = self.baton.is_held and not self.shutdown.is_impatient
-            if calm and self._state_written:
+            if self.baton.is_held and self._state_written and not self.shutdown.is_impatient:
                 self._state_written = b""
                 self.write_state()
             raise

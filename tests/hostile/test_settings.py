@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from tap_lev import inputs, refresh, settings, validation
 from tap_lev.errors import ConfigError
-from tap_lev.tap import STREAMS_BY_NAME, TapLev
+from tap_lev.tap import TapLev
 from tests.hostile.attempt import ANYTHING, attempt, readable
 from tests.hostile.tally import count, examples
 from tests.inprocess import catalog_of, config_of
@@ -141,12 +141,15 @@ def test_a_long_list_of_queries_is_looked_through_at_once() -> None:
     assert fault.startswith("The setting fact_queries holds '7' twice")
 
 
+ANY_TAP = TapLev(config={"api_key": KEY})
+
+
 @given(texts=st.lists(st.text(max_size=30) | st.sampled_from(ODD_REFRESHES), max_size=3))
 @examples(100)
 def test_any_refresh_is_refused_in_a_sentence_or_taken(texts: list[str]) -> None:
     count("refreshes")
     try:
-        refresh.check(refresh.parse(texts), STREAMS_BY_NAME)
+        refresh.check(refresh.parse(texts), ANY_TAP.streams)
     except ConfigError as error:
         readable(error)
 
