@@ -34,6 +34,7 @@ class Pages:
         self._cursor_only = cursor_only
         self._seen: set[tuple[tuple[str, str | int], ...]] = set()
         self._empty = 0
+        self._rows = 0
 
     def after(
         self, pagination: Mapping[str, Any] | None, position: Position, rows: int | None = None
@@ -44,7 +45,8 @@ class Pages:
             pagination: The answer's ``pagination``, None where there is none.
             position: The position that was asked for. One that names a page goes on to the next
                 number, unless the answer shows another way, until a page is empty, or not full
-                (or overfull: it is the whole list) where nothing says that more follows.
+                (or overfull: it is the whole list) where nothing says that more follows. A total
+                or a number of pages says so too.
             rows: How many rows came, where it is known.
 
         Returns:
@@ -54,18 +56,26 @@ class Pages:
             BrokenAnswerError: More rows are announced without a usable way to them.
         """
         pagination = pagination or {}
+        self._rows += rows or 0
         cursor = pagination.get("next_cursor")
         if "page" in position and not cursor and "offset" not in pagination:
             return self._numbered(pagination, position, rows or 0)
         has_more = pagination.get("has_more")
-        if not (cursor is not None if has_more is None else has_more):
+        if has_more is None:
+            # A list is counted as a whole, and a page that a cursor brought has no offset to tell.
+            by_offset = not self._cursor_only and "cursor" not in position
+            has_more = cursor is not None or (
+                by_offset and self._short_of_total(pagination, rows or 0)
+            )
+        if not has_more:
             return None
         # A page without rows can lead on by cursor, but an offset would lead nowhere for ever.
-        following = self._following(pagination, cursor, by_offset=rows != 0)
+        following = self._following(pagination, cursor, rows)
         if following is None:
             raise BrokenAnswerError(
                 f"Lev announces more rows of {self._endpoint} but does not say where: "
-                f"has_more is true and next_cursor is {shown(cursor)}."
+                f"has_more is {shown(pagination.get('has_more'))}, total is "
+                f"{shown(pagination.get('total'))} and next_cursor is {shown(cursor)}."
             )
         self._empty = self._empty + 1 if rows == 0 else 0
         if self._empty > MAX_EMPTY:
@@ -82,22 +92,40 @@ class Pages:
         return following
 
     @staticmethod
-    def _numbered(pagination: Mapping[str, Any], position: Position, rows: int) -> Position | None:
+    def _short_of_total(pagination: Mapping[str, Any], rows: int) -> bool:
+        """Whether rows are counted beyond a page that is placed by its offset.
+
+        The offset, not the number of rows that came, is what a resumed walk can be judged by.
+        """
+        total, offset = pagination.get("total"), pagination.get("offset")
+        if type(total) is not int or type(offset) is not int:
+            return False
+        return type(pagination.get("limit")) is int and 0 < rows < total - offset
+
+    def _numbered(
+        self, pagination: Mapping[str, Any], position: Position, rows: int
+    ) -> Position | None:
+        page = int(position["page"])
         has_more = pagination.get("has_more")
-        limit = pagination.get("limit")
-        full = limit if isinstance(limit, int) else int(position["limit"])
-        if not rows or has_more is False or (has_more is None and rows != full):
-            return None
-        return position | {"page": int(position["page"]) + 1}
+        if has_more is None:
+            limit, total, last = (pagination.get(name) for name in ("limit", "total", "pages"))
+            has_more = (
+                rows == (limit if isinstance(limit, int) else int(position["limit"]))
+                # Lev may send fewer rows a page than were asked for, and not say so.
+                or (type(last) is int and last > page)
+                or (type(total) is int and total > self._rows)
+            )
+        return position | {"page": page + 1} if rows and has_more else None
 
     def _following(
-        self, pagination: Mapping[str, Any], cursor: object, *, by_offset: bool
+        self, pagination: Mapping[str, Any], cursor: object, rows: int | None
     ) -> Position | None:
         if isinstance(cursor, str) and cursor:
             return {"cursor": cursor} if len(cursor) <= MAX_CURSOR else None
         offset, limit = pagination.get("offset"), pagination.get("limit")
-        if self._cursor_only or not by_offset:
+        if self._cursor_only or rows == 0:
             return None
-        if not isinstance(offset, int) or not isinstance(limit, int):
+        if not isinstance(offset, int) or not isinstance(limit, int) or limit <= 0:
             return None
-        return {"limit": limit, "offset": offset + limit} if limit > 0 else None
+        # Lev may send fewer rows than the limit that it echoes: a whole step would skip the rest.
+        return {"limit": limit, "offset": offset + min(rows or limit, limit)}

@@ -121,13 +121,14 @@ class PerParentStream(LevStream):
         before: Any = None
         while position is not None:
             answer = self._ask(call, ids, first | position, report)
-            rows = len(answer.data) if isinstance(answer.data, list) else 1
-            if self.numbered and rows and answer.data == before:
+            if self.numbered and answer.data and answer.data == before:
                 raise BrokenAnswerError(
                     f"Lev sends the same page of {call.endpoint} again and again."
                 )
             before = answer.data
             yield answer
+            # An object may hold the rows: taken for one row, it would lead to the wrong offset.
+            rows = len(items(answer, single=self.single)) if answer.data else 0
             position = pages.after(answer.pagination, position, rows)
 
     def _ask(self, call: Call, ids: Ids, position: Position, report: StreamReport) -> Answer:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from tap_lev.errors import ConfigError, shown
 from tap_lev.lists import ListStream
 from tap_lev.reading import Reading
+from tap_lev.stream import LevStream
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -56,11 +57,15 @@ def check(wanted: Any, streams: Mapping[str, Stream]) -> None:  # noqa: ANN401
                 f"The stream {shown(name)} cannot be refreshed by id; these can: "
                 f"{', '.join(possible)}."
             )
-        if not streams[name].selected:  # it has no columns to write
+        if not any(each.selected and _source(each) is streams[name] for each in streams.values()):
             raise ConfigError(
-                f"The stream {name} is not selected, so its rows cannot be refreshed: select it in "
-                "the catalog, or in Meltano by select."
+                f"The stream {name} is not selected, nor one that follows it, so its rows cannot "
+                "be refreshed: select it in the catalog, or in Meltano by select."
             )
+
+
+def _source(stream: Stream) -> LevStream | None:
+    return stream.source if isinstance(stream, LevStream) else None
 
 
 def refresh(tap: TapLev, wanted: Mapping[str, Iterable[int]]) -> None:
@@ -68,5 +73,4 @@ def refresh(tap: TapLev, wanted: Mapping[str, Iterable[int]]) -> None:
     for name, keys in wanted.items():
         source = tap.stream(name)
         if isinstance(source, ListStream):
-            others = [s for s in tap.selected if s.source is source and s is not source]
-            Reading(tap, source, [source, *others]).refresh(keys)
+            Reading(tap, source, [s for s in tap.selected if s.source is source]).refresh(keys)

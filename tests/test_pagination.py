@@ -70,6 +70,56 @@ def test_an_offset_is_followed_in_short_lists_only() -> None:
         pages(cursor_only=True).after(pagination, {})
 
 
+COUNTED = {"total": 142, "limit": 50, "offset": 0}
+
+
+@pytest.mark.parametrize("more", [{}, {"has_more": None, "next_cursor": None}])
+def test_a_total_beyond_the_page_is_followed_by_offset(more: dict[str, Any]) -> None:
+    following = pages(cursor_only=False).after(COUNTED | more, {}, 50)
+    assert following == {"limit": 50, "offset": 50}
+    assert pages(cursor_only=True).after(COUNTED | more, {}, 50) is None, "it is counted as a whole"
+    assert pages(cursor_only=False).after(COUNTED | more, {"cursor": "a"}, 50) is None
+
+
+@pytest.mark.parametrize(
+    ("pagination", "rows"),
+    [
+        pytest.param({"has_more": False}, 50, id="has_more false"),
+        pytest.param({"offset": 100}, 42, id="the last rows"),
+        pytest.param({"offset": 150}, 0, id="beyond the end"),
+        pytest.param({}, 142, id="the whole list, whatever the limit"),
+        pytest.param({}, None, id="rows not known"),
+        pytest.param({"total": "142"}, 50, id="total a text"),
+        pytest.param({"total": True, "offset": -50}, 50, id="total a boolean"),
+        pytest.param({"offset": False}, 50, id="offset a boolean"),
+        pytest.param({"limit": None}, 50, id="no limit"),
+    ],
+)
+@pytest.mark.parametrize("cursor_only", [True, False])
+def test_a_total_that_is_reached_or_says_nothing_is_the_end(
+    pagination: dict[str, Any], rows: int | None, *, cursor_only: bool
+) -> None:
+    assert pages(cursor_only=cursor_only).after(COUNTED | pagination, {}, rows) is None
+
+
+def test_a_total_is_followed_to_its_end() -> None:
+    walk, position, offsets = pages(cursor_only=False), {}, []
+    while position is not None:
+        offset = position.get("offset", 0)
+        offsets.append(offset)
+        position = walk.after(COUNTED | {"offset": offset}, position, min(50, 142 - offset))
+    assert offsets == [0, 50, 100]
+
+
+@pytest.mark.parametrize(
+    ("rows", "offset"), [(100, 300), (199, 399), (200, 400), (250, 400), (None, 400)]
+)
+def test_an_offset_skips_no_row_of_a_page_that_is_not_full(rows: int | None, offset: int) -> None:
+    answer = {"has_more": True, "offset": 200, "limit": 200}
+    following = pages(cursor_only=False).after(answer, {}, rows)
+    assert following == {"limit": 200, "offset": offset}
+
+
 @pytest.mark.parametrize(
     "pagination",
     [
@@ -138,6 +188,8 @@ def numbered(
         pytest.param({"limit": 50}, 50, id="a page as full as Lev says"),
         pytest.param({}, 200, id="a full page, nothing told"),
         pytest.param(None, 200, id="a full page, no pagination"),
+        pytest.param({"pages": 8}, 100, id="a short page, pages follow"),
+        pytest.param({"total": 101}, 100, id="a short page, rows follow"),
     ],
 )
 def test_a_page_is_followed_by_the_next_number(
@@ -156,10 +208,24 @@ def test_a_page_is_followed_by_the_next_number(
         pytest.param({"limit": 50}, 49, id="shorter than Lev's limit"),
         pytest.param({"limit": 50}, 200, id="the whole list, whatever the limit"),
         pytest.param(None, 450, id="overfull"),
+        pytest.param({"total": 450, "pages": 1}, 450, id="overfull and all there is"),
+        pytest.param({"total": 250, "pages": 3}, 0, id="empty, whatever is counted"),
+        pytest.param({"has_more": False, "total": 250, "pages": 3}, 100, id="has_more goes first"),
+        pytest.param({"total": "250", "pages": "3"}, 100, id="counted in texts"),
+        pytest.param({"total": None, "pages": None}, 100, id="not counted"),
     ],
 )
 def test_the_last_numbered_page(pagination: dict[str, Any] | None, rows: int) -> None:
     assert numbered(pagination, rows) is None
+
+
+@pytest.mark.parametrize("counted", [{"total": 250}, {"pages": 3}, {"total": 250, "pages": 3}])
+def test_numbered_pages_are_read_as_far_as_lev_counts(counted: dict[str, Any]) -> None:
+    walk, position = pages(cursor_only=False), {"limit": 200, "page": 1}
+    for page, rows in enumerate((100, 100, 50), 1):
+        assert position == {"limit": 200, "page": page}
+        position = walk.after(counted | {"page": page}, position, rows)
+    assert position is None
 
 
 @pytest.mark.parametrize(
@@ -177,15 +243,15 @@ def test_where_the_answer_shows_another_way_numbers_are_left(
     assert numbered(pagination, 50) == following
 
 
-@pytest.mark.parametrize(("rows", "ends"), [(0, True), (1, False), (None, False)])
-def test_an_offset_leads_on_from_a_page_with_rows_only(rows: int | None, *, ends: bool) -> None:
+@pytest.mark.parametrize(("rows", "step"), [(0, None), (1, 1), (50, 50), (60, 50), (None, 50)])
+def test_an_offset_leads_on_from_a_page_with_rows_only(rows: int | None, step: int | None) -> None:
     answer = {"has_more": True, "offset": 0, "limit": 50}
-    if ends:
+    if step is None:
         with pytest.raises(BrokenAnswerError, match="does not say where"):
             pages(cursor_only=False).after(answer, {}, rows)
     else:
         following = pages(cursor_only=False).after(answer, {}, rows)
-        assert following == {"limit": 50, "offset": 50}
+        assert following == {"limit": 50, "offset": step}
 
 
 @given(st.lists(st.tuples(PAGINATION, st.integers(0, 300))), st.booleans())

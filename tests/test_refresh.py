@@ -110,7 +110,16 @@ def test_every_stream_with_a_single_row_read_can_be_refreshed(
     assert [entry.route for entry in account.sandbox.requests] == [REFRESHABLE[stream]]
 
 
-@pytest.mark.parametrize("catalog", [None, ("contacts",), ("contacts", "lender_programs")])
+def test_of_a_stream_that_is_not_selected_only_children_come(account: SandboxServer) -> None:
+    config = config_of(account, refresh={"deals": DEALS})
+    run = sync(config, streams=("deal_notes", "deal_properties"))
+    assert run.exit_code == 0
+    assert {message["stream"] for message in run.messages} == {"deal_notes", "deal_properties"}
+    for stream in ("deal_notes", "deal_properties"):
+        assert landed(run, stream) == rows_of(account, stream, DEALS)
+
+
+@pytest.mark.parametrize("catalog", [None, ("contacts",), ("contacts", "deals")])
 def test_a_stream_that_is_not_selected_is_refused(
     account: SandboxServer, catalog: tuple[str, ...] | None
 ) -> None:
