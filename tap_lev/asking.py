@@ -63,7 +63,7 @@ class Asking:
     @property
     def sent_bound(self) -> datetime | None:
         """The bound, where Lev takes it."""
-        return self.bound if self.is_filtered else None
+        return self.bound if self.bound is not None and self.is_filtered else None
 
     @property
     def _report(self) -> StreamReport:

@@ -93,10 +93,7 @@ class Pages:
 
     @staticmethod
     def _short_of_total(pagination: Mapping[str, Any], rows: int) -> bool:
-        """Whether rows are counted beyond a page that is placed by its offset.
-
-        The offset, not the number of rows that came, is what a resumed walk can be judged by.
-        """
+        """Whether rows are counted beyond a page that is placed by its offset."""
         total, offset = pagination.get("total"), pagination.get("offset")
         if type(total) is not int or type(offset) is not int:
             return False

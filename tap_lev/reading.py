@@ -184,8 +184,8 @@ class Reading:
                 restarts += 1
                 answer, position = self._start_again(f"Lev refuses the cursor: {error}"), {}
                 pages, before, parent = self._pages(), None, None
-        if self._asking.dry_run_rows:
-            return  # it has not seen all
+        if not self.members or self._asking.dry_run_rows:
+            return  # not all was seen
         # A row that Lev counts but did not send may well be there.
         whole = self._is_whole()
         for member in self.members:
@@ -237,13 +237,14 @@ class Reading:
         cursor = position.get("cursor")
         if isinstance(cursor, int) or (position and not cursor):
             return  # an offset is no place to come back to
+        bound = self._asking.sent_bound
         for member in self.members:
-            member.walking.checkpoint(cursor, parent, seen, self._asking.sent_bound)
+            member.walking.checkpoint(cursor, parent, seen, bound)
         self._tap.write_state()
 
     def _is_whole(self) -> bool:
         """Say whether as many rows came as Lev counted all the time, and tell if not."""
-        missing = 0 if self._asking.is_filtered or not self.members else self._tally.missing
+        missing = 0 if self._asking.is_filtered else self._tally.missing
         if missing:
             self._source.tell(
                 f"Lev counts {self._tally.least} rows, but {self._tally.seen} came: {missing} are "

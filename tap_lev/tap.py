@@ -117,8 +117,8 @@ class TapLev(Tap):
         if faults and raise_errors:
             raise ConfigError(" ".join(faults))
         # A config file was looked at as it was read, but the environment holds JSON, too.
-        for name in self.config_jsonschema["properties"].keys() & self._config.keys():
-            inputs.check_encodable(self._config[name], f"The setting {name}")
+        for name in self.config_jsonschema["properties"]:
+            inputs.check_encodable(self._config.get(name), f"The setting {name}")
         for hint in validation.unknown(self._config, self.config_jsonschema["properties"]):
             self.logger.warning(hint)
         return faults

@@ -77,7 +77,7 @@ class Walking:
         cursor: str | None,
         parent: int | None,
         seen: int | None,
-        asked_for: datetime | None = None,
+        asked_for: datetime | None,
     ) -> None:
         """Note that everything before a place is written, and with which filter Lev was asked."""
         if self.walk is not None:

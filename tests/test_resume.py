@@ -202,25 +202,36 @@ def test_a_row_changed_behind_the_walk_comes_with_the_run_after(start_lev: Start
     assert changed[3] == "Changed behind the walk"
 
 
-def test_a_resumed_walk_keeps_its_since_and_its_start(start_lev: StartLev) -> None:
-    lev = start_lev()
-    config = config_of(lev, page_size=PAGE)
+def filters(lev: SandboxServer, path: str) -> list[str | None]:
+    """What each page of a list was filtered by."""
+    asked = (dict(entry.query) for entry in lev.sandbox.requests if entry.path == path)
+    return [query.get("filter[updated_at][gte]") for query in asked]
+
+
+def cut_in_what_changed(lev: SandboxServer, config: dict[str, Any]) -> dict[str, Any]:
+    """End a run in the middle of the contacts that changed, and return its state."""
     whole = sync(config, streams=("contacts",))
     lev.sandbox.clock.advance(3600)
     lev.sandbox.touch("contacts", 30)
     cut = sync(config, state=whole.state, streams=("contacts",), kill_after=15)
     assert cut.state is not None
-    walk = cut.state["bookmarks"]["contacts"]["walk"]
-    lev.sandbox.clock.advance(3600)
     lev.sandbox.clear_log()
-    resumed = sync(config, state=cut.state, streams=("contacts",))
+    return cut.state
+
+
+def test_a_resumed_walk_keeps_its_since_and_its_start(start_lev: StartLev) -> None:
+    lev = start_lev()
+    config = config_of(lev, page_size=PAGE)
+    state = cut_in_what_changed(lev, config)
+    walk = state["bookmarks"]["contacts"]["walk"]
+    lev.sandbox.clock.advance(3600)
+    resumed = sync(config, state=state, streams=("contacts",))
     assert resumed.state is not None
     bookmark = resumed.state["bookmarks"]["contacts"]
     assert bookmark == {
         "replication_key": "updated_at", "replication_key_value": walk["started_at"],
     }  # fmt: skip
-    bounds = {dict(entry.query)["filter[updated_at][gte]"] for entry in lev.sandbox.requests}
-    assert bounds == {walk["since"]}
+    assert set(filters(lev, "/contacts")) == {walk["since"]}
 
 
 @pytest.mark.parametrize("order", ["as before", "moved"])
@@ -251,14 +262,6 @@ def test_in_a_page_without_an_order_no_place_is_noted(start_lev: StartLev) -> No
     cut = sync(config_of(lev), streams=("deal_notes",), kill_after=12)
     assert len(cut.records("deal_notes")) > 8
     assert cut.state is None or "walk" not in cut.state["bookmarks"]["deal_notes"]
-
-
-FILTER = "filter[updated_at][gte]"
-
-
-def filters(lev: SandboxServer, path: str) -> list[str | None]:
-    """What each page of a list was filtered by."""
-    return [dict(entry.query).get(FILTER) for entry in lev.sandbox.requests if entry.path == path]
 
 
 def test_a_stream_that_leaves_does_not_change_what_the_cursor_is_of(start_lev: StartLev) -> None:
@@ -303,12 +306,8 @@ def test_a_run_of_other_streams_goes_on_with_the_filter_of_the_first(start_lev: 
 def test_who_filters_is_a_part_of_what_is_asked(start_lev: StartLev) -> None:
     lev = start_lev()
     config = config_of(lev, page_size=PAGE)
-    first = sync(config, streams=("contacts",))
-    lev.sandbox.clock.advance(3600)
-    lev.sandbox.touch("contacts", 30)
-    cut = sync(config, state=first.state, streams=("contacts",), kill_after=15)
-    lev.sandbox.clear_log()
-    sync(config | {"updated_at_filter": "client"}, state=cut.state, streams=("contacts",))
+    state = cut_in_what_changed(lev, config)
+    sync(config | {"updated_at_filter": "client"}, state=state, streams=("contacts",))
     asked = [dict(entry.query) for entry in lev.sandbox.requests if entry.path == "/contacts"]
     assert "cursor" not in asked[0]
     assert set(filters(lev, "/contacts")) == {None}

@@ -184,35 +184,44 @@ def nested(account: SandboxServer, column: str, levels: int) -> tuple[Any, bytes
     return page["data"][0]["id"], text_of(page).replace(b'{"x": 0}', deep)
 
 
-@pytest.mark.parametrize("column", ["financials", "title"])
+COLUMNS = pytest.mark.parametrize("column", ["financials", "title"])
+WAYS = pytest.mark.parametrize("singly", [False, True])
+
+
+@COLUMNS
+@WAYS
 def test_what_is_nested_too_deeply_is_a_sentence(
-    account: SandboxServer, config: dict[str, Any], column: str, caplog: pytest.LogCaptureFixture
+    account: SandboxServer,
+    config: dict[str, Any],
+    caplog: pytest.LogCaptureFixture,
+    column: str,
+    *,
+    singly: bool,
 ) -> None:
     _, body = nested(account, column, 200_000)
-    for singly in (False, True):
-        caplog.clear()
-        run = answered(account, config, "deals", body, singly=singly)
-        assert run.exit_code == 1
-        assert any("nested too deeply" in message for message in caplog.messages)
+    assert answered(account, config, "deals", body, singly=singly).exit_code == 1
+    assert any("nested too deeply" in message for message in caplog.messages)
 
 
-@pytest.mark.parametrize("column", ["financials", "title"])
+@COLUMNS
+@WAYS
 def test_what_is_nested_deeply_is_written_whole_or_is_a_sentence(
-    account: SandboxServer, config: dict[str, Any], column: str, caplog: pytest.LogCaptureFixture
+    account: SandboxServer,
+    config: dict[str, Any],
+    caplog: pytest.LogCaptureFixture,
+    column: str,
+    *,
+    singly: bool,
 ) -> None:
     """How deep JSON may be is the Python's own: 3.11 stands less than later ones."""
     key, body = nested(account, column, 700)
-    for singly in (False, True):
-        caplog.clear()
-        run = answered(account, config, "deals", body, singly=singly)
-        if run.exit_code == 0:
-            begins = '{"type":"RECORD","stream":"deals"'
-            (line,) = (
-                line for line in run.lines if line.startswith(begins) and f'"id":{key},' in line
-            )
-            assert line.replace(" ", "").replace("\\", "").count('{"x":') == 700
-        else:
-            assert any("nested too deeply" in message for message in caplog.messages)
+    run = answered(account, config, "deals", body, singly=singly)
+    if run.exit_code == 0:
+        begins = '{"type":"RECORD","stream":"deals"'
+        (line,) = (line for line in run.lines if line.startswith(begins) and f'"id":{key},' in line)
+        assert line.replace(" ", "").replace("\\", "").count('{"x":') == 700
+    else:
+        assert any("nested too deeply" in message for message in caplog.messages)
 
 
 def test_a_page_of_50_megabytes_is_read(account: SandboxServer, config: dict[str, Any]) -> None:
