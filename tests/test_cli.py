@@ -263,6 +263,16 @@ def test_a_config_file_that_is_none_is_a_sentence(file: Path | bytes, sentence: 
     assert f"' {sentence}" in told
 
 
+def test_the_environment_goes_before_the_file(
+    server: SandboxServer, config: dict[str, Any]
+) -> None:
+    given = config | {"page_size": 5}
+    env = {"TAP_LEV_PAGE_SIZE": "7"}
+    assert run_tap(given, env=env, args=["--config=ENV"]).exit_code == 0
+    asked = {dict(e.query)["limit"] for e in server.sandbox.requests if e.path == "/contacts"}
+    assert asked == {"7"}
+
+
 def test_an_unknown_setting_is_a_hint_only(config: dict[str, Any]) -> None:
     run = run_tap(config | {"pagesize": 5, "key": KEY})
     assert_clean(run)
