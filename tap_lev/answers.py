@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 PARENTS_AHEAD = 10
 """How many rows a stream may read ahead of the one whose children are written."""
 
+MAX_FAILURES_AHEAD = 2
+"""How many rows in a row may fail before nothing more is read ahead on a page."""
+
 CAUTION = 3
 """How many rows what was thought at first is worth, against what the rows so far have taken."""
 
@@ -203,7 +206,7 @@ class AnswersOfPage:
             self._progress.set()
 
     def _read(self, child: ChildStream, endpoint: str) -> None:
-        gate, before = self._tap.client.gate, child.report.requests
+        gate, before, failures = self._tap.client.gate, child.report.requests, 0
         for number, row in enumerate(self._rows):
             while number > self._written + PARENTS_AHEAD and child in self._wanted:
                 self._progress.clear()
@@ -214,11 +217,15 @@ class AnswersOfPage:
             each = (made + CAUTION * child.requests_per_row) / (number + CAUTION)
             for needed in (endpoint, *child.needed_endpoints):
                 gate.remaining.expect(child, needed, each * (len(self._rows) - number + self._more))
-            if number < self._written or not child.walking.holds(row):
+            if number < self._written or not child.takes(row):
                 continue
             try:
                 child.read_ahead(row, self._answer, self.of(row))
             except KeyRefusedError:
                 raise
             except Exception:  # noqa: BLE001 - whoever writes the row meets it, too, and tells it
-                return
+                failures += 1
+                if failures == MAX_FAILURES_AHEAD:
+                    return
+            else:
+                failures = 0

@@ -1,24 +1,28 @@
-"""Asking: what a walk asks Lev for, and what Lev refuses, ignores or leaves out of it."""
+"""The requests for one list: pages, single rows, and what Lev refuses, ignores or leaves out."""
 
 from __future__ import annotations
 
-import dataclasses
-import re
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from msgspec import UNSET
 
 from tap_lev import timestamps
+from tap_lev.answer import items
 from tap_lev.child import ChildStream
+from tap_lev.embeds import MAX_REPEATS
+from tap_lev.errors import LevError
 from tap_lev.optional import Option
 from tap_lev.page import PageShape
+from tap_lev.proof import INEXACT, MARGIN, FilterProof, oldest_of
 from tap_lev.stream import FIELDS
+from tap_lev.walking import UPDATED_AT
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-    from datetime import datetime
+    from collections.abc import Sequence
 
     from tap_lev.answer import Answer
+    from tap_lev.bookmark import Canary
     from tap_lev.lists import ListStream
     from tap_lev.pagination import Position
     from tap_lev.report import StreamReport
@@ -31,7 +35,7 @@ DRY_RUN_ROWS = 5
 
 
 class Asking:
-    """Asks for the pages and the rows of one list.
+    """Requests the pages and the rows of one list.
 
     Args:
         tap: The tap.
@@ -44,21 +48,49 @@ class Asking:
         self._source = source
         self._members = members
         self._shapes: dict[tuple[ChildStream, ...], PageShape] = {}
+        known = {c for member in members for c in member.walking.bookmark.canaries}
+        self.proof = FilterProof(known)
+        """Whether the filter can be trusted, by the rows so far."""
+
         self.by_row = False
         """Whether each row is looked at, whatever it is like."""
 
-        self.bound: datetime | None = None
-        """The lower bound that Lev is asked to keep to, the same from the first page to the last.
+        self.all_rows = False
+        """Whether the filter is left out, because it is not proven."""
 
-        A member may leave in the middle of a walk, or another run go on with it for some of them:
-        a cursor is good only with what it was made with.
+        self.bound: datetime | None = None
+        """The lower bound that the request sends, the same from the first page to the last.
+
+        A member may leave in the middle of a walk, or another run resume it for some of them: a
+        cursor is good only with what it was made with.
         """
 
     def begin(self) -> None:
         """Find the bound of a new walk: one that leaves out no row that a member wants."""
         bounds = [member.walking.bound for member in self._members]
         known = [bound for bound in bounds if bound is not None]
-        self.bound = min(known) if known and len(known) == len(bounds) else None
+        self.bound = None
+        if known and len(known) == len(bounds) and not self.all_rows and not self._is_whole_due:
+            since = min(known)
+            # With `server` the user vouches for the filter, so no row has to prove it.
+            insists = self._tap.config["updated_at_filter"] == "server"
+            self.bound = since if insists else self.proof.bound(since)
+
+    @property
+    def _is_whole_due(self) -> bool:
+        """Whether the next walk has to do without the filter, whatever it is worth."""
+        now = self._tap.identity.server_time or datetime.now(UTC)
+        for member in self._members:
+            bookmark = member.walking.bookmark
+            # A count that did not fit is judged by a second walk through all rows.
+            if bookmark.shortfall is not None and bookmark.shortfall[1] == 1:
+                return True
+            # No filter returns a row without a date: once a day all rows are read.
+            if bookmark.undated and (
+                bookmark.value is None or bookmark.value.date() != now.astimezone(UTC).date()
+            ):
+                return True
+        return False
 
     @property
     def sent_bound(self) -> datetime | None:
@@ -66,16 +98,45 @@ class Asking:
         return self.bound if self.bound is not None and self.is_filtered else None
 
     @property
-    def _report(self) -> StreamReport:
+    def report(self) -> StreamReport:
+        """The report of the stream that the requests count for."""
         return (self._source if self._source in self._members else self._members[0]).report
 
-    def page(self, position: Position) -> Answer:
-        """Ask for a page, with as much of what is wanted as Lev accepts."""
-        limit: Position = {}
+    def page(
+        self, position: Position, *, limit: int | None = None, retries: int | None = None
+    ) -> Answer:
+        """Request a page, with as much of what is wanted as Lev accepts.
+
+        Args:
+            position: Where the page is.
+            limit: Rows to ask for; the setting by default.
+            retries: How often to try again; the setting by default.
+
+        Raises:
+            BrokenAnswerError: There is no list of rows in the answer.
+        """
+        answer, sent = self._page(position, limit, retries)
+        blocks = self._blocks_of(sent)
+        if not blocks or not answer.data:
+            return answer
+        if FIELDS in sent and self._loses_blocks_by_fields(answer, blocks):
+            return self.page(position, limit=limit, retries=retries)
+        blank = [block for block in blocks if not self._has_come(answer, block)]
+        if blank and any(self._source.embeds[block].repeats < MAX_REPEATS for block in blank):
+            # One response may have lost what the next one has.
+            answer, _ = self._page(position, limit, retries)
+            for block in blank:
+                if not self._has_come(answer, block):
+                    self._source.embeds[block].repeats += 1
+        return answer
+
+    def _page(
+        self, position: Position, limit: int | None, retries: int | None
+    ) -> tuple[Answer, dict[str, str]]:
+        size: Position = {}
         if self._source.paged:
             page_size = self._tap.config["page_size"]
-            limit = {"limit": min(page_size, self.dry_run_rows or page_size)}
-
+            size = {"limit": limit or min(page_size, self.dry_run_rows or page_size)}
         sent: dict[str, str] = {}
 
         def request(params: dict[str, str]) -> Answer:
@@ -85,32 +146,49 @@ class Asking:
             usual = shape and FIELDS not in params and shape.blocks.issubset(blocks)
             return self._tap.client.read(
                 f"GET {self._source.path}",
-                self._report,
-                limit | position | params,
+                self.report,
+                size | position | params,
                 decoder=shape.decoder if shape and usual else None,
+                retries=retries,
             )
 
         answer = self._source.optional.ask(self._options, request)
-        return self.page(position) if self._has_lost_blocks(answer, sent) else answer
+        if not answer.shaped:
+            items(answer, single=self._source.single)
+        return answer, sent
 
-    def row(self, key: int) -> Answer:
-        """Ask for a single row.
+    def row(self, key: int, *, retries: int | None = None) -> Answer:
+        """Request a single row.
 
         Returns:
             The answer, with the row as the only one of a list.
         """
-        detail = self._source.detail or ""
-        (name,) = re.findall(r"\{(\w+)\}", detail)
         sent: dict[str, str] = {}
 
         def request(params: dict[str, str]) -> Answer:
             nonlocal sent
             sent = params
-            return self._tap.client.read(f"GET {detail}", self._report, params, ids={name: key})
+            return self._source.read_row(key, params, self.report, retries=retries)
 
         answer = self._source.optional.ask(self._shape, request)
-        answer = dataclasses.replace(answer, data=[answer.data])
-        return self.row(key) if self._has_lost_blocks(answer, sent) else answer
+        blocks = self._blocks_of(sent)
+        if blocks and FIELDS in sent and self._loses_blocks_by_fields(answer, blocks):
+            return self.row(key, retries=retries)
+        for block in blocks:
+            self._has_come(answer, block)
+        return answer
+
+    def ids(self, position: Position) -> Answer:
+        """Request one row's id and the way on, where the whole row cannot be sent."""
+        bound = {FILTER: timestamps.render(self.sent_bound)} if self.sent_bound else {}
+        answer = self._tap.client.read(
+            f"GET {self._source.path}",
+            self.report,
+            {"limit": 1, FIELDS: "id"} | position | bound,
+            retries=0,
+        )
+        items(answer)
+        return answer
 
     @property
     def dry_run_rows(self) -> int | None:
@@ -145,72 +223,122 @@ class Asking:
         key = tuple(children)
         if key not in self._shapes:
             self._shapes[key] = PageShape(self._source, children)
-        # Within a page only single rows tell where to go on.
+        # Within a page only single rows tell where to resume.
         walks = [member.walking.walk for member in self._members]
         within = any(walk is not None and walk.parent for walk in walks)
         return None if within or self.by_row or self.dry_run_rows else self._shapes[key]
 
-    def _has_lost_blocks(self, answer: Answer, sent: dict[str, str]) -> bool:
-        """Whether rows must be asked for anew, because Lev leaves out what ``include=`` asks for.
+    # -- Embedded fields
 
-        It may do so where ``fields=`` is sent as well (lev-api.md §1.7), or where it does not know
-        the block and does not say so.
+    @staticmethod
+    def _blocks_of(sent: dict[str, str]) -> list[str]:
+        return sent["include"].split(",") if "include" in sent else []
 
-        Args:
-            answer: The answer.
-            sent: What was asked for. Another walk of the list may have learnt more meanwhile.
+    def _has_come(self, answer: Answer, block: str) -> bool:
+        """Whether a row of the answer has an embedded field."""
+        rows = answer.data if answer.shaped else items(answer)
+        come = not rows or any(has(row, block) for row in rows)
+        if come and rows:
+            self._source.embeds[block].come()
+        return come
+
+    def _loses_blocks_by_fields(self, answer: Answer, blocks: Sequence[str]) -> bool:
+        """Whether Lev leaves out what ``include=`` asks for, because ``fields=`` is sent as well.
+
+        Whether it does so is not documented (lev-api.md §1.7).
         """
-        source, optional = self._source, self._source.optional
-        blocks = set(sent["include"].split(",")) if "include" in sent else set()
-        if blocks and FIELDS in sent and optional.is_refused(FIELDS):
-            return True
-        unseen = blocks - source.embedded_blocks
-        if not unseen or not answer.data:
-            return False
-        rows = answer.data if answer.shaped else list(source.rows(answer))
-        found = {block for block in unseen if any(_has(row, block) for row in rows)}
-        source.embedded_blocks.update(found)
-        lost = sorted(unseen - found)
+        optional = self._source.optional
+        if optional.is_refused(FIELDS):
+            return True  # another walk of the list has found out meanwhile
+        lost = sorted(block for block in blocks if not self._has_come(answer, block))
         if not lost:
             return False
-        if FIELDS in sent:
-            optional.leave_out(FIELDS)
-            source.tell(
-                f"Lev leaves {', '.join(lost)} out where {FIELDS} are named, so all are read."
-            )
-            return True
-        for block in lost:
-            # What Lev gives in no other way may still be there for other rows.
-            source.embedded_blocks.add(block)
-            others = [m for m in self._members if m.block == block and m.path]
-            instead = "so it is read for each" if others else "so there is none"
-            source.tell(f"Lev embeds no {block} though it is asked to, {instead}.")
-            if others:
-                optional.leave_out(f"include={block}")
-        return any(optional.is_refused(f"include={block}") for block in lost)
+        optional.leave_out(FIELDS)
+        self._source.tell(
+            f"Lev leaves {', '.join(lost)} out where {FIELDS} are named, so all are read."
+        )
+        return True
+
+    def shows_block(self, block: str) -> bool:
+        """Whether any row of the list's first page has an embedded field, whatever its age."""
+        answer = self._tap.client.read(
+            f"GET {self._source.path}",
+            self.report,
+            {"limit": self._tap.config["page_size"], "include": block},
+        )
+        return bool(answer.data) and self._has_come(answer, block)
+
+    # -- The filter
 
     @property
     def is_filtered(self) -> bool:
         """Whether Lev leaves rows out."""
         return any(option.param == FILTER for option in self._source.optional.sent(self._options))
 
-    def note_ignored_filter(self, changes: Iterable[object]) -> None:
-        """Note that rows come which the filter, if it was sent, should have left out.
+    def ignores_filter(self, rows: Sequence[Any]) -> bool:
+        """Whether rows come that the filter, if it was sent, should have left out by far."""
+        if self.bound is None or not self.is_filtered:
+            return False
+        oldest = oldest_of(rows)
+        return oldest is not None and oldest < self.bound - INEXACT
 
-        Args:
-            changes: When the rows last changed, as it stands in them.
-        """
-        bound, optional = self.bound, self._source.optional
-        if bound is None or not self.is_filtered:
-            return
-        dates = map(timestamps.parse, changes)
-        if any(date is not None and date < bound for date in dates):
-            optional.leave_out(FILTER)
-            self._source.tell(
-                f"Lev ignores {FILTER}, so every row is read and the unchanged ones are left out "
-                "here."
+    def drop_filter(self, reason: str) -> None:
+        """Send the filter no more in this run, and say why."""
+        self._source.optional.leave_out(FILTER)
+        self._source.tell(f"{reason}, so every row is read and the unchanged ones are left out here.")
+
+    def takes_cursor_without_filter(self, position: Position) -> bool:
+        """Whether Lev accepts a cursor that it refused together with the filter."""
+        try:
+            self._tap.client.read(
+                f"GET {self._source.path}", self.report, {"limit": 1} | position, retries=0
             )
+        except LevError:
+            return False
+        return True
+
+    def proves_filter(self) -> bool:
+        """Find out whether Lev honours the filter: a canary must have come, or must come now.
+
+        A row that was sent proves it if its own moment as the bound returns it, and not one that
+        is older. That costs a request for each row that is tried.
+        """
+        if self.proof.is_proven or self._tap.config["updated_at_filter"] == "server":
+            return True
+        for canary in self.proof.candidates:
+            if self._returns(canary):
+                self.proof.accept(canary)
+                return True
+        return False
+
+    def _returns(self, canary: Canary) -> bool:
+        bound = canary.updated_at - MARGIN
+        params = {"limit": self._tap.config["page_size"], FILTER: timestamps.render(bound)}
+        answer = self._tap.client.read(f"GET {self._source.path}", self.report, params)
+        rows = items(answer)
+        oldest = oldest_of(rows)
+        if oldest is not None and oldest < bound - INEXACT:
+            return False
+        return any(
+            row.get("id") == canary.key
+            and timestamps.parse(row.get(UPDATED_AT)) == canary.updated_at
+            for row in rows
+        )
+
+    def counts_all_rows(self, total: int) -> bool:
+        """Whether ``total`` of a filtered list counts the rows that the filter leaves out, too.
+
+        One row without the filter is requested: its ``total`` is of all rows. If it is the same
+        number, and that row is older than the bound, the filter does not change the count.
+        """
+        answer = self._tap.client.read(f"GET {self._source.path}", self.report, {"limit": 1})
+        rows = items(answer)
+        oldest = oldest_of(rows)
+        is_left_out = oldest is not None and self.bound is not None and oldest < self.bound
+        return is_left_out and (answer.pagination or {}).get("total") == total
 
 
-def _has(row: Any, field: str) -> bool:  # noqa: ANN401 - a row of either form
+def has(row: Any, field: str) -> bool:  # noqa: ANN401 - a row of either form
+    """Whether a row has a field, null included."""
     return field in row if isinstance(row, dict) else getattr(row, field) is not UNSET
+

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from typing_extensions import override
 
 from tap_lev.answer import items
-from tap_lev.errors import LevAPIError, LevError
+from tap_lev.errors import BrokenAnswerError, LevAPIError, LevError
 from tap_lev.per_parent import PerParentStream
+from tap_lev.proof import value_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -27,6 +28,8 @@ class ChildStream(PerParentStream):
 
     probe: ClassVar[bool] = False
     """Whether the block may be less than the endpoint gives."""
+    block_limit: ClassVar[int | None] = None
+    """The most rows that the block holds, where Lev cuts it off."""
     unique: ClassVar[bool] = False
     """Whether the same row comes with many parents."""
     selected_by_default = False
@@ -45,6 +48,10 @@ class ChildStream(PerParentStream):
 
     whole: bool | None = None
     """Whether the block was found to hold all that the endpoint gives. None: not known."""
+    _proven_fields: frozenset[str] = frozenset()
+    """The fields of the endpoint, once the block was found to hold them."""
+    _full_blocks = False
+    """Whether a block with as many rows as it can hold was met."""
 
     @property
     def embedded(self) -> bool:
@@ -63,6 +70,16 @@ class ChildStream(PerParentStream):
             and self._parent is self.source
         )
 
+    @property
+    def needs_row(self) -> bool:
+        """Whether the children of a row are read with the row itself, not by its id alone."""
+        parent = self._parent
+        return self.embedded or self.probe or (isinstance(parent, ChildStream) and parent.needs_row)
+
+    def takes(self, row: dict[str, Any]) -> bool:
+        """Return whether the children of a row are wanted, and not read before in this run."""
+        return self.walking.holds(row) and row["id"] not in self.done_rows
+
     def prove(
         self, rows: Iterable[dict[str, Any]], answers_of: Callable[[dict[str, Any]], Answers]
     ) -> None:
@@ -75,20 +92,27 @@ class ChildStream(PerParentStream):
         if not self.probe or self.whole is not None:
             return
         block = self.block or ""
-        both = (row for row in rows if self.walking.holds(row) and isinstance(row.get(block), dict))
+        both = (row for row in rows if self.takes(row) and isinstance(row.get(block), dict))
         row = next(both, None)
         if row is None:
             return
         (call,) = self.calls()
         ids = {self.parent_key: row["id"]}
-        for given, _ in self._called(call, ids, answers_of(row), self.report):
-            missing = given.keys() - row[block].keys() - ids.keys()
+        try:
+            read = list(self._called(call, ids, answers_of(row), self.report))
+        except LevAPIError:
+            return  # that row's own failure: another row decides
+        for given, _ in read:
+            fields = given.keys() - ids.keys()
+            missing = [n for n in fields if n not in row[block] or row[block][n] != given[n]]
             self.whole = not missing
+            self._proven_fields = frozenset(fields)
             self.logger.info(
                 "%s: %s comes with each row %s",
                 self.name,
                 self.block,
-                f"without {len(missing)} of its fields, so it is read for each."
+                f"without {len(missing)} of its fields, or with other values, so it is read for "
+                "each."
                 if missing
                 else "and whole, so no further request is made.",
             )
@@ -130,6 +154,7 @@ class ChildStream(PerParentStream):
 
     def visit(self, row: dict[str, Any], answer: Answer, answers: Answers) -> None:
         """Write the rows of one row of the list."""
+        self.parent_is_archived = bool(row.get("archived") or row.get("archived_at"))
         for child, given in self.children(row, answer, answers, self.report):
             if self.unique:
                 key = tuple(child[key] for key in self.primary_keys)
@@ -149,18 +174,79 @@ class ChildStream(PerParentStream):
             answers: What Lev answered for that row so far.
             report: Counts what it costs: the report of the stream that the rows are found for.
         """
-        if self.embedded:
-            ids = {self.parent_key: row["id"]}
+        ids = {self.parent_key: row["id"]}
+        block = row.get(self.block) if self.block else None
+        if self.embedded and self.block in row and not self._is_incomplete(block):
             for child in self._embedded(row, answer):
                 yield self._of_parent(child, ids, {}, answer), answer
+            return
+        if self.embedded and self.block and self.block not in row:
+            yield from self._elsewhere(row, answers, report)
             return
         if not self.path:
             raise LevError(
                 f"Lev does not embed {self.block}, and gives {self.name} in no other way."
             )
-        for ids in self.parents(row, answer, answers, report):
+        for parent_ids in self.parents(row, answer, answers, report):
             for call in self.calls():
-                yield from self._called(call, ids, answers, report)
+                none = True
+                for found in self._called(call, parent_ids, answers, report):
+                    none = False
+                    yield found
+                if none and block and self.absent_is_none:
+                    # Not none: the embedded form shows that there is something.
+                    raise BrokenAnswerError(
+                        f"Lev answers {call.endpoint} with nothing for {self.source.name} "
+                        f"{row['id']}, but embeds its {self.block}."
+                    )
+
+    def _is_incomplete(self, block: object) -> bool:
+        """Whether a block lacks fields that it was found to hold."""
+        return self.probe and isinstance(block, dict) and not self._proven_fields <= block.keys()
+
+    def _elsewhere(
+        self, row: dict[str, Any], answers: Answers, report: StreamReport
+    ) -> Iterator[tuple[dict[str, Any], Answer]]:
+        """Read the rows that should have come embedded: at their endpoint, or with the row."""
+        block, source = self.block or "", self.source
+        embed, ids = source.embeds[block], {self.parent_key: row["id"]}
+        if embed.is_omitted_when_empty:
+            return
+        found: list[tuple[dict[str, Any], Answer]] = []
+        if self.path:
+            for call in self.calls():
+                found += self._called(call, ids, answers, report)
+        else:
+            answer = source.read_row(row["id"], {"include": block}, report)
+            for single in answer.data:
+                if isinstance(single, dict) and block in single:
+                    embed.come()
+                    children = self._embedded(single, answer)
+                    found += [(self._of_parent(each, ids, {}, answer), answer) for each in children]
+        embed.check(found=bool(found))
+        if found and self.path and not embed.seen:
+            source.optional.leave_out(f"include={block}")
+            source.tell(f"Lev embeds no {block} though it is asked to, so it is read for each.")
+        yield from found
+
+    def note_full_blocks(self, rows: Iterable[Any]) -> None:
+        """Note that a block holds as many rows as it can: more of them may be missing.
+
+        Args:
+            rows: Rows of the list, as dicts or as structs.
+        """
+        if self.block_limit is None or not self.embedded:
+            return
+        for row in rows:
+            block = value_of(row, self.block or "")
+            if isinstance(block, list) and len(block) >= self.block_limit:
+                self.walking.keeps_rows = True
+                if not self._full_blocks:
+                    self._full_blocks = True
+                    self.tell(
+                        f"{self.parent.name} {value_of(row, 'id')} comes with {len(block)} "
+                        f"{self.block}, the most that Lev embeds: it may have more."
+                    )
 
     def parents(
         self, row: dict[str, Any], answer: Answer, answers: Answers, report: StreamReport
@@ -186,11 +272,13 @@ class ChildStream(PerParentStream):
     @property
     @override
     def wanted_blocks(self) -> list[str]:
-        return [] if self.block is None or self.whole is False else [self.block]
+        return [] if self.block is None else [self.block]
 
     @override
     def begin(self, server_time: datetime) -> None:
         super().begin(server_time)
+        self._full_blocks = False
+        self.parents_gone = self.parents_answered = 0
         self._seen.clear()  # what was written before is of another walk, and of another table
         if not self.block and not list(self.calls()):
             self.tell("selected, but the setting that says what to ask for is empty.")

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     from tap_lev.lists import ListStream
     from tap_lev.stream import LevStream
-    from tap_lev.tally import Tally
+    from tap_lev.row_counter import RowCounter
 
 
 class Courses:
@@ -35,13 +35,13 @@ class Courses:
         self._members = members
         self._clock = clock
 
-    def page(self, tally: Tally) -> None:
+    def page(self, counter: RowCounter) -> None:
         """Say that a page has come, and move those that it brings rows of."""
         together = []
         for member in self._members:
             course = member.report.course
             course.source = self._source.name
-            if _is_apart(member):
+            if is_read_apart(member):
                 course.leader, course.endpoint = None, member.endpoint
                 course.unit = self._source.name
             else:
@@ -50,20 +50,20 @@ class Courses:
         together.sort(key=lambda member: member is not self._source)
         for member in together:
             member.report.course.leader = together[0].name if member is not together[0] else None
-        self._move(together, tally, tally.seen)
+        self._move(together, counter, counter.rows_read)
 
-    def parents(self, tally: Tally, number: int) -> None:
+    def parents(self, counter: RowCounter, number: int) -> None:
         """Say that so many rows of the page are done, with what is read for each of them."""
-        before = tally.before_page
-        apart = [member for member in self._members if _is_apart(member)]
-        self._move(apart, tally, None if before is None else before + number)
+        before = counter.before_page
+        apart = [member for member in self._members if is_read_apart(member)]
+        self._move(apart, counter, None if before is None else before + number)
 
-    def _move(self, members: Iterable[LevStream], tally: Tally, done: int | None) -> None:
-        total, now = self.wanted or tally.total, self._clock()
+    def _move(self, members: Iterable[LevStream], counter: RowCounter, done: int | None) -> None:
+        total, now = self.wanted or counter.total, self._clock()
         for member in members:
             member.report.course.move(done or 0, None if done is None else total, now)
 
 
-def _is_apart(member: LevStream) -> TypeGuard[ChildStream]:
+def is_read_apart(member: LevStream) -> TypeGuard[ChildStream]:
     """Whether a stream is read for each row of the list."""
     return isinstance(member, ChildStream) and not member.embedded

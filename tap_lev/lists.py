@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
+import re
+from collections import defaultdict
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from typing_extensions import override
 
+from tap_lev.answer import items
+from tap_lev.embeds import Embed
+from tap_lev.errors import BrokenAnswerError, LevError
 from tap_lev.stream import LevStream
 from tap_lev.walking import UPDATED_AT
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator, Mapping
 
     from tap_lev.answer import Answer
+    from tap_lev.report import StreamReport
 
 
 class ListStream(LevStream):
@@ -36,10 +43,81 @@ class ListStream(LevStream):
             if self.walking.holds(row):
                 self.write(row, answer)
 
+    def is_done(self, row: dict[str, Any]) -> bool:
+        """Return whether a row was written before in this run."""
+        return row["id"] in self.done_rows if self.done_rows else False
+
+    def key_of(self, row: dict[str, Any]) -> Any:  # noqa: ANN401 - an id, or several
+        """Return what tells a row from the others."""
+        if len(self.primary_keys) == 1:
+            return row[self.primary_keys[0]]
+        return tuple(row[name] for name in self.primary_keys)
+
+    def rows(self, answer: Answer) -> Iterator[dict[str, Any]]:
+        """Find the rows of an answer. One without its key is counted, and left out.
+
+        Raises:
+            BrokenAnswerError: There are none where some should be.
+        """
+        for item in items(answer, single=self.single):
+            for row in self.expand(item):
+                try:
+                    yield self.keyed(self.adapt(row, answer), answer)
+                except BrokenAnswerError as error:
+                    if self.single:
+                        raise
+                    self._keyless += 1
+                    if not self._keyless_told:
+                        self._keyless_told = True
+                        self.tell(f"{error} Such a row cannot be loaded and counts as missing.")
+
+    _keyless = 0
+    _keyless_told = False
+
+    def take_keyless(self) -> int:
+        """Return how many rows had no key since this was asked last."""
+        keyless, self._keyless = self._keyless, 0
+        return keyless
+
+    def read_row(
+        self,
+        key: int,
+        params: Mapping[str, str],
+        report: StreamReport,
+        *,
+        retries: int | None = None,
+    ) -> Answer:
+        """Request a single row.
+
+        Args:
+            key: Its id.
+            params: Query parameters.
+            report: Counts what the request costs.
+            retries: How often to try again; the setting by default.
+
+        Returns:
+            The answer, with the row as the only one of a list.
+
+        Raises:
+            LevError: Lev has no read of single rows of this list, or does not answer it.
+        """
+        if self.detail is None:
+            raise LevError(f"Lev has no read of single rows of {self.name}.")
+        (name,) = re.findall(r"\{(\w+)\}", self.detail)
+        answer = self._tap.client.read(
+            f"GET {self.detail}", report, params, ids={name: key}, retries=retries
+        )
+        if not isinstance(answer.data, dict):
+            raise BrokenAnswerError(
+                f"Lev answered {answer.endpoint} without a row "
+                f"(request_id {answer.request_id or 'not given'})."
+            )
+        return dataclasses.replace(answer, data=[answer.data])
+
     @functools.cached_property
-    def embedded_blocks(self) -> set[str]:
-        """The blocks that have come with rows in this run."""
-        return set()
+    def embeds(self) -> defaultdict[str, Embed]:
+        """What this run learned of the fields that are embedded in the rows."""
+        return defaultdict(Embed)
 
     @functools.cached_property
     def blocks(self) -> set[str]:

@@ -70,6 +70,12 @@ class PageShape:
                 found.append(row)
         return found
 
+    @staticmethod
+    def lacking(child: ChildStream, parents: Iterable[Any]) -> list[Any]:
+        """Return the rows that came without the field that embeds a stream's rows."""
+        block = operator.attrgetter(child.block or "")
+        return [parent for parent in parents if block(parent) is UNSET]
+
     def strip(self, rows: Iterable[Any]) -> None:
         """Take the rows of other streams out of rows."""
         for row in rows:

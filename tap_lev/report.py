@@ -9,7 +9,6 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
 from tap_lev.course import Course
-from tap_lev.errors import LevAPIError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -27,6 +26,8 @@ class StreamReport:
         statuses: The HTTP statuses of the answers.
         notes: What the reader of the summary should know, a sentence each.
         failure: Why the stream is not complete, or None.
+        skipped: Whether it was left out, because the key may not read it.
+        gaps: What is known to be missing and accepted, a phrase each.
         bookmark: Up to when its rows are complete, as the state has it.
         course: How far it is.
     """
@@ -38,6 +39,8 @@ class StreamReport:
     statuses: Counter[int] = dataclasses.field(default_factory=Counter)
     notes: list[str] = dataclasses.field(default_factory=list)
     failure: Exception | None = None
+    skipped: bool = False
+    gaps: list[str] = dataclasses.field(default_factory=list)
     bookmark: str | None = None
     course: Course = dataclasses.field(default_factory=Course)
 
@@ -114,6 +117,8 @@ class RunReport:
             "seconds": round(self.clock() - self._began, 1),
             "budget_used": round(self.budget_used, 3),
             "notes": [note for s in streams for note in s.notes],
+            "accepted_gaps": [gap for s in streams for gap in s.gaps],
+            "skipped": [name for name, s in self.streams.items() if s.skipped],
             "failed": {name: _request_id(error) for name, error in self.failures.items()},
             "request_id": _request_id(cause),
             "oldest_bookmark": self.oldest_bookmark,
@@ -135,6 +140,8 @@ class RunReport:
         if totals["parents_gone"]:
             counts += f", {totals['parents_gone']} parents gone"
         notes = "".join(f" {note}" for note in totals["notes"])
+        if totals["accepted_gaps"]:
+            notes += f" Accepted gaps: {'; '.join(totals['accepted_gaps'])}."
         failed = ", ".join(_named(name, of) for name, of in totals["failed"].items())
         if failed:
             of_all = f"{len(totals['failed'])} of {totals['streams']} streams are not complete"
@@ -146,7 +153,8 @@ class RunReport:
 
 
 def _request_id(error: BaseException | None) -> str | None:
-    return error.request_id if isinstance(error, LevAPIError) else None
+    request_id = getattr(error, "request_id", None)
+    return request_id if isinstance(request_id, str) else None
 
 
 def _named(name: str, request_id: str | None) -> str:

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import functools
-from http import HTTPStatus
+import json
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from singer_sdk.exceptions import SingerSDKError
 from typing_extensions import override
 
-from tap_lev.answer import items
-from tap_lev.errors import BrokenAnswerError, LevAPIError, LevError
+from tap_lev.errors import BrokenAnswerError, LevAPIError, LevError, RowsFailedError
 from tap_lev.optional import Option, OptionalParameters
 from tap_lev.schema import OBJECT, UNKNOWN_FIELDS
 from tap_lev.singer import SingerStream
@@ -25,6 +24,11 @@ if TYPE_CHECKING:
     from tap_lev.tap import TapLev
 
 FIELDS = "fields"
+MAX_LISTED = 10
+"""How many rows an error names."""
+
+NEEDED_FIELDS = (UPDATED_AT, "created_at", "archived", "archived_at")
+"""What the tap needs of a row, whichever columns are selected (lev-api.md §1.7)."""
 
 
 class LevStream(SingerStream):
@@ -84,13 +88,15 @@ class LevStream(SingerStream):
 
     @property
     def asked(self) -> list[Any]:
-        """What is asked for. A walk does not go on with anything else."""
+        """What is requested. A walk resumes with nothing else.
+
+        Not in it: the account, which the state's entry names, and start_date, which bounds a first
+        walk only.
+        """
         return [
             self.path,
             self.replication_method,
             sorted(self.columns),
-            self.config.get("active_account"),
-            self.config.get("start_date"),
             self.config["updated_at_filter"],
         ]
 
@@ -120,7 +126,7 @@ class LevStream(SingerStream):
         chosen = set(self.columns) if written else set()
         if not self.takes_fields or chosen.issuperset(self.own_columns):
             return []
-        wanted = {*chosen, *self.primary_keys, UPDATED_AT}
+        wanted = {*chosen, *self.primary_keys, *NEEDED_FIELDS}
         return [Option(FIELDS, ",".join(name for name in self.own_columns if name in wanted))]
 
     @property
@@ -145,16 +151,6 @@ class LevStream(SingerStream):
         """Bring a row of Lev into the schema's form. Most are."""
         return row
 
-    def rows(self, answer: Answer) -> Iterator[dict[str, Any]]:
-        """Find the rows of an answer.
-
-        Raises:
-            BrokenAnswerError: There are none where some should be, or one without its key.
-        """
-        for item in items(answer, single=self.single):
-            for row in self.expand(item):
-                yield self.keyed(self.adapt(row, answer), answer)
-
     def expand(self, item: dict[str, Any]) -> Iterator[dict[str, Any]]:
         """Find the rows that one item of an answer holds: itself, as a rule."""
         yield item
@@ -177,19 +173,42 @@ class LevStream(SingerStream):
     @functools.cached_property
     def is_plain(self) -> bool:
         """Whether the rows go out as they come in, where they are as the schema says."""
-        steps = "adapt", "expand", "keyed", "rows"
+        steps = "adapt", "expand", "keyed"
         usual = all(getattr(type(self), name) is getattr(LevStream, name) for name in steps)
         return usual and not self.single and self.passes_rows_on
 
     # -- Failing
 
+    is_answered = False
+    """Whether Lev has answered a request for the stream in this run."""
+
+    @functools.cached_property
+    def row_faults(self) -> dict[int, Exception]:
+        """Why single rows, or what belongs to them, could not be read in this run."""
+        return {}
+
+    @functools.cached_property
+    def done_rows(self) -> set[int]:
+        """The rows of the list that were read in this run before the walk came to them."""
+        return set()
+
+    def accepts_gap(self, key: int | None = None) -> bool:
+        """Return whether the settings name a gap.
+
+        Args:
+            key: The id of a row of the list that cannot be read. None: fewer rows than Lev counts.
+        """
+        accepted = (self.config.get("accepted_gaps") or {}).get(self.name)
+        return accepted == "total" if key is None else isinstance(accepted, list) and key in accepted
+
     def fail(self, error: Exception) -> None:
         """Give the stream up for this run. Its walk stays in the state."""
-        forbidden = isinstance(error, LevAPIError) and error.status == HTTPStatus.FORBIDDEN
+        forbidden = isinstance(error, LevAPIError) and error.is_forbidden and not self.is_answered
         if forbidden and self.config["forbidden_streams"] == "skip":
             self.tell(f"skipped, because the key may not read it. {error}")
+            self.report.skipped = True
             # With a walk of its own it would be read apart from the others ever after.
-            self.walking.bookmark.abandon()
+            self.walking.begin_anew()
             return
         self.report.failure = error
         if not isinstance(error, LevError | SingerSDKError):
@@ -201,3 +220,31 @@ class LevStream(SingerStream):
             else ""
         )
         self.logger.error("The stream %s is not complete: %s%s", self.name, error, advice)
+
+    def report_row_faults(self) -> None:
+        """Report the rows that are still to be read, once the others are."""
+        source, rest = self.source.name, []
+        for key in sorted(each.key for each in self.walking.bookmark.failed):
+            if self.accepts_gap(key):
+                self.report.gaps.append(f"{self.name}: {source} {key} (accepted_gaps)")
+            else:
+                rest.append(key)
+        if not rest:
+            return
+        first = self.row_faults.get(rest[0])
+        setting = json.dumps({self.name: rest})
+        error = RowsFailedError(
+            f"{_listed(rest)} of {source} could not be read for {self.name}"
+            + (f": {first}" if first else ".")
+            + " The next run asks for them first. To accept the gap, add to the setting "
+            f"accepted_gaps: {setting}.",
+            first,
+        )
+        self.report.failure = error
+        self.logger.error("The stream %s is not complete: %s", self.name, error)
+
+
+def _listed(keys: Sequence[int]) -> str:
+    shown = ", ".join(map(str, keys[:MAX_LISTED]))
+    more = f" and {len(keys) - MAX_LISTED} more" if len(keys) > MAX_LISTED else ""
+    return f"{'Row' if len(keys) == 1 else 'Rows'} {shown}{more}"

@@ -1,27 +1,35 @@
-"""Taking: what a page brings is written, with what is read for each of its rows."""
+"""Writing what a page brings, with what is read for each of its rows."""
 
 from __future__ import annotations
 
 from functools import partial
+from http import HTTPStatus
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Protocol
 
-from tap_lev.answers import AnswersOfPage
+from msgspec import UNSET
+
+from tap_lev import timestamps
+from tap_lev.answers import Answers, AnswersOfPage
 from tap_lev.child import ChildStream
 from tap_lev.courses import Courses
-from tap_lev.walking import UPDATED_AT
+from tap_lev.errors import BrokenAnswerError, LevAPIError, LevConnectionError, LevError
+from tap_lev.walking import MAX_STREAK, UPDATED_AT
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from tap_lev.answer import Answer
     from tap_lev.asking import Asking
     from tap_lev.lists import ListStream
     from tap_lev.page import PageShape
     from tap_lev.pagination import Position
+    from tap_lev.row_counter import RowCounter
     from tap_lev.stream import LevStream
-    from tap_lev.tally import Tally
     from tap_lev.tap import TapLev
+
+ROW_FAULTS = (BrokenAnswerError, LevAPIError, LevConnectionError)
+"""Failures of one row, as long as other rows come."""
 
 
 class Guard(Protocol):
@@ -38,14 +46,15 @@ class Taking:
         tap: The tap.
         source: The list.
         members: The streams whose rows are wanted; those that fail are taken out.
-        asking: What was asked for.
-        tally: Counts the rows.
+        asking: The requests.
+        counter: Counts the rows.
         guard: What each stream's part is done in.
         checkpoint: Notes the place, the last parent that is written, and the rows before the page.
 
     Attributes:
         courses: How far the streams are.
         found: Whether the row was found that an earlier run had got to.
+        is_filter_ignored: Whether the last page holds rows that the filter should leave out.
     """
 
     def __init__(  # noqa: PLR0913, PLR0917
@@ -54,21 +63,22 @@ class Taking:
         source: ListStream,
         members: list[LevStream],
         asking: Asking,
-        tally: Tally,
+        counter: RowCounter,
         guard: Guard,
         checkpoint: Callable[[Position, int, int | None], None],
     ) -> None:
         self.courses = Courses(source, members, tap.report.clock)
         self.found = False
+        self.is_filter_ignored = False
         self._tap = tap
         self._source = source
         self._members = members
         self._asking = asking
-        self._tally = tally
+        self._counter = counter
         self._guard = guard
         self._checkpoint = checkpoint
 
-    def page(self, answer: Answer, position: Position | None, parent: int | None = None) -> int:
+    def page(self, answer: Answer, position: Position | None, parent: int | None = None) -> list[Any]:
         """Write what a page brings.
 
         Args:
@@ -77,34 +87,84 @@ class Taking:
             parent: The last row of the page that is written with its children.
 
         Returns:
-            The number of rows in the page.
+            The keys of the rows, None for one that has none.
         """
         if answer.shaped and (shape := self._asking.shape_of_page):
             return self._as_it_is(answer, shape)
         rows = list(self._source.rows(answer))
-        self._count(answer, len(rows))
-        if position is not None:  # single rows are asked for without a filter
-            self._asking.note_ignored_filter(row.get(UPDATED_AT) for row in rows)
+        keys = [*map(self._source.key_of, rows), *[None] * self._source.take_keyless()]
+        self._count(answer, keys)
+        self._fill_fields(rows)
+        if position is not None:  # single rows are requested without a filter
+            self._look(rows, answer)
         if self._source in self._members:
-            self._guard(partial(self._source.write_page, rows, answer), self._source)
+            wanted = [row for row in rows if not self._source.is_done(row)]
+            self._guard(partial(self._source.write_page, wanted, answer), self._source)
         self._children(rows, answer, position, parent)
-        return len(rows)
+        return keys
 
-    def _as_it_is(self, answer: Answer, shape: PageShape) -> int:
+    def _as_it_is(self, answer: Answer, shape: PageShape) -> list[Any]:
         """Write what a page brings, without looking at each row more than it needs."""
         rows: list[Any] = answer.data
-        self._count(answer, len(rows))
-        self._asking.note_ignored_filter(getattr(row, UPDATED_AT, None) for row in rows)
+        keys = [row.id for row in rows]
+        self._count(answer, keys)
+        self._fill_fields(rows)
+        self._look(rows, answer)
         taken: dict[LevStream, list[Any]] = {}
+        lacking: dict[ChildStream, list[Any]] = {}
         for member in self._members:
             held = member.walking.held(rows)
             if isinstance(member, ChildStream):
+                lacking[member] = shape.lacking(member, held)
+                self._guard(partial(member.note_full_blocks, held), member)
                 held = shape.children(member, held)
             taken[member] = held
+        bare = {
+            child: [_row_without_blocks(row) for row in parents]
+            for child, parents in lacking.items()
+        }
         shape.strip(rows)
         for member, found in taken.items():
             self._guard(partial(member.write_all, found, shape), member)
-        return len(rows)
+        for child, parents in bare.items():
+            for row in parents:
+                if child in self._members:
+                    self._visit(child, row, answer, Answers(self._tap.baton))
+        return keys
+
+    def _look(self, rows: list[Any], answer: Answer) -> None:
+        """Find out from the rows what Lev does with the filter."""
+        if self._source.replication_key is not None:
+            self._asking.proof.look(rows, answer.server_time)
+            self.is_filter_ignored = self._asking.ignores_filter(rows)
+
+    def _fill_fields(self, rows: Iterable[Any]) -> None:
+        """Read the embedded columns of the list's own rows that came without them.
+
+        Where this server omits what is empty, they are null: a target may keep an old value else.
+        """
+        source = self._source
+        if source not in self._members:
+            return
+        for field in source.wanted_blocks:
+            if source.optional.is_refused(f"include={field}"):
+                continue
+            for row in rows:
+                if isinstance(row, dict):
+                    if field not in row:
+                        row[field] = self._field_of(row["id"], field)
+                elif getattr(row, field) is UNSET:
+                    setattr(row, field, self._field_of(row.id, field))
+
+    def _field_of(self, key: int, field: str) -> Any:  # noqa: ANN401 - JSON is anything
+        embed = self._source.embeds[field]
+        if embed.is_omitted_when_empty or self._source.detail is None:
+            return None
+        answer = self._source.read_row(key, {"include": field}, self._asking.report)
+        row = answer.data[0]
+        value = row.get(field) if isinstance(row, dict) else None
+        embed.check(found=value is not None)
+        return value
 
     def _children(
         self,
@@ -116,6 +176,10 @@ class Taking:
         children = [member for member in self._members if isinstance(member, ChildStream)]
         if not children:
             return
+        for child in children:
+            self._guard(
+                partial(child.note_full_blocks, [r for r in rows if child.walking.holds(r)]), child
+            )
         done = [number for number, row in enumerate(rows, 1) if row["id"] == parent]
         # Pages may be smaller now, and the row on a later one.
         self.found = bool(done)
@@ -124,28 +188,118 @@ class Taking:
         in_order = _rises(rows)
         first = done[0] if done and in_order else 0
         rows = rows[first:]
-        with AnswersOfPage(self._tap, rows, answer, self._tally.left) as page:
+        with AnswersOfPage(self._tap, rows, answer, self._counter.left) as page:
             for child in children:
                 self._guard(partial(child.prove, rows, page.of), child)
             if self._tap.side_by_side and self._asking.dry_run_rows is None:
                 page.read_ahead(children, self._members)
-            before = self._tally.before_page
-            self.courses.parents(self._tally, first)
+            before = self._counter.before_page
+            self.courses.parents(self._counter, first)
             for number, (row, answers) in enumerate(page, first + 1):
                 for child in children:
-                    if child in self._members and child.walking.holds(row):
-                        self._guard(partial(child.visit, row, answer, answers), child)
+                    if child in self._members and child.takes(row):
+                        self._visit(child, row, answer, answers)
                 if answers.asked and position is not None and in_order:
                     self._checkpoint(position, row["id"], before)
-                self.courses.parents(self._tally, number)
+                self.courses.parents(self._counter, number)
 
-    def _count(self, answer: Answer, rows: int) -> None:
+    # -- Single rows
+
+    def _visit(
+        self, child: ChildStream, row: dict[str, Any], answer: Answer, answers: Answers
+    ) -> None:
+        """Write the children of a row. If they cannot be read, the others still are."""
+
+        def visit() -> None:
+            try:
+                child.visit(row, answer, answers)
+            except RecursionError:
+                self._fail(child, row["id"], BrokenAnswerError("Lev sends something that is nested too deeply."))
+            except ROW_FAULTS as error:
+                self._fail(child, row["id"], error)
+            else:
+                child.walking.end_streak()
+                child.is_answered = True
+
+        self._guard(visit, child)
+
+    def _fail(self, stream: LevStream, key: int, error: LevError) -> None:
+        """Record that a row failed.
+
+        Raises:
+            LevError: The failure is the stream's.
+        """
+        status = error.status if isinstance(error, LevAPIError) else None
+        if status == HTTPStatus.UNAUTHORIZED:
+            raise error
+        stream.row_faults[key] = error
+        if stream.accepts_gap(key):
+            stream.walking.keep_failed(key)
+            return
+        most = MAX_STREAK
+        if isinstance(error, LevAPIError) and error.is_forbidden and not stream.is_answered:
+            # Not one row was answered: the key may not read the stream. If no scope is named, a
+            # second row decides, since the first one may be restricted by itself.
+            most = 1 if "scope" in error.message.lower() else 2
+        stream.walking.fail_row(key, error, (type(error), status), most)
+
+    def fail_row(self, key: int, error: LevError) -> None:
+        """Record that a row of the list cannot be read, and read what belongs to it elsewhere.
+
+        Args:
+            key: Its id.
+            error: Why.
+        """
+        for member in list(self._members):
+            if isinstance(member, ChildStream) and not member.needs_row:
+                continue
+            self._guard(partial(self._fail, member, key, error), member)
+
+    def again(self, member: LevStream, key: int, answer: Answer) -> None:
+        """Ask for a row again that failed in an earlier run.
+
+        Args:
+            member: The stream that lacks it.
+            key: The id of the row of the list.
+            answer: The first page of the walk.
+        """
+        walking = member.walking
+        try:
+            if isinstance(member, ChildStream) and not member.needs_row:
+                member.visit({"id": key}, answer, Answers(self._tap.baton))
+            else:
+                answer = self._asking.row(key)
+                for row in self._source.rows(answer):
+                    if isinstance(member, ChildStream):
+                        member.visit(row, answer, Answers(self._tap.baton))
+                    else:
+                        member.write(row, answer)
+        except ROW_FAULTS as error:
+            if isinstance(error, LevAPIError) and error.is_gone:
+                walking.heal(key)
+                return
+            if isinstance(error, LevAPIError) and error.status == HTTPStatus.UNAUTHORIZED:
+                raise
+            member.row_faults[key] = error
+            walking.keep_failed(key)
+        else:
+            walking.heal(key)
+        member.done_rows.add(key)
+
+    def _count(self, answer: Answer, keys: list[Any]) -> None:
         """Count the rows of a page, and tell the gate how many pages there will be."""
-        self._tally.add(answer, rows)
+        self._counter.add(answer.pagination, keys)
         self._tap.client.gate.remaining.expect(
-            self, f"GET {self._source.path}", self._tally.pages_left
+            self, f"GET {self._source.path}", self._counter.pages_left
         )
-        self.courses.page(self._tally)
+        self.courses.page(self._counter)
+
+
+def _row_without_blocks(row: Any) -> dict[str, Any]:  # noqa: ANN401 - a class made by page.py
+    """Return what the reads for a row need of it."""
+    fields = ("id", UPDATED_AT, "archived", "archived_at")
+    given = {name: getattr(row, name, UNSET) for name in fields}
+    return {name: value for name, value in given.items() if value is not UNSET}
 
 
 def _rises(rows: list[dict[str, Any]]) -> bool:

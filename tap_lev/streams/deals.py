@@ -97,6 +97,7 @@ class DealPipelines(ChildStream):
     parent_key = "deal_id"
     path = None
     block = "pipelines"
+    block_limit = 10  # lev-api.md §1.7
     primary_keys = ("deal_id", "pipeline_id")
     selected_by_default = True
     schema = table(

@@ -1,0 +1,47 @@
+"""What a run learns about the fields that Lev embeds in rows when ``include=`` asks for them.
+
+A row may come without such a field. Either this server leaves empty ones out, or the response is
+incomplete; nothing documents which (lev-api.md §1.7). So the first rows without the field are read
+at the field's own endpoint, or by id. If they have nothing there, the server omits what is empty.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+
+CHECKED_ROWS = 5
+"""How many rows without the field are read elsewhere before the server counts as omitting it."""
+
+MAX_REPEATS = 2
+"""How many pages without the field are requested again in vain, until one has it."""
+
+
+@dataclasses.dataclass(slots=True)
+class Embed:
+    """What is known of one embedded field of a list.
+
+    Attributes:
+        seen: Whether it has come with a row of a list.
+        missing: How many rows came without it and were read elsewhere.
+        found: Whether one of these had something there.
+        repeats: How many pages were requested again in vain since it came last.
+    """
+
+    seen: bool = False
+    missing: int = 0
+    found: bool = False
+    repeats: int = 0
+
+    @property
+    def is_omitted_when_empty(self) -> bool:
+        """Whether a row without the field counts as a row that has nothing in it."""
+        return self.missing >= CHECKED_ROWS and not self.found
+
+    def come(self) -> None:
+        """Record that it came with a row."""
+        self.seen, self.repeats = True, 0
+
+    def check(self, *, found: bool) -> None:
+        """Record what a row without it has elsewhere."""
+        self.missing += 1
+        self.found = self.found or found

@@ -1,0 +1,151 @@
+"""Reading around a row that Lev cannot send, so that one bad row costs that one alone.
+
+A page that fails in each try may do so because of one of its rows. Shorter pages find the place
+before that row. Its id comes with ``fields=id``, or the next cursor is built in the form that Lev
+uses. What lies between is then requested by id.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import dataclasses
+import re
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from tap_lev.answer import items
+from tap_lev.errors import LevAPIError, LevError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from tap_lev.answer import Answer
+    from tap_lev.asking import Asking
+    from tap_lev.lists import ListStream
+    from tap_lev.pagination import Position
+
+LONGEST_STEP = 512
+"""How many ids are jumped over at most, each of which costs a request."""
+
+_CURSOR = re.compile(rb'\{"id":( ?)(\d{1,18})\}')
+"""The form of all published cursors, once decoded (lev-api.md §1.5)."""
+
+
+class Skipped(NamedTuple):
+    """Rows of which one cannot be sent in a page, and what lies behind them.
+
+    Attributes:
+        keys: Ids that may be in between.
+        position: The place behind them.
+        answer: The page at that place, if it came already.
+    """
+
+    keys: Sequence[int]
+    position: Position
+    answer: Answer | None = None
+
+
+class Rescue:
+    """Finds the way around the row that makes a page fail.
+
+    Args:
+        asking: The requests of the list.
+        source: The list.
+        size: How many rows the page was to hold.
+        error: Why it failed.
+    """
+
+    def __init__(self, asking: Asking, source: ListStream, size: int, error: LevError) -> None:
+        self.error = error
+        self._asking = asking
+        self._source = source
+        self._size = size // 2
+        self._rows_left = size
+
+    def is_possible(self, position: Position) -> bool:
+        """Whether the list itself still answers: if not, no single row is to blame."""
+        if not self._source.paged or self._source.detail is None or "offset" in position:
+            return False
+        if not position:
+            return True
+        try:
+            self._asking.page({}, limit=1, retries=0)
+        except LevError:
+            return False
+        return True
+
+    @property
+    def is_over(self) -> bool:
+        """Whether all rows of the page that failed have come."""
+        return self._rows_left <= 0
+
+    def shorter(self, position: Position) -> Answer | None:
+        """Request a shorter page, None if even a single row cannot be sent."""
+        while self._size > 0:
+            try:
+                answer = self._asking.page(position, limit=self._size, retries=0)
+            except LevError as error:
+                self.error = error
+                self._size //= 2
+            else:
+                self._rows_left -= self._size
+                return answer
+        return None
+
+    def skip(self, position: Position) -> Skipped | None:
+        """Find what lies behind the row that cannot be sent, None if there is no way."""
+        try:
+            answer = self._asking.ids(position)
+        except LevError:
+            return self._by_cursor(position)
+        keys = [row.get("id") for row in items(answer)]
+        pagination = answer.pagination or {}
+        cursor, has_more = pagination.get("next_cursor"), pagination.get("has_more")
+        if not keys or not all(type(key) is int for key in keys):
+            return self._by_cursor(position)
+        if has_more is False:
+            return Skipped(keys, position, dataclasses.replace(answer, data=[]))
+        if isinstance(cursor, str) and cursor:
+            return Skipped(keys, {"cursor": cursor})
+        return self._by_cursor(position)
+
+    def _by_cursor(self, position: Position) -> Skipped | None:
+        form = _read(position.get("cursor"))
+        if form is None:
+            return None
+        space, last = form
+        step = 1
+        while step <= LONGEST_STEP:
+            target = last + step
+            built: Position = {"cursor": _build(space, target)}
+            try:
+                answer = self._asking.page(built, retries=0)
+            except LevError as error:
+                if isinstance(error, LevAPIError) and error.refuses_parameters:
+                    return None
+                step *= 2
+                continue
+            first = next(iter(map(_key_of, answer.data)), None)
+            # Only if what comes lies behind the cursor, Lev understood it as it was meant.
+            if answer.data and (type(first) is not int or first <= target):
+                return None
+            return Skipped(range(last + 1, target + 1), built, answer)
+        return None
+
+
+def _read(cursor: object) -> tuple[str, int] | None:
+    """Read a cursor that names an id: the blank in it, and the id."""
+    try:
+        body = base64.b64decode(str(cursor), validate=True)
+    except (binascii.Error, ValueError):
+        return None
+    form = _CURSOR.fullmatch(body)
+    return (form[1].decode(), int(form[2])) if form else None
+
+
+def _build(space: str, key: int) -> str:
+    return base64.b64encode(f'{{"id":{space}{key}}}'.encode()).decode()
+
+
+def _key_of(row: Any) -> Any:  # noqa: ANN401 - a row of either form
+    return row.get("id") if isinstance(row, dict) else getattr(row, "id", None)
