@@ -65,12 +65,19 @@ class ConfigError(LevError):
 
 
 class BrokenAnswerError(LevError):
-    """Lev answered with success, but not with what its API describes."""
+    """Lev answered with success, but not with what its API describes.
+
+    Attributes:
+        is_foreign: Whether it may well not be Lev that answered.
+    """
+
+    is_foreign = False
 
 
 class ForeignAnswerError(BrokenAnswerError):
-    """A redirect, or a success without Lev's envelope, so it may well not be Lev that answered."""
+    """A redirect, or a success without Lev's envelope."""
 
+    is_foreign = True
     on_the_way = True
 
 

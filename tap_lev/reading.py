@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import math
 from functools import partial
-from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from singer_sdk.exceptions import SyncLifecycleSignal
@@ -258,7 +257,7 @@ class Reading:
         try:
             answer = self._asking.row(key)
         except LevAPIError as error:
-            if error.status != HTTPStatus.NOT_FOUND:
+            if not error.is_gone:
                 raise
             missing.append(key)
             self._tap.logger.warning("%s: %s is not there. %s", self._source.name, key, error)

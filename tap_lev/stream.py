@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from singer_sdk.exceptions import SingerSDKError
@@ -185,7 +184,7 @@ class LevStream(SingerStream):
 
     def fail(self, error: Exception) -> None:
         """Give the stream up for this run. Its walk stays in the state."""
-        forbidden = isinstance(error, LevAPIError) and error.status == HTTPStatus.FORBIDDEN
+        forbidden = isinstance(error, LevAPIError) and error.is_forbidden
         if forbidden and self.config["forbidden_streams"] == "skip":
             self.tell(f"skipped, because the key may not read it. {error}")
             # With a walk of its own it would be read apart from the others ever after.

@@ -71,6 +71,8 @@ class TapLev(Tap):
         self.baton = Baton(self.shutdown)
         self.crew = Crew(self.baton)
         self.report = RunReport()
+        self.identity = account.Identity()
+        """Whose key the run uses, once it has begun."""
         self._state_written = b""
         if catalog is not None:
             catalog = inputs.check_catalog(catalog, STREAMS_BY_NAME)
@@ -150,7 +152,7 @@ class TapLev(Tap):
         progress = Progress(self.report, self.client.gate, self.baton, self.logger)
         try:
             with progress, self.baton:
-                account.learn_limits(self)
+                self.identity = account.identify(self)
                 if wanted := self.config.get("refresh"):
                     refresh(self, wanted)
                     advice = "Everything else that was named is written."
@@ -217,7 +219,7 @@ class TapLev(Tap):
         stream = self.stream(name)
         stream.walking.resume()
         with self.baton:
-            account.learn_limits(self)
+            self.identity = account.identify(self)
             Reading(self, stream.source, [stream]).run(schemas=False)
         if stream.report.failure is not None:
             raise stream.report.failure
