@@ -2,62 +2,105 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import TYPE_CHECKING, Any
 
 from tap_lev import budget
-from tap_lev.errors import BrokenAnswerError, KeyRefusedError, LevAPIError, LevError, quoted
+from tap_lev.errors import KeyRefusedError, LevError, quoted
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
+    from tap_lev.answer import Answer
     from tap_lev.tap import TapLev
 
 
-def learn_limits(tap: TapLev) -> None:
-    """Ask Lev for the account's limits, unless the settings give them (lev-api.md §1.10).
+@dataclasses.dataclass(frozen=True, slots=True)
+class Identity:
+    """Whose key a run uses, as far as Lev says (lev-api.md §2.24).
+
+    Attributes:
+        account: The account's id; its slug where Lev names no id; the setting ``active_account``
+            where Lev names no account.
+        user: The id of the key's user.
+        checked: Whether ``account`` comes from Lev.
+        server_time: The server's clock at the start of the run.
+        me: The ``data`` of ``GET /me``, whatever it is.
+        fault: Why that says nothing, a sentence.
+    """
+
+    account: int | str | None = None
+    user: int | None = None
+    checked: bool = False
+    server_time: datetime | None = None
+    me: Any = dataclasses.field(default=None, repr=False)
+    fault: str | None = None
+
+
+def identify(tap: TapLev) -> Identity:
+    """Ask Lev whose key it is, and keep to the account's limits (lev-api.md §1.10).
+
+    A run does not need it: without an answer it keeps to the limits of the smallest tier, unless
+    the settings give some.
 
     Raises:
         KeyRefusedError: Lev does not accept the key.
-        LevError: Lev cannot be reached at all.
     """
-    gate = tap.client.gate
+    found = _identity(tap)
+    unchecked = found.fault and f"The account is not checked: {found.fault}"
     if budget.configured(tap.config) is not None:
-        return
-    try:
-        found = budget.told(tap.client.me(tap.report.tap), tap.config)
-        reason = "Lev does not tell them"
-    except KeyRefusedError:
-        raise
-    except (LevAPIError, BrokenAnswerError) as error:
-        found, reason = None, str(error)
-    if found is not None:
-        gate.budget.limits = found
-        return
+        if unchecked:
+            tap.logger.warning("%s", unchecked)
+        return found
+    if (told := budget.told(found.me, tap.config)) is not None:
+        tap.client.gate.budget.limits = told
+        return found
     tap.logger.warning(
         "The account's rate limits are not known (%s), so those of the smallest tier are kept: "
         "%d requests a minute, %d of them to one endpoint. If the account has more, set "
         "api_tier, or requests_per_minute and requests_per_minute_per_endpoint.",
-        reason,
-        *gate.budget.limits,
+        unchecked or "Lev does not tell them",
+        *tap.client.gate.budget.limits,
     )
+    return found
 
 
-def told(tap: TapLev) -> dict[str, Any]:
-    """Find account, tier and scopes, as far as Lev tells them (lev-api.md §2.24).
-
-    Raises:
-        KeyRefusedError: Lev does not accept the key.
-        LevError: Lev cannot be reached at all.
-    """
-    note = None
-    me: Any = None
+def _identity(tap: TapLev) -> Identity:
+    active = tap.config.get("active_account")
     try:
-        me = tap.client.me(tap.report.tap)
+        answer = tap.client.me(tap.report.tap)
     except KeyRefusedError:
         raise
     except LevError as error:
-        if not tap.client.reached:
-            raise
-        note = str(error)
-    account, platform = _object(me, "account"), _object(me, "platform")
+        return Identity(active, fault=str(error))
+    me, clock = answer.data, answer.envelope_time or answer.date_header
+    if not isinstance(me, dict):
+        return Identity(active, server_time=clock, me=me, fault=_no_object(answer))
+    account, user = _object(me, "account"), _object(me, "user")
+    told = [account[key] for key in ("id", "slug") if _is_name(account.get(key))]
+    return Identity(
+        account=told[0] if told else active,
+        user=user["id"] if type(user.get("id")) is int else None,
+        checked=bool(told),
+        server_time=clock,
+        me=me,
+    )
+
+
+def _is_name(value: object) -> bool:
+    return type(value) is int or (isinstance(value, str) and bool(value))
+
+
+def _no_object(answer: Answer) -> str:
+    return (
+        f"Lev answered {answer.endpoint} with data that is no object "
+        f"(request_id {answer.request_id or 'not given'})."
+    )
+
+
+def told(identity: Identity) -> dict[str, Any]:
+    """Find account, tier and scopes, as far as Lev tells them (lev-api.md §2.24)."""
+    account, platform = _object(identity.me, "account"), _object(identity.me, "platform")
     tier, scopes = platform.get("api_tier"), platform.get("granted_scopes")
     return {
         "account": {
@@ -66,7 +109,7 @@ def told(tap: TapLev) -> dict[str, Any]:
         },
         "tier": tier if isinstance(tier, str) else None,
         "scopes": [quoted(scope) for scope in scopes] if isinstance(scopes, list) else None,
-        "note": note,
+        "note": identity.fault,
     }
 
 

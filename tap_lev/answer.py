@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
-from typing import TYPE_CHECKING, Any
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any, TypedDict
 
 import msgspec
 
-from tap_lev import timestamps
-from tap_lev.errors import BrokenAnswerError, quoted
+from tap_lev import errors, surrogates, timestamps
+from tap_lev.errors import BrokenAnswerError, ForeignAnswerError, quoted
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -27,6 +27,10 @@ class Answer:
         request_id: Lev's id of the request, None where the answer has none.
         server_time: The server's clock: envelope, else ``Date`` header, else this machine's.
         shaped: Whether ``data`` is of the form that the reader of the answer expected.
+        envelope_time: The envelope's ``timestamp``, None where there is none to read.
+        envelope_has_zone: Whether that names its time zone; without one it is read as UTC.
+        date_header: The ``Date`` header, None where there is none to read.
+        mended: How many halves of characters came, each of which is U+FFFD now.
     """
 
     endpoint: str
@@ -35,6 +39,10 @@ class Answer:
     request_id: str | None
     server_time: datetime
     shaped: bool = False
+    envelope_time: datetime | None = None
+    envelope_has_zone: bool = False
+    date_header: datetime | None = None
+    mended: int = 0
 
 
 class Envelope(msgspec.Struct, kw_only=True):
@@ -44,6 +52,10 @@ class Envelope(msgspec.Struct, kw_only=True):
     request_id: str | None = None
     timestamp: str | None = None
     pagination: dict[str, Any] | None = None
+    # Lev's success has none of these; an answer that has one may be none.
+    error: Any = None
+    success: Any = None
+    ok: Any = None
 
 
 def read_answer(
@@ -61,46 +73,61 @@ def read_answer(
         decoder: Reads bodies of the usual form. ``data`` is what it makes of it, where it can.
 
     Raises:
-        BrokenAnswerError: It is not the JSON of Lev's API.
+        LevAPIError: It says that it is an error, whatever its status is.
+        ForeignAnswerError: It is not the JSON of Lev's API.
+        BrokenAnswerError: It is, with something wrong in it.
     """
-    envelope = _decoded(body, decoder) if decoder else None
-    if isinstance(envelope, Envelope):
+    envelope, mended = _decoded(body, decoder) if decoder else (None, 0)
+    if isinstance(envelope, Envelope) and not _fails(envelope.error, envelope.success, envelope.ok):
         return Answer(
             endpoint=endpoint,
             data=envelope.data,
             pagination=envelope.pagination,
             request_id=quoted(envelope.request_id) if envelope.request_id else None,
-            server_time=_server_time(envelope.timestamp, headers),
             shaped=True,
+            mended=mended,
+            **_clocks(envelope.timestamp, headers),
         )
-    envelope = _decoded(body, _ANYTHING)
-    if not isinstance(envelope, dict) or "data" not in envelope:
-        kind = quoted(headers.get("Content-Type", "an unnamed type"))
-        raise BrokenAnswerError(
-            f"Lev answered {endpoint} with {len(body)} bytes of {kind} that are not the JSON of "
-            f"its API{_fault(body)}."
+    envelope, mended = _decoded(body, _ANYTHING)
+    fields: dict[str, Any] = envelope if isinstance(envelope, dict) else {}
+    fails = _fails(*map(fields.get, ("error", "success", "ok")))
+    if fails and ("data" in fields or errors.is_error(fields)):
+        raise errors.error_in(HTTPStatus.OK, fields, headers, endpoint=endpoint)
+    if "data" not in fields:
+        # What begins like Lev's JSON may hold rows, and they have no place in a log.
+        begins = not body.lstrip().startswith((b"{", b"["))
+        told = errors.described(body, headers, begins=begins)
+        raise ForeignAnswerError(
+            f"{errors.ELSEWHERE} {endpoint} with 200: {told}, which is not the JSON of Lev's "
+            f"API{_fault(body)}."
         )
-    pagination, request_id = envelope.get("pagination"), envelope.get("request_id")
+    pagination, request_id = fields.get("pagination"), fields.get("request_id")
     if not isinstance(pagination, dict | None):
         # Taken for none, it would end a list after its first page.
         raise BrokenAnswerError(f"Lev answered {endpoint} with a pagination that is no object.")
     return Answer(
         endpoint=endpoint,
-        data=envelope["data"],
+        data=fields["data"],
         pagination=pagination,
         request_id=quoted(request_id) if isinstance(request_id, str) else None,
-        server_time=_server_time(envelope.get("timestamp"), headers),
+        mended=mended,
+        **_clocks(fields.get("timestamp"), headers),
     )
 
 
 _ANYTHING: msgspec.json.Decoder[Any] = msgspec.json.Decoder()
 
 
-def _decoded(body: bytes, decoder: msgspec.json.Decoder[Any]) -> Any:  # noqa: ANN401 - JSON
+def _decoded(body: bytes, decoder: msgspec.json.Decoder[Any]) -> tuple[Any, int]:
     try:
-        return decoder.decode(body)
+        return surrogates.decoded(decoder, body)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return None
+        return None, 0
+
+
+def _fails(error: object, success: object, ok: object) -> bool:
+    """Say whether an envelope tells of a failure. ``"error": false`` tells of none."""
+    return error not in (None, False, "") or success is False or ok is False
 
 
 def _fault(body: bytes) -> str:
@@ -108,7 +135,7 @@ def _fault(body: bytes) -> str:
     if not body.lstrip().startswith(b"{"):
         return ""
     try:
-        _ANYTHING.decode(body)
+        surrogates.decoded(_ANYTHING, body)
     except RecursionError:
         return ": it is nested too deeply"
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
@@ -116,15 +143,22 @@ def _fault(body: bytes) -> str:
     return ""
 
 
-def _server_time(timestamp: object, headers: Mapping[str, str]) -> datetime:
-    return timestamps.parse(timestamp) or _http_date(headers.get("Date")) or datetime.now(UTC)
+class _Clocks(TypedDict):
+    server_time: datetime
+    envelope_time: datetime | None
+    envelope_has_zone: bool
+    date_header: datetime | None
 
 
-def _http_date(text: str | None) -> datetime | None:
-    try:
-        return parsedate_to_datetime(text or "").astimezone(UTC)
-    except (ValueError, OverflowError):
-        return None
+def _clocks(timestamp: object, headers: Mapping[str, str]) -> _Clocks:
+    """Find what an answer tells of the time."""
+    told, date = timestamps.parse(timestamp), timestamps.http_date(headers.get("Date"))
+    return {
+        "server_time": told or date or datetime.now(UTC),
+        "envelope_time": told,
+        "envelope_has_zone": told is not None and timestamps.has_zone(str(timestamp)),
+        "date_header": date,
+    }
 
 
 def items(answer: Answer, *, single: bool = False) -> list[dict[str, Any]]:

@@ -10,6 +10,7 @@ from msgspec import UNSET
 from tap_lev import timestamps
 from tap_lev.answer import items
 from tap_lev.child import ChildStream
+from tap_lev.client import ONCE
 from tap_lev.embeds import MAX_REPEATS
 from tap_lev.errors import LevError
 from tap_lev.optional import Option
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
     from tap_lev.answer import Answer
     from tap_lev.bookmark import Canary
+    from tap_lev.client import Patience
     from tap_lev.lists import ListStream
     from tap_lev.pagination import Position
     from tap_lev.report import StreamReport
@@ -103,35 +105,35 @@ class Asking:
         return (self._source if self._source in self._members else self._members[0]).report
 
     def page(
-        self, position: Position, *, limit: int | None = None, retries: int | None = None
+        self, position: Position, *, limit: int | None = None, patience: Patience | None = None
     ) -> Answer:
         """Request a page, with as much of what is wanted as Lev accepts.
 
         Args:
             position: Where the page is.
             limit: Rows to ask for; the setting by default.
-            retries: How often to try again; the setting by default.
+            patience: How long to try; as the settings say by default.
 
         Raises:
             BrokenAnswerError: There is no list of rows in the answer.
         """
-        answer, sent = self._page(position, limit, retries)
+        answer, sent = self._page(position, limit, patience)
         blocks = self._blocks_of(sent)
         if not blocks or not answer.data:
             return answer
         if FIELDS in sent and self._loses_blocks_by_fields(answer, blocks):
-            return self.page(position, limit=limit, retries=retries)
+            return self.page(position, limit=limit, patience=patience)
         blank = [block for block in blocks if not self._has_come(answer, block)]
         if blank and any(self._source.embeds[block].repeats < MAX_REPEATS for block in blank):
             # One response may have lost what the next one has.
-            answer, _ = self._page(position, limit, retries)
+            answer, _ = self._page(position, limit, patience)
             for block in blank:
                 if not self._has_come(answer, block):
                     self._source.embeds[block].repeats += 1
         return answer
 
     def _page(
-        self, position: Position, limit: int | None, retries: int | None
+        self, position: Position, limit: int | None, patience: Patience | None
     ) -> tuple[Answer, dict[str, str]]:
         size: Position = {}
         if self._source.paged:
@@ -149,7 +151,7 @@ class Asking:
                 self.report,
                 size | position | params,
                 decoder=shape.decoder if shape and usual else None,
-                retries=retries,
+                patience=patience,
             )
 
         answer = self._source.optional.ask(self._options, request)
@@ -157,7 +159,7 @@ class Asking:
             items(answer, single=self._source.single)
         return answer, sent
 
-    def row(self, key: int, *, retries: int | None = None) -> Answer:
+    def row(self, key: int, *, patience: Patience | None = None) -> Answer:
         """Request a single row.
 
         Returns:
@@ -168,12 +170,12 @@ class Asking:
         def request(params: dict[str, str]) -> Answer:
             nonlocal sent
             sent = params
-            return self._source.read_row(key, params, self.report, retries=retries)
+            return self._source.read_row(key, params, self.report, patience=patience)
 
         answer = self._source.optional.ask(self._shape, request)
         blocks = self._blocks_of(sent)
         if blocks and FIELDS in sent and self._loses_blocks_by_fields(answer, blocks):
-            return self.row(key, retries=retries)
+            return self.row(key, patience=patience)
         for block in blocks:
             self._has_come(answer, block)
         return answer
@@ -185,7 +187,7 @@ class Asking:
             f"GET {self._source.path}",
             self.report,
             {"limit": 1, FIELDS: "id"} | position | bound,
-            retries=0,
+            patience=ONCE,
         )
         items(answer)
         return answer
@@ -291,7 +293,7 @@ class Asking:
         """Whether Lev accepts a cursor that it refused together with the filter."""
         try:
             self._tap.client.read(
-                f"GET {self._source.path}", self.report, {"limit": 1} | position, retries=0
+                f"GET {self._source.path}", self.report, {"limit": 1} | position, patience=ONCE
             )
         except LevError:
             return False

@@ -6,7 +6,6 @@ import contextlib
 import dataclasses
 from collections import defaultdict
 from datetime import UTC, datetime, timedelta
-from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
 from singer_sdk.singerlib.catalog import REPLICATION_INCREMENTAL
@@ -122,7 +121,7 @@ class _Check:
         finding.result = FAILING
         if isinstance(error, LevAPIError):
             finding.request_id = error.request_id
-            if error.status == HTTPStatus.FORBIDDEN:
+            if error.is_forbidden:
                 finding.result = FORBIDDEN
         finding.notes.append(str(error))
 

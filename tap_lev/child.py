@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from typing_extensions import override
@@ -128,7 +127,7 @@ class ChildStream(PerParentStream):
                 try:
                     answers.begin(call, ids, self._pages(call, ids, self.report))
                 except LevAPIError as error:
-                    if error.status != HTTPStatus.NOT_FOUND:
+                    if not error.is_gone:
                         raise
 
     def look(
@@ -146,7 +145,7 @@ class ChildStream(PerParentStream):
         try:
             given = next(answers.of(call, ids, self._pages(call, ids, self.report)))
         except LevAPIError as error:
-            if error.status != HTTPStatus.NOT_FOUND:
+            if not error.is_gone:
                 raise
             return ([], answer) if self.absent_is_none else None
         none = self.absent_is_none and not given.data

@@ -2,21 +2,29 @@
 
 from __future__ import annotations
 
+import dataclasses
+import math
 import random
+import time
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import quote
 
 import requests
 from requests.auth import AuthBase
+from urllib3.exceptions import NameResolutionError
 
 from tap_lev import transport
 from tap_lev.answer import read_answer
 from tap_lev.errors import (
     BrokenAnswerError,
+    EndpointRefusedError,
+    ForeignAnswerError,
+    KeyRefusedError,
     LevAPIError,
     LevConnectionError,
     LevError,
+    UnknownHostError,
     api_error,
     quoted,
 )
@@ -38,6 +46,31 @@ LONGEST_BACKOFF = 60.0
 
 MAX_DOUBLINGS = 10
 """How often the wait between two tries is doubled. Some settings allow more retries than that."""
+
+ME = "GET /me"
+"""Says whose key it is (lev-api.md §2.24)."""
+
+
+class Patience(NamedTuple):
+    """How long a request is tried.
+
+    Attributes:
+        retries: How often it is tried again.
+        seconds: After how many seconds, waits included, it is not tried again.
+        each: The seconds that one try may take at most.
+    """
+
+    retries: float = math.inf
+    seconds: float = math.inf
+    each: float = math.inf
+
+
+ONCE = Patience(retries=0)
+"""For a request that is not worth another try."""
+FOR_ME = Patience(retries=1, seconds=10, each=5)
+"""For a request that a run can do without."""
+UNTIL_REACHED = Patience(retries=1, seconds=5)
+"""For a fault on the way to a Lev that has not answered yet: it may not be there at all."""
 
 READS = frozenset(
     {
@@ -99,6 +132,34 @@ class BearerAuth(AuthBase):
         return request
 
 
+@dataclasses.dataclass(slots=True)
+class _Read:
+    """One read, from its first try to its last.
+
+    Attributes:
+        endpoint: Method and route template.
+        asked: Method and path.
+        request: What is sent.
+        report: Counts what it costs.
+        patience: How long it is tried.
+        tries: How many tries have failed.
+        began: When the first try was sent.
+    """
+
+    endpoint: str
+    asked: str
+    request: requests.Request
+    report: StreamReport
+    patience: Patience
+    tries: int = 0
+    began: float | None = None
+
+    @property
+    def age(self) -> float:
+        """Seconds since the first try was sent."""
+        return 0.0 if self.began is None else time.monotonic() - self.began
+
+
 class LevClient:
     """Reads from the Lev API.
 
@@ -113,11 +174,15 @@ class LevClient:
         self.meters = Meters()
         self._url = config["api_url"].rstrip("/")
         self._timeout: float = config["request_timeout_seconds"]
-        self._max_retries: int = config["max_retries"]
+        self._patience = Patience(config["max_retries"])
         self._logger = logger
         self._me: Answer | None = None
+        self._worn: set[str] = set()
+        """Endpoints to which all retries of a request were used up by faults on the way."""
+        self._mended: set[str] = set()
+        """Streams of which was told that half of a character came."""
         self.reached = False
-        """Whether Lev has answered at all."""
+        """Whether Lev has answered at all: with an envelope, or an error, of its own."""
         self._transport = Transport(self._url, self._timeout, config["max_parallel_streams"])
         self._session = requests.Session()
         self._session.auth = BearerAuth(config["api_key"])
@@ -134,8 +199,10 @@ class LevClient:
         ids: Mapping[str, Any] | None = None,
         json: Mapping[str, Any] | None = None,
         decoder: msgspec.json.Decoder[Envelope] | None = None,
+        *,
+        patience: Patience | None = None,
     ) -> Answer:
-        """Make one request, as often as it takes.
+        """Make one request, as often as it takes. What ``/me`` says is asked once a run.
 
         Args:
             endpoint: Method and route template, one of ``READS``.
@@ -144,6 +211,7 @@ class LevClient:
             ids: What stands in the route template's placeholders.
             json: The body of a read by POST.
             decoder: Reads answers of the usual form.
+            patience: How long it is tried, where that is less than the settings allow.
 
         Returns:
             The answer.
@@ -157,6 +225,8 @@ class LevClient:
         """
         if endpoint not in READS:
             raise LevError(f"{endpoint} is not a request that tap-lev makes.")
+        if endpoint == ME and self._me is not None and not params:
+            return self._me
         method, path = endpoint.split(" ")
         for name, value in (ids or {}).items():
             # Quoting leaves dots as they are, and what sends the request would resolve them.
@@ -167,27 +237,21 @@ class LevClient:
                 )
             path = path.replace(f"{{{name}}}", quote(str(value), safe=""))
         request = requests.Request(method, self._url + path, params=params, json=json)
-        tries = 0
-        while True:
-            try:
-                body, headers = self._try(endpoint, f"{method} {path}", report, request)
-                return read_answer(body, headers, f"{method} {path}", decoder)
-            except (LevAPIError, LevConnectionError, BrokenAnswerError) as error:
-                if isinstance(error, LevConnectionError):
-                    self.meters.request(report.name, endpoint, None)
-                transient = not isinstance(error, LevAPIError) or error.is_transient
-                if not transient or tries == self._max_retries:
-                    raise
-                tries += 1
-                report.retries += 1
-                self.meters.retry(report.name, endpoint)
-                self._let_pass(error, endpoint, tries)
+        least = _least(self._patience, patience or self._patience)
+        read = _Read(endpoint, f"{method} {path}", request, report, least)
+        answer = self._read(read, decoder)
+        if endpoint == ME and not params:
+            self._me = answer
+        return answer
 
-    def me(self, report: StreamReport) -> Any:  # noqa: ANN401 - JSON is anything
-        """Read what Lev says of the key and its account, once (lev-api.md §2.24)."""
-        if self._me is None:
-            self._me = self.read("GET /me", report)
-        return self._me.data
+    def me(self, report: StreamReport) -> Answer:
+        """Read what Lev says of the key and its account, once (lev-api.md §2.24).
+
+        Raises:
+            KeyRefusedError: Lev does not accept the key.
+            LevError: It does not say anything, for a reason that may be ``/me``'s alone.
+        """
+        return self.read(ME, report, patience=FOR_ME)
 
     def account_id(self, report: StreamReport) -> int:
         """Find the id of the account that the key reads (lev-api.md §2.24).
@@ -195,7 +259,7 @@ class LevClient:
         Raises:
             BrokenAnswerError: Lev does not tell it.
         """
-        data = self.me(report)
+        data = self.me(report).data
         account = data.get("account") if isinstance(data, dict) else None
         found = account.get("id") if isinstance(account, dict) else None
         if not isinstance(found, int):
@@ -203,33 +267,95 @@ class LevClient:
             raise BrokenAnswerError("Lev does not tell the account's id in GET /me.")
         return found
 
-    def _try(
-        self, endpoint: str, asked: str, report: StreamReport, request: requests.Request
-    ) -> tuple[bytes, Mapping[str, str]]:
-        prepared = self._session.prepare_request(request)
-        sent = False
+    # -- Trying
+
+    def _read(self, read: _Read, decoder: msgspec.json.Decoder[Envelope] | None) -> Answer:
+        while True:
+            try:
+                body, headers = self._try(read)
+                answer = read_answer(body, headers, read.asked, decoder)
+            except KeyRefusedError as error:
+                self._note_answer(opens=False)
+                if read.endpoint == ME or not self._accepts_key(read.report):
+                    raise
+                raise EndpointRefusedError(
+                    status=error.status,
+                    kind=error.kind,
+                    message=error.message,
+                    endpoint=error.endpoint,
+                    request_id=error.request_id,
+                ) from None
+            except (LevAPIError, LevConnectionError, BrokenAnswerError) as error:
+                if isinstance(error, LevConnectionError):
+                    self.meters.request(read.report.name, read.endpoint, None)
+                elif not error.is_foreign:
+                    self._note_answer()
+                self._let_pass(read, error)
+            else:
+                self._note_answer()
+                self._note_mending(read, answer)
+                return answer
+
+    def _note_answer(self, *, opens: bool = True) -> None:
+        """Take note that Lev itself has answered."""
+        self.reached = True
+        if opens:
+            self.gate.open()
+
+    def _note_mending(self, read: _Read, answer: Answer) -> None:
+        if answer.mended and read.report.name not in self._mended:
+            self._mended.add(read.report.name)
+            self._logger.warning(
+                "%s: Lev sends half of a character, which JSON allows and no text can hold, "
+                "%d times in %s (request_id %s). Each is read as U+FFFD; this is told once.",
+                read.report.name or "The run",
+                answer.mended,
+                answer.endpoint,
+                answer.request_id or "not given",
+            )
+
+    def _accepts_key(self, report: StreamReport) -> bool:
+        """Ask anew whether Lev accepts the key, since it did not for a request."""
+        request = requests.Request("GET", self._url + "/me")
+        try:
+            self._read(_Read(ME, ME, request, report, _least(ONCE, FOR_ME)), None)
+        except LevError:
+            return False
+        return True
+
+    def _try(self, read: _Read) -> tuple[bytes, Mapping[str, str]]:
+        prepared, asked, report = (
+            self._session.prepare_request(read.request),
+            read.asked,
+            read.report,
+        )
+        sent, seconds = False, math.inf
         try:
             # A redirect is never followed: the key belongs to one host (lev-api.md §1.1).
-            with self.gate.passing(endpoint):
+            with self.gate.passing(read.endpoint):
                 sent = True
-                response, content = self._transport.send(prepared)
+                if read.began is None:
+                    read.began = time.monotonic()
+                # After a wait little may be left, and a timeout must be more than nothing.
+                seconds = max(0.1, min(read.patience.each, read.patience.seconds - read.age))
+                response, content = self._transport.send(prepared, seconds)
         except requests.Timeout:
             raise LevConnectionError(
-                f"Lev did not answer {asked} within {self._timeout:g} s."
+                f"Lev did not answer {asked} within {min(self._timeout, seconds):g} s."
             ) from None
         except TooSlowError:
+            most = min(transport.MAX_TIMEOUTS * self._timeout, seconds)
             raise LevConnectionError(
-                f"Lev began to answer {asked}, but had not ended after "
-                f"{transport.MAX_TIMEOUTS * self._timeout:g} s."
+                f"Lev began to answer {asked}, but had not ended after {most:g} s."
             ) from None
         except TooLongError:
-            self.reached = True
             raise LevError(
                 f"Lev's answer to {asked} is longer than {transport.MAX_BYTES >> 20} MiB, as no "
                 "answer of its API is. It was not read to its end."
             ) from None
         except requests.RequestException as error:
-            cause = _cause(error)
+            innermost = _innermost(error)
+            cause = quoted(innermost) or type(innermost).__name__
             if "CERTIFICATE_VERIFY_FAILED" in cause:
                 raise LevError(
                     f"Lev is not who it says it is, or its certificate is of an authority that "
@@ -237,38 +363,67 @@ class LevClient:
                     "is your own, name its certificates in the environment variable "
                     "REQUESTS_CA_BUNDLE."
                 ) from None
-            raise LevConnectionError(
+            unknown = isinstance(innermost, NameResolutionError)
+            raise (UnknownHostError if unknown else LevConnectionError)(
                 f"The connection to Lev failed during {asked}: {cause}."
             ) from None
         finally:
             report.requests += sent
-        self.reached = True
         report.statuses[response.status_code] += 1
-        self.meters.request(report.name, endpoint, response.status_code)
+        self.meters.request(report.name, read.endpoint, response.status_code)
         self.meters.waited(self.gate.waited)
-        if response.status_code != HTTPStatus.UNAUTHORIZED:
-            self.gate.open()
         if response.is_redirect:
             location = quoted(response.headers["Location"])
-            raise LevError(
-                f"Lev redirects {asked} to '{location}'. The key is not "
-                "sent to another address: set api_url to the one that answers."
+            raise ForeignAnswerError(
+                f"Something redirects {asked} to '{location}' ({response.status_code}). The key is "
+                "not sent to another address: set api_url to the one that answers."
             )
         if response.status_code != HTTPStatus.OK:
             raise api_error(response.status_code, content, response.headers, endpoint=asked)
         return content, response.headers
 
-    def _let_pass(self, error: LevError, endpoint: str, tries: int) -> None:
-        """Wait before another try, or have the gate wait with all that a 429 concerns."""
-        wait, of = self._wait(error, tries), f"{tries} of {self._max_retries}"
-        if not isinstance(error, LevAPIError) or error.status != HTTPStatus.TOO_MANY_REQUESTS:
+    # -- Trying again
+
+    def _let_pass(self, read: _Read, error: LevError) -> None:
+        """Wait before another try, or have the gate wait with all that a 429 concerns.
+
+        Raises:
+            LevError: There is no other try.
+        """
+        if isinstance(error, LevAPIError) and not error.is_transient:
+            raise error
+        patience = self._patience_with(read, error)
+        wait, left = self._wait(error, read.tries + 1), patience.seconds - read.age
+        if error.on_the_way:
+            # What is not Lev does not say how long Lev needs.
+            wait = min(wait, left / 2)
+        limited = isinstance(error, LevAPIError) and error.status == HTTPStatus.TOO_MANY_REQUESTS
+        gives_up = read.tries >= patience.retries or left <= wait
+        of = f"{read.tries + 1} of {patience.retries}"
+        if limited:
+            assert isinstance(error, LevAPIError)  # noqa: S101
+            concerned = read.endpoint if error.is_of_endpoint else None
+            if self.gate.budget.pause(concerned, wait) and not gives_up:
+                whose = f"Requests to {concerned} wait" if concerned else "All requests wait"
+                self._logger.warning("%s %s for %.1f s (try %s).", error, whose, wait, of)
+        if gives_up:
+            if error.on_the_way and self.reached and read.tries >= self._patience.retries:
+                self._worn.add(read.endpoint)
+            raise error
+        read.tries += 1
+        read.report.retries += 1
+        self.meters.retry(read.report.name, read.endpoint)
+        if not limited:
             self._logger.warning("%s Trying again in %.1f s (%s).", error, wait, of)
-            self.gate.sleep(wait, endpoint)
-            return
-        concerned = endpoint if error.is_of_endpoint else None
-        if self.gate.budget.pause(concerned, wait):
-            whose = f"Requests to {endpoint} wait" if concerned else "All requests wait"
-            self._logger.warning("%s %s for %.1f s (try %s).", error, whose, wait, of)
+            self.gate.sleep(wait, read.endpoint)
+
+    def _patience_with(self, read: _Read, error: LevError) -> Patience:
+        """Find how long a request is tried that fails like this."""
+        if not error.on_the_way:
+            return read.patience
+        if not self.reached:
+            return _least(read.patience, UNTIL_REACHED)
+        return _least(read.patience, ONCE) if read.endpoint in self._worn else read.patience
 
     @staticmethod
     def _wait(error: LevError, tries: int) -> float:
@@ -279,11 +434,14 @@ class LevClient:
         return random.uniform(ceiling / 2, ceiling)  # noqa: S311 - jitter is no secret
 
 
-def _cause(error: BaseException) -> str:
-    """Name the innermost cause: what requests and urllib3 wrap around it tells nothing more."""
+def _least(one: Patience, other: Patience) -> Patience:
+    """Find a patience that is no greater than either."""
+    return Patience(*map(min, one, other))
+
+
+def _innermost(error: BaseException) -> BaseException:
+    """Find the innermost cause: what requests and urllib3 wrap around it tells nothing more."""
     while error.args and isinstance(error.args[-1], BaseException):
         error = error.args[-1]
     reason = getattr(error, "reason", None)
-    if isinstance(reason, BaseException):
-        return _cause(reason)
-    return quoted(error) or type(error).__name__
+    return _innermost(reason) if isinstance(reason, BaseException) else error

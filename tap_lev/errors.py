@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
 import msgspec
+
+from tap_lev import surrogates, timestamps
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -19,9 +20,19 @@ MAX_RETRY_AFTER = 900.0
 MAX_QUOTED = 300
 """How many characters of a foreign message are repeated."""
 
+MAX_EXCERPT = 80
+"""How many characters of a body that is not Lev's are repeated."""
+
+ELSEWHERE = "Something between here and Lev seems to have answered"
+"""How a sentence begins that is about an answer in none of Lev's forms."""
+
+TRANSIENT = frozenset({200, 408, 425, 429})
+"""Statuses below 500 after which the same request may succeed. 200: an error came in its body."""
+
 _SECONDS = re.compile(r"(?<!\d)(\d{1,9}(?:\.\d{1,9})?)\s*s(?:ec(?:ond)?s?)?\b", re.IGNORECASE)
 
 NAMES = {
+    200: "failure",
     400: "bad_request",
     401: "unauthorized",
     403: "forbidden",
@@ -36,9 +47,15 @@ NAMES = {
 
 
 class LevError(Exception):
-    """A failure that a user can read: one sentence, no traceback."""
+    """A failure that a user can read: one sentence, no traceback.
+
+    Attributes:
+        exit_code: How a run ends that fails with it.
+        on_the_way: Whether it is a fault between tap-lev and Lev: Lev itself has said nothing.
+    """
 
     exit_code = 1
+    on_the_way = False
 
 
 class ConfigError(LevError):
@@ -48,15 +65,49 @@ class ConfigError(LevError):
 
 
 class BrokenAnswerError(LevError):
-    """Lev answered with success, but not with what its API describes."""
+    """Lev answered with success, but not with what its API describes.
+
+    Attributes:
+        is_foreign: Whether it may well not be Lev that answered.
+    """
+
+    is_foreign = False
+
+
+class ForeignAnswerError(BrokenAnswerError):
+    """A redirect, or a success without Lev's envelope."""
+
+    is_foreign = True
+    on_the_way = True
 
 
 class LevConnectionError(LevError):
     """Lev could not be reached, or stopped answering, until the retries were used up."""
 
 
+class UnknownHostError(LevConnectionError):
+    """The name of Lev's host could not be resolved."""
+
+    on_the_way = True
+
+
+class RowsFailedError(LevError):
+    """Some rows of a stream could not be read; the others were.
+
+    Attributes:
+        request_id: Lev's id of the request that failed for the first of them.
+    """
+
+    def __init__(self, sentence: str, first: Exception | None) -> None:
+        self.request_id = getattr(first, "request_id", None)
+        super().__init__(sentence)
+
+
 class LevAPIError(LevError):
-    """Lev refused a request (lev-api.md §1.9).
+    """An answer with an error (lev-api.md §1.9).
+
+    A firewall, a proxy or a gateway may answer in the place of Lev. So a status says something of
+    the request only where the body has a form of Lev's.
 
     Attributes:
         status: The HTTP status.
@@ -65,6 +116,7 @@ class LevAPIError(LevError):
         request_id: Lev's id of the request, or None where the body has none.
         retry_after: Seconds that the answer asks to wait, or None.
         limit_type: Which limit a 429 is about, or None where it does not say.
+        is_foreign: Whether the body is not an error in a form of Lev's.
     """
 
     def __init__(  # noqa: PLR0913
@@ -77,6 +129,7 @@ class LevAPIError(LevError):
         request_id: str | None = None,
         retry_after: float | None = None,
         limit_type: str | None = None,
+        is_foreign: bool = False,
     ) -> None:
         self.status = status
         self.kind = kind
@@ -85,15 +138,39 @@ class LevAPIError(LevError):
         self.request_id = request_id
         self.retry_after = retry_after
         self.limit_type = limit_type
+        self.is_foreign = is_foreign
+        # A 429 is a limit, whoever keeps it.
+        self.on_the_way = is_foreign and status != HTTPStatus.TOO_MANY_REQUESTS
         super().__init__(
-            f"Lev answered {endpoint} with {status} {kind}: {message} "
+            f"{ELSEWHERE} {endpoint} with {status} {kind}: {message}."
+            if is_foreign
+            else f"Lev answered {endpoint} with {status} {kind}: {message} "
             f"(request_id {request_id or 'not given'})."
         )
 
     @property
     def refuses_parameters(self) -> bool:
-        """Whether the status says that a parameter, such as a cursor, is not accepted."""
-        return self.status in {HTTPStatus.BAD_REQUEST, HTTPStatus.UNPROCESSABLE_ENTITY}
+        """Whether Lev says that a parameter, such as a cursor, is not accepted."""
+        return self._says(HTTPStatus.BAD_REQUEST, HTTPStatus.UNPROCESSABLE_ENTITY)
+
+    @property
+    def is_forbidden(self) -> bool:
+        """Whether Lev says that the key may not read this."""
+        return self._says(HTTPStatus.FORBIDDEN)
+
+    @property
+    def is_gone(self) -> bool:
+        """Whether Lev says that this does not exist, or not for the key's user."""
+        return self._says(HTTPStatus.NOT_FOUND)
+
+    @property
+    def may_be_of_a_row(self) -> bool:
+        """Whether a single row may be the reason that a page of a list fails."""
+        other = {HTTPStatus.UNAUTHORIZED, HTTPStatus.TOO_MANY_REQUESTS}
+        return not (self.refuses_parameters or self.is_gone or self.status in other)
+
+    def _says(self, *statuses: HTTPStatus) -> bool:
+        return not self.is_foreign and self.status in statuses
 
     @property
     def is_of_endpoint(self) -> bool:
@@ -108,7 +185,8 @@ class LevAPIError(LevError):
     def is_transient(self) -> bool:
         """Whether the same request may succeed later."""
         return (
-            self.status == HTTPStatus.TOO_MANY_REQUESTS
+            self.is_foreign
+            or self.status in TRANSIENT
             or self.status >= HTTPStatus.INTERNAL_SERVER_ERROR
         )
 
@@ -126,10 +204,21 @@ class KeyRefusedError(LevAPIError):
         )
 
 
+class EndpointRefusedError(LevAPIError):
+    """Lev accepts the API key, but answers one endpoint as if it did not (401)."""
+
+    def __str__(self) -> str:
+        """Say that another key is of no use."""
+        return (
+            f"{super().__str__()} The key is valid, as Lev's answer to GET /me shows, but this "
+            "endpoint refuses it: ask Lev why, or deselect the stream."
+        )
+
+
 def api_error(
     status: int, body: bytes, headers: Mapping[str, str], *, endpoint: str
 ) -> LevAPIError:
-    """Read an error answer in any of the forms of lev-api.md §1.9, or a proxy's.
+    """Read an answer with another status than 200: Lev's, or that of something on the way.
 
     Args:
         status: The HTTP status.
@@ -141,15 +230,46 @@ def api_error(
         The error, with everything the answer tells.
     """
     try:
-        decoded = msgspec.json.decode(body)
+        decoded, _ = surrogates.decoded(_ANYTHING, body)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         decoded = None
-    envelope: dict[str, Any] = decoded if isinstance(decoded, dict) else {}
-    error = envelope.get("error")
-    request_id = envelope.get("request_id")
+    if is_error(decoded):
+        return error_in(status, decoded, headers, endpoint=endpoint)
+    return LevAPIError(
+        status=status,
+        kind=_phrase(status),
+        message=described(body, headers),
+        endpoint=endpoint,
+        retry_after=_retry_after(headers, {}),
+        is_foreign=True,
+    )
+
+
+def is_error(body: object) -> bool:
+    """Say whether a body has one of the forms of an error (lev-api.md §1.9)."""
+    error = body.get("error") if isinstance(body, dict) else None
+    return isinstance(error, str) or (
+        isinstance(error, dict) and not error.keys().isdisjoint(("message", "type", "code"))
+    )
+
+
+def error_in(
+    status: int, envelope: Mapping[str, Any], headers: Mapping[str, str], *, endpoint: str
+) -> LevAPIError:
+    """Read an error of Lev's.
+
+    Args:
+        status: The HTTP status.
+        envelope: The answer's body.
+        headers: The answer's headers.
+        endpoint: Method and path of the request.
+    """
+    error, request_id = envelope.get("error"), envelope.get("request_id")
     fields: dict[str, Any] = error if isinstance(error, dict) else {"message": error}
     kind = fields.get("type") or fields.get("code") or NAMES.get(status) or _phrase(status)
-    message = fields.get("message") or _phrase(status)
+    message = fields.get("message") or envelope.get("message")
+    if not message:
+        message = "no reason is given" if status == HTTPStatus.OK else _phrase(status)
     return (KeyRefusedError if status == HTTPStatus.UNAUTHORIZED else LevAPIError)(
         status=status,
         kind=quoted(kind).lower(),
@@ -159,6 +279,23 @@ def api_error(
         retry_after=_retry_after(headers, fields),
         limit_type=quoted(fields["limit_type"]).lower() if fields.get("limit_type") else None,
     )
+
+
+def described(body: bytes, headers: Mapping[str, str], *, begins: bool = True) -> str:
+    """Describe a body that is not Lev's.
+
+    Args:
+        body: The body.
+        headers: The answer's headers.
+        begins: Whether to repeat how it begins, if that is text.
+    """
+    kind = quoted(headers.get("Content-Type", "an unnamed type"))
+    text = " ".join(body[: 4 * MAX_EXCERPT].decode(errors="ignore").split())[:MAX_EXCERPT]
+    excerpt = f", {text!r}" if begins and text and text.isprintable() else ""
+    return f"{len(body)} bytes of {kind}{excerpt}"
+
+
+_ANYTHING: msgspec.json.Decoder[Any] = msgspec.json.Decoder()
 
 
 def _phrase(status: int) -> str:
@@ -212,16 +349,8 @@ def _seconds(value: object) -> float | None:
 
 def _seconds_until(date: str | None, headers: Mapping[str, str]) -> float | None:
     """Measure a wait by the server's clock, which may be another than this machine's."""
-    moment = _instant(date)
+    moment = timestamps.http_date(date)
     if moment is None:
         return None
-    now = _instant(headers.get("Date")) or datetime.now(UTC)
+    now = timestamps.http_date(headers.get("Date")) or datetime.now(UTC)
     return min(max(0.0, (moment - now).total_seconds()), MAX_RETRY_AFTER)
-
-
-def _instant(date: str | None) -> datetime | None:
-    try:
-        moment = parsedate_to_datetime(date or "")
-    except (OverflowError, ValueError):
-        return None
-    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)

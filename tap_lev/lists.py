@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
     from tap_lev.answer import Answer
+    from tap_lev.client import Patience
     from tap_lev.report import StreamReport
 
 
@@ -85,7 +86,7 @@ class ListStream(LevStream):
         params: Mapping[str, str],
         report: StreamReport,
         *,
-        retries: int | None = None,
+        patience: Patience | None = None,
     ) -> Answer:
         """Request a single row.
 
@@ -93,7 +94,7 @@ class ListStream(LevStream):
             key: Its id.
             params: Query parameters.
             report: Counts what the request costs.
-            retries: How often to try again; the setting by default.
+            patience: How long to try; as the settings say by default.
 
         Returns:
             The answer, with the row as the only one of a list.
@@ -105,7 +106,7 @@ class ListStream(LevStream):
             raise LevError(f"Lev has no read of single rows of {self.name}.")
         (name,) = re.findall(r"\{(\w+)\}", self.detail)
         answer = self._tap.client.read(
-            f"GET {self.detail}", report, params, ids={name: key}, retries=retries
+            f"GET {self.detail}", report, params, ids={name: key}, patience=patience
         )
         if not isinstance(answer.data, dict):
             raise BrokenAnswerError(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import logging
-from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from typing_extensions import override
@@ -98,7 +97,7 @@ class PerParentStream(LevStream):
                 for child in self._read(call, ids, answer):
                     yield child, answer
         except LevAPIError as error:
-            if error.status != HTTPStatus.NOT_FOUND:
+            if not error.is_gone:
                 raise
             if not self.absent_is_none:
                 gone = (self.parent.name, *ids.values())

@@ -37,7 +37,7 @@ def show(tap: TapLev, command: str, form: str) -> None:
     """
     start = time.monotonic() - BEGUN
     with tap.baton:
-        account.learn_limits(tap)
+        tap.identity = account.identify(tap)
         as_json = form == "json"
         failed = (
             _plan(tap, start, as_json=as_json)
@@ -58,7 +58,7 @@ def _cleaned(tap: TapLev, told: T) -> T:
 
 
 def _check(tap: TapLev, *, as_json: bool) -> list[str]:
-    who, limits = _cleaned(tap, account.told(tap)), account.limits(tap)
+    who, limits = _cleaned(tap, account.told(tap.identity)), account.limits(tap)
     streams = _cleaned(tap, [dataclasses.asdict(finding) for finding in check(tap)])
     found = [Finding(**finding) for finding in streams]
     if as_json:

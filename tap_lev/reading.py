@@ -14,6 +14,7 @@ from singer_sdk.metrics import Status, Tag
 from tap_lev import timestamps
 from tap_lev.asking import FILTER, Asking
 from tap_lev.child import ChildStream
+from tap_lev.client import ONCE
 from tap_lev.courses import is_read_apart
 from tap_lev.errors import (
     BrokenAnswerError,
@@ -306,7 +307,7 @@ class Reading:
     def _read_single(self, key: int) -> None:
         """Write a row that does not come in a page, or record that it cannot be read."""
         try:
-            answer = self._asking.row(key, retries=0)
+            answer = self._asking.row(key, patience=ONCE)
         except LevAPIError as error:
             if not error.is_gone:
                 self._lost_rows.add(key)

@@ -14,6 +14,7 @@ import re
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from tap_lev.answer import items
+from tap_lev.client import ONCE
 from tap_lev.errors import LevAPIError, LevError
 
 if TYPE_CHECKING:
@@ -69,7 +70,7 @@ class Rescue:
         if not position:
             return True
         try:
-            self._asking.page({}, limit=1, retries=0)
+            self._asking.page({}, limit=1, patience=ONCE)
         except LevError:
             return False
         return True
@@ -83,7 +84,7 @@ class Rescue:
         """Request a shorter page, None if even a single row cannot be sent."""
         while self._size > 0:
             try:
-                answer = self._asking.page(position, limit=self._size, retries=0)
+                answer = self._asking.page(position, limit=self._size, patience=ONCE)
             except LevError as error:
                 self.error = error
                 self._size //= 2
@@ -119,7 +120,7 @@ class Rescue:
             target = last + step
             built: Position = {"cursor": _build(space, target)}
             try:
-                answer = self._asking.page(built, retries=0)
+                answer = self._asking.page(built, patience=ONCE)
             except LevError as error:
                 if isinstance(error, LevAPIError) and error.refuses_parameters:
                     return None

@@ -7,7 +7,6 @@ import math
 import time
 from collections import defaultdict
 from functools import partial
-from http import HTTPStatus
 from statistics import mean, median, stdev
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -123,7 +122,7 @@ class Survey:
     def _fail(self, need: Need, error: LevError) -> None:
         if isinstance(error, KeyRefusedError) or not self._tap.client.reached:
             raise error
-        forbidden = isinstance(error, LevAPIError) and error.status == HTTPStatus.FORBIDDEN
+        forbidden = isinstance(error, LevAPIError) and error.is_forbidden
         need.failed = not forbidden or self._tap.config["forbidden_streams"] == "fail"
         need.endpoints.clear()
         need.notes.append(str(error))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import functools
+import math
 import os
 import sys
 from typing import IO, TYPE_CHECKING, Any, ClassVar
@@ -23,7 +24,7 @@ from tap_lev.baton import Baton, Crew
 from tap_lev.budget import RateBudget
 from tap_lev.cli import LevCommand, log_fault
 from tap_lev.client import LevClient
-from tap_lev.errors import ConfigError, LevError, quoted
+from tap_lev.errors import ConfigError, LevError, quoted, shown
 from tap_lev.gate import Gate
 from tap_lev.order import readings
 from tap_lev.progress import Progress
@@ -42,6 +43,9 @@ if TYPE_CHECKING:
     import click
     from singer_sdk.helpers.capabilities import CapabilitiesEnum
     from singer_sdk.plugin_base import _ConfigInput
+
+STATE_INTERVAL = 1.0
+"""Seconds from one STATE to the next, while pages come."""
 
 STREAMS_BY_NAME = {stream.name: stream for stream in STREAMS}
 
@@ -71,7 +75,10 @@ class TapLev(Tap):
         self.baton = Baton(self.shutdown)
         self.crew = Crew(self.baton)
         self.report = RunReport()
+        self.identity = account.Identity()
+        """Whose key the run uses, once it has begun."""
         self._state_written = b""
+        self._state_written_at = -math.inf
         if catalog is not None:
             catalog = inputs.check_catalog(catalog, STREAMS_BY_NAME)
         if state:
@@ -146,11 +153,12 @@ class TapLev(Tap):
             LevError: At least one stream is not complete.
             KeyRefusedError: Lev does not accept the key, so none can be completed.
         """
-        advice = "Run it again, from the last state: what is missing comes then."
+        advice = "Run it again, from the last state: it goes on where each stream stopped."
         progress = Progress(self.report, self.client.gate, self.baton, self.logger)
         try:
             with progress, self.baton:
-                account.learn_limits(self)
+                self.identity = account.identify(self)
+                self._check_account()
                 if wanted := self.config.get("refresh"):
                     refresh(self, wanted)
                     advice = "Everything else that was named is written."
@@ -163,6 +171,29 @@ class TapLev(Tap):
         self._summarize()
         if self.report.failures:
             raise LevError(advice)
+        if self.selected and all(self.report.stream(s.name).skipped for s in self.selected):
+            raise LevError(
+                "Every selected stream was skipped, because the key may not read it: give the key "
+                "the scopes that the log names."
+            )
+
+    def _check_account(self) -> None:
+        """Make sure that the state is of the key's account.
+
+        Raises:
+            ConfigError: It is of another: its rows, and what is dropped, would be mixed up.
+        """
+        mine = self.identity.account
+        for stream in self.lev_streams:
+            held = self.state.get("bookmarks", {}).get(stream.name, {}).get("account")
+            if mine is None or type(held) is not type(mine) or held == mine:
+                continue
+            raise ConfigError(
+                f"The state is of account {shown(held)}, but the key reads account {shown(mine)}. "
+                "Give this account a state of its own (meltano run --state-id-suffix="
+                f"{quoted(mine)} …, or another --state file), or clear the state (meltano state "
+                "clear …). Nothing was written."
+            )
 
     def _summarize(self, cause: BaseException | None = None) -> None:
         """Tell what the run did, in one line."""
@@ -177,10 +208,12 @@ class TapLev(Tap):
         log("%s", report.summary(cause), extra=report.totals(cause))
 
     def _sync(self) -> None:
-        if self.state:
-            self.write_state()
         for stream in self.selected:
             self.report.stream(stream.name)
+            stream.walking.prepare(self.identity)
+        # Before anything is read: whatever fails then, the next run does not resume from a state
+        # that this one was told to leave out.
+        self.write_state(at_once=True)
         planned = readings(self, self.selected)
         try:
             if not self.side_by_side:
@@ -195,18 +228,25 @@ class TapLev(Tap):
             # signal it could stand in half a message, or hang where nobody reads.
             if self.baton.is_held and self._state_written and not self.shutdown.is_impatient:
                 self._state_written = b""
-                self.write_state()
+                self.write_state(at_once=True)
             raise
 
-    def write_state(self) -> None:
+    def write_state(self, *, at_once: bool = False) -> None:
         """Write a STATE message, if there is news in it.
 
-        In place of the SDK's ``state_writer``, which copies the whole state each time.
+        In place of the SDK's ``state_writer``, which copies the whole state each time. Between
+        pages one a second is enough: some targets flush all their rows with each.
+
+        Args:
+            at_once: Whether to write it however short the last one was ago.
         """
+        now = self.report.clock()
+        if not at_once and now - self._state_written_at < STATE_INTERVAL:
+            return
         state = msgspec.json.encode(self.state)
         if state != self._state_written:
             self.message_writer.write_message(StateMessage(value=self.state))
-            self._state_written = state
+            self._state_written, self._state_written_at = state, now
 
     def read_alone(self, name: str) -> None:
         """Read one stream by itself, as the SDK's dry runs want it.
@@ -217,7 +257,7 @@ class TapLev(Tap):
         stream = self.stream(name)
         stream.walking.resume()
         with self.baton:
-            account.learn_limits(self)
+            self.identity = account.identify(self)
             Reading(self, stream.source, [stream]).run(schemas=False)
         if stream.report.failure is not None:
             raise stream.report.failure

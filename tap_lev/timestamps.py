@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 
 
 def parse(text: object) -> datetime | None:
@@ -20,6 +21,20 @@ def parse(text: object) -> datetime | None:
         instant = datetime.fromisoformat(text)
         return instant.replace(tzinfo=UTC) if instant.tzinfo is None else instant.astimezone(UTC)
     except (ValueError, OverflowError):
+        return None
+
+
+def has_zone(text: str) -> bool:
+    """Say whether a date-time, of those that can be read, names its offset from UTC."""
+    return datetime.fromisoformat(text).tzinfo is not None
+
+
+def http_date(text: str | None) -> datetime | None:
+    """Read the date of an HTTP header. Without an offset it counts as UTC."""
+    try:
+        instant = parsedate_to_datetime(text or "")
+        return instant.astimezone(UTC) if instant.tzinfo else instant.replace(tzinfo=UTC)
+    except (OverflowError, ValueError):
         return None
 
 

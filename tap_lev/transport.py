@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import http.client
 import io
+import math
 import time
+from contextvars import ContextVar
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +20,7 @@ from typing_extensions import override
 from urllib3 import HTTPConnectionPool, HTTPSConnectionPool
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.exceptions import HTTPError
+from urllib3.util import Timeout
 
 from tap_lev.errors import ConfigError
 
@@ -31,6 +34,9 @@ MAX_BYTES = 256 << 20
 
 MAX_TIMEOUTS = 5
 """How many times the timeout an answer may take from its first byte to its last."""
+
+_DEADLINE: ContextVar[float] = ContextVar("deadline", default=math.inf)
+"""When the answer that this thread reads must have ended, whatever the timeout allows."""
 
 CHUNK = 1 << 20
 """Bytes of a body that are read at a time: a page at once, as a rule."""
@@ -51,9 +57,12 @@ class TooSlowError(EndlessError):
 class _Raw(io.RawIOBase):
     """What comes from a socket, as long as it keeps within its bounds."""
 
-    def __init__(self, raw: io.RawIOBase, deadline: float) -> None:
+    def __init__(self, raw: io.RawIOBase, sock: socket) -> None:
         self._raw = raw
-        self._deadline = deadline
+        self._sock = sock
+        self._each = sock.gettimeout() or math.inf
+        self._deadline = time.monotonic() + MAX_TIMEOUTS * self._each
+        self._last = _DEADLINE.get()
         self._left = MAX_BYTES
 
     @override
@@ -62,8 +71,11 @@ class _Raw(io.RawIOBase):
 
     @override
     def readinto(self, buffer: Any) -> int | None:
-        if time.monotonic() > self._deadline:
+        now = time.monotonic()
+        if now >= min(self._deadline, self._last):
             raise TooSlowError
+        if self._last < now + self._each:
+            self._sock.settimeout(self._last - now)
         read: int | None = self._raw.readinto(buffer)
         self._left -= read or 0
         if self._left < 0:
@@ -85,10 +97,7 @@ class _BoundedResponse(http.client.HTTPResponse):
     def __init__(self, sock: socket, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401
         super().__init__(sock, *args, **kwargs)
         buffered, self.fp = self.fp, None
-        raw = buffered.detach()
-        each = sock.gettimeout()
-        deadline = time.monotonic() + (MAX_TIMEOUTS * each if each else float("inf"))
-        self.fp = io.BufferedReader(_Raw(raw, deadline))
+        self.fp = io.BufferedReader(_Raw(buffered.detach(), sock))
 
 
 class Connection(HTTPConnection):
@@ -156,26 +165,35 @@ class Transport:
         self.proxies: dict[str, str] = {} if plain else dict(found["proxies"])
         self._adapter = _Adapter(pool_maxsize=parallel)
 
-    def send(self, request: PreparedRequest) -> tuple[Response, bytes]:
+    def send(self, request: PreparedRequest, seconds: float = math.inf) -> tuple[Response, bytes]:
         """Send a request and read the answer to its end.
 
         Not by a session, which would keep cookies, and read the whole body of a redirect.
+
+        Args:
+            request: The request.
+            seconds: The most that all of it may take, once the host's name is resolved.
 
         Raises:
             EndlessError: The answer has no end.
             requests.RequestException: There is no answer, or not all of it.
         """
+        each = min(self._timeout, seconds)
+        whole = None if math.isinf(seconds) else seconds
+        deadline = _DEADLINE.set(time.monotonic() + seconds)
         try:
             response = self._adapter.send(
                 request,
                 stream=True,
-                timeout=self._timeout,
+                timeout=Timeout(total=whole, connect=each, read=each),  # type: ignore[arg-type]
                 verify=self.verify,
                 proxies=self.proxies,
             )
             return response, _body(response)
         except HTTPError as error:  # requests lets some of urllib3's through
             raise requests.ConnectionError(error) from None
+        finally:
+            _DEADLINE.reset(deadline)
 
 
 def _body(response: Response) -> bytes:

@@ -16,7 +16,7 @@ from urllib3.exceptions import MaxRetryError, ProtocolError
 from lev_sandbox import Clock, Sandbox, SandboxServer, router
 from tap_lev import transport
 from tap_lev.budget import Limits, RateBudget
-from tap_lev.client import READS, LevClient, _cause
+from tap_lev.client import READS, LevClient, _innermost
 from tap_lev.errors import (
     BrokenAnswerError,
     KeyRefusedError,

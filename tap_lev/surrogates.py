@@ -1,0 +1,61 @@
+"""Half of an emoji: an escape that JSON allows, and that stands for no character."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, TypeVar
+
+import msgspec
+
+if TYPE_CHECKING:
+    from msgspec.json import Decoder
+
+T = TypeVar("T")
+
+_ESCAPES = re.compile(
+    rb"""\\(?:
+        u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}  # a character in two halves
+        | (?P<half>u[dD][89a-fA-F][0-9a-fA-F]{2})
+        | .  # any other escape, so that the second of two backslashes begins none
+    )""",
+    re.VERBOSE | re.DOTALL,
+)
+_UNKNOWN = rb"\ufffd"
+
+
+def mended(body: bytes) -> tuple[bytes, int]:
+    """Write U+FFFD for each half of a character in JSON.
+
+    Returns:
+        The JSON, and how many halves there were.
+    """
+    halves = 0
+
+    def mend(escape: re.Match[bytes]) -> bytes:
+        nonlocal halves
+        if escape["half"] is None:
+            return escape[0]
+        halves += 1
+        return _UNKNOWN
+
+    return _ESCAPES.sub(mend, body), halves
+
+
+def decoded(decoder: Decoder[T], body: bytes) -> tuple[T, int]:
+    """Decode JSON, in which half of a character is U+FFFD.
+
+    Returns:
+        The value, and how many halves there were.
+
+    Raises:
+        msgspec.DecodeError: It is no JSON, or not what the decoder reads.
+    """
+    try:
+        return decoder.decode(body), 0
+    except msgspec.ValidationError:
+        raise
+    except msgspec.DecodeError:
+        whole, halves = mended(body)
+        if not halves:
+            raise
+        return decoder.decode(whole), halves
