@@ -73,7 +73,7 @@ def _identity(tap: TapLev) -> Identity:
         raise
     except LevError as error:
         return Identity(active, fault=str(error))
-    me, clock = answer.data, answer.envelope_time or answer.date_header
+    me, clock = answer.data, answer.server_time
     if not isinstance(me, dict):
         return Identity(active, server_time=clock, me=me, fault=_no_object(answer))
     account, user = _object(me, "account"), _object(me, "user")

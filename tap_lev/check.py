@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 from collections import defaultdict
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from singer_sdk.singerlib.catalog import REPLICATION_INCREMENTAL
@@ -16,6 +16,7 @@ from tap_lev.asking import FILTER, Asking
 from tap_lev.child import ChildStream
 from tap_lev.errors import BrokenAnswerError, KeyRefusedError, LevAPIError, LevError
 from tap_lev.optional import Option
+from tap_lev.proof import INEXACT, FilterProof, oldest_of
 from tap_lev.streams import STREAMS
 from tap_lev.walk import Walk
 from tap_lev.walking import UPDATED_AT
@@ -40,7 +41,7 @@ class Finding:
     Attributes:
         stream: Its name.
         result: ``ok``, ``forbidden``, ``failing`` or ``not tried``.
-        updated_at_filter: ``honoured``, ``ignored``, ``refused``, ``not sent`` or ``not known``;
+        updated_at_filter: ``honoured``, ``not proven``, ``ignored``, ``refused`` or ``not sent``;
             None where the stream has no such filter.
         refused: Optional parameters that Lev does not accept, or leaves without effect.
         unknown_fields: Fields that this release does not know.
@@ -160,16 +161,20 @@ class _Check:
     # -- What Lev does with what it is asked
 
     def _try_filter(self, rows: Sequence[Mapping[str, Any]]) -> str:
-        """Ask for rows later than all of the first page: those must not come again."""
+        """Ask for the rows since the newest one changed: it must come, and no older one.
+
+        A row whose ``created_at`` is clearly older is taken, so that a filter on that field does
+        not pass for one on ``updated_at``.
+        """
         source, mode = self._source, self._tap.config["updated_at_filter"]
         if mode == "client":
             return "not sent"
-        dates = [date for row in rows if (date := timestamps.parse(row.get(UPDATED_AT)))]
-        try:
-            bound = max(dates).replace(microsecond=0) + timedelta(seconds=1)
-        except (ValueError, OverflowError):  # no row has a date, or one has the last there is
-            return "not known"
-        option = Option(FILTER, timestamps.render(bound), required=mode == "server")
+        proof = FilterProof()
+        proof.look(list(rows), datetime.max.replace(tzinfo=UTC))
+        newest = next(iter(proof.candidates), None)
+        if newest is None:
+            return "not proven"
+        option = Option(FILTER, timestamps.render(newest.updated_at), required=mode == "server")
         limit = {"limit": self._tap.config["page_size"]}
         given = source.optional.ask(
             [option],
@@ -179,9 +184,15 @@ class _Check:
         )
         if source.optional.is_refused(FILTER):
             return "refused"
-        found = [timestamps.parse(row.get(UPDATED_AT)) for row in source.rows(given)]
-        ignored = any(date is not None and date < bound for date in found)
-        return "ignored" if ignored else "honoured"
+        found = [row for row in source.rows(given) if timestamps.parse(row.get(UPDATED_AT))]
+        oldest = oldest_of(found)
+        if oldest is not None and oldest < newest.updated_at:
+            return "ignored" if oldest < newest.updated_at - INEXACT else "not proven"
+        came = any(
+            row["id"] == newest.key and timestamps.parse(row[UPDATED_AT]) == newest.updated_at
+            for row in found
+        )
+        return "honoured" if came else "not proven"
 
     def _refused(self, stream: LevStream) -> list[str]:
         refused = [name for name in stream.optional.refused if name != FILTER]

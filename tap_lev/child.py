@@ -9,7 +9,13 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from typing_extensions import override
 
 from tap_lev.answer import items
-from tap_lev.errors import BrokenAnswerError, LevAPIError, LevError
+from tap_lev.errors import (
+    BrokenAnswerError,
+    KeyRefusedError,
+    LevAPIError,
+    LevConnectionError,
+    LevError,
+)
 from tap_lev.per_parent import PerParentStream
 from tap_lev.proof import value_of
 
@@ -99,8 +105,10 @@ class ChildStream(PerParentStream):
         ids = {self.parent_key: row["id"]}
         try:
             read = list(self._called(call, ids, answers_of(row), self.report))
-        except LevAPIError:
-            return  # that row's own failure: another row decides
+        except KeyRefusedError:
+            raise
+        except (BrokenAnswerError, LevAPIError, LevConnectionError):
+            return  # it is that row's own failure, and another row decides
         for given, _ in read:
             fields = given.keys() - ids.keys()
             missing = [n for n in fields if n not in row[block] or row[block][n] != given[n]]

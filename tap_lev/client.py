@@ -16,6 +16,7 @@ from urllib3.exceptions import NameResolutionError
 
 from tap_lev import transport
 from tap_lev.answer import read_answer
+from tap_lev.clock import ServerClock
 from tap_lev.errors import (
     BrokenAnswerError,
     EndpointRefusedError,
@@ -175,6 +176,8 @@ class LevClient:
         self._url = config["api_url"].rstrip("/")
         self._timeout: float = config["request_timeout_seconds"]
         self._patience = Patience(config["max_retries"])
+        self.clock = ServerClock(logger)
+        """The server's clock."""
         self._logger = logger
         self._me: Answer | None = None
         self._worn: set[str] = set()
@@ -294,7 +297,14 @@ class LevClient:
             else:
                 self._note_answer()
                 self._note_mending(read, answer)
-                return answer
+                return self._dated(answer)
+
+    def _dated(self, answer: Answer) -> Answer:
+        """Date an answer by the clock that all answers of the run agree on."""
+        moment = self.clock.read(
+            answer.envelope_time, answer.date_header, has_zone=answer.envelope_has_zone
+        )
+        return dataclasses.replace(answer, server_time=moment)
 
     def _note_answer(self, *, opens: bool = True) -> None:
         """Take note that Lev itself has answered."""

@@ -78,6 +78,12 @@ class ServerClock:
         self._offsets.extend(offset for name, offset in offsets.items() if name not in unused)
         return min(used, default=None) or self._now()
 
+    def now(self) -> datetime:
+        """Return the server's time by the responses so far."""
+        if not self._offsets:
+            return self._now()
+        return datetime.fromtimestamp(int(min(self._offsets) + self._monotonic()), UTC)
+
     def _is_outlier(self, name: str, offsets: dict[str, float]) -> bool:
         others = [*self._offsets, *(offset for each, offset in offsets.items() if each != name)]
         # Of two that differ, nothing says which is wrong.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import json
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
@@ -153,6 +154,21 @@ def check_state(state: Any, streams: Mapping[str, type[LevStream]]) -> None:  # 
             raise ConfigError(f"The state's bookmark of {quoted(name)} is not an object. {advice}")
         if name in streams:
             _check_bookmark(name, entry, _replication_key(streams[name]), advice)
+
+
+def check_gaps(gaps: Mapping[str, Any], streams: Mapping[str, Any]) -> None:
+    """Make sure that the setting accepted_gaps names streams of this tap.
+
+    Raises:
+        ConfigError: It names another: a gap would be thought accepted that is not.
+    """
+    for name in gaps:
+        if name not in streams:
+            close = difflib.get_close_matches(name, streams, n=1)
+            hint = f": is it {close[0]!r}?" if close else "."
+            raise ConfigError(
+                f"The setting accepted_gaps names the stream {shown(name)}, which there is not{hint}"
+            )
 
 
 def check_encodable(given: Any, what: str, advice: str = "") -> None:  # noqa: ANN401

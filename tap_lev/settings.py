@@ -181,6 +181,20 @@ SETTINGS: dict[str, Any] = th.PropertiesList(
         description="Ids of the metrics whose observations index_observations reads.",
     ),
     th.Property(
+        "accepted_gaps",
+        th.ObjectType(
+            additional_properties=th.CustomType(
+                {"type": ["array", "string"], "items": {"type": "integer"}}
+            )
+        ),
+        title="Accepted gaps",
+        description=(
+            "Gaps that are known, by stream: ids of rows that cannot be read, or total for fewer "
+            'rows than Lev counts, such as {"documents": [5], "contacts": "total"}. They are in '
+            "each summary, and the run ends with 0."
+        ),
+    ),
+    th.Property(
         "refresh",
         th.ObjectType(additional_properties=th.ArrayType(th.IntegerType(minimum=1))),
         title="Refresh",

@@ -90,6 +90,7 @@ class TapLev(Tap):
         except ValueError as error:
             raise ConfigError(validation.environment_fault(self._env_var_prefix, error)) from None
         check(self.config.get("refresh") or {}, self.streams)
+        inputs.check_gaps(self.config.get("accepted_gaps") or {}, STREAMS_BY_NAME)
 
     @override
     def discover_streams(self) -> list[LevStream]:
@@ -223,6 +224,10 @@ class TapLev(Tap):
             for reading in planned:
                 self.crew.start(reading.run, reading.name)
             self.crew.wait()
+        except LevError:
+            if self.baton.is_held:
+                self.write_state(at_once=True)
+            raise
         except Interruption:
             # Some targets give back only a STATE that is the last message they got. After a second
             # signal it could stand in half a message, or hang where nobody reads.

@@ -90,6 +90,7 @@ def _faults(config: Mapping[str, Any]) -> Iterator[str]:
     start_date = config.get("start_date")
     if isinstance(start_date, str) and timestamps.parse(start_date) is None:
         yield f"The setting start_date must be a date or a date-time, not {shown(start_date)}."
+    yield from _gap_faults(config)
     yield from _flattening_faults(config)
     for name in ("fact_queries", "observation_metric_ids"):
         values = config.get(name) or []
@@ -98,6 +99,15 @@ def _faults(config: Mapping[str, Any]) -> Iterator[str]:
         twice = next((value for value, times in Counter(values).items() if times > 1), None)
         if twice is not None:
             yield f"The setting {name} holds {shown(twice)} twice, so its rows would come twice."
+
+
+def _gap_faults(config: Mapping[str, Any]) -> Iterator[str]:
+    for name, gap in (config.get("accepted_gaps") or {}).items():
+        if isinstance(gap, str) and gap != "total":
+            yield (
+                f"The setting accepted_gaps of {quoted(name)} must be a list of ids or 'total', "
+                f"not {shown(gap)}."
+            )
 
 
 def _flattening_faults(config: Mapping[str, Any]) -> Iterator[str]:
