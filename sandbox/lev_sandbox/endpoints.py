@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import orjson
@@ -92,12 +93,12 @@ class Call:
             raise Refusal(404, f"{_KINDS[kind]} not found")
         return number
 
-    def pager(self, params: dict[str, Any]) -> Pager:
+    def pager(self, params: dict[str, Any], total: int | None = None) -> Pager:
         """Return what cuts pages for this call."""
         sandbox, route = self.sandbox, self.route
         return Pager(
             sandbox.switches, sandbox.clock, sandbox.cursors, route.resource, self.request.path,
-            route.style, params, route.clamp, route.default_limit,
+            route.style, params, route.clamp, route.default_limit, total,
         )  # fmt: skip
 
 
@@ -117,17 +118,21 @@ def rows(call: Call) -> Content:
     fields, include = _fields(call, params), _include(call, params)
     found = conditions(request.query, route.filters, sandbox.switches, route.resource)
     test, test_key = _search(call, params, parent)
-    numbers = sandbox.store.selections.select(
-        sandbox.store.table(route.resource), found, route.filters, parent=parent,
+    select = partial(
+        sandbox.store.selections.select, sandbox.store.table(route.resource), parent=parent,
         fractions=sandbox.switches["timestamp_fractions"], test=test, test_key=test_key,
     )  # fmt: skip
+    numbers = select(found)
+    total = None
+    if found and sandbox.switches["filtered_total"] == "all":
+        total = len(select(()))
     if route.sort and "sort" in params:
         if "cursor" in params:
             raise Refusal(400, SORTED_CURSOR)
         numbers = _sorted(call, numbers, params["sort"])
     else:
         params.pop("sort", None)
-    page = call.pager(params).page(numbers)
+    page = call.pager(params, total).page(numbers)
     said = sandbox.view.rows(route.resource, page.numbers, fields=fields, include=include)
     data = b"[" + b",".join(said) + b"]"
     if sandbox.switches["data_shape"].get(route.resource) == "object":

@@ -91,6 +91,7 @@ class Pager:
         params: The query parameters, or the body of a read by POST.
         clamp: Whether a limit out of range is clamped, whatever the switch says.
         default: The number of rows when no limit is given.
+        counted: The rows that are said to be there, if not those of the list.
     """
 
     switches: Switches
@@ -102,6 +103,7 @@ class Pager:
     params: Mapping[str, Any]
     clamp: bool
     default: int
+    counted: int | None = None
 
     @property
     def _out(self) -> str:
@@ -110,6 +112,9 @@ class Pager:
     def limit(self) -> int:
         """Return how many rows were asked for."""
         return whole_number(self.params, "limit", self.default, 1, LARGEST_PAGE, self._out)
+
+    def _total(self, numbers: Sequence[int]) -> int:
+        return len(numbers) if self.counted is None else self.counted
 
     def page(self, numbers: Sequence[int]) -> Page:
         """Return the page that was asked for."""
@@ -141,13 +146,13 @@ class Pager:
         number = whole_number(self.params, "page", 1, 1, None, self._out)
         start = (number - 1) * limit
         more = start + limit < len(numbers)
-        said = {"total": len(numbers), "page": number, "limit": limit, "has_more": more}
+        said = {"total": self._total(numbers), "page": number, "limit": limit, "has_more": more}
         return Page(numbers[start : start + limit], said)
 
     def _by_offset(self, numbers: Sequence[int], limit: int) -> Page:
         start = whole_number(self.params, "offset", 0, 0, None, self._out)
         more = start + limit < len(numbers)
-        said = {"total": len(numbers), "limit": limit, "offset": start, "has_more": more}
+        said = {"total": self._total(numbers), "limit": limit, "offset": start, "has_more": more}
         return Page(numbers[start : start + limit], said)
 
     def _by_cursor(self, numbers: Sequence[int], limit: int) -> Page:
@@ -172,7 +177,7 @@ class Pager:
             following = self._broken(numbers, limit, cursor, following)
         if following is not None:
             self.cursors.issued[self.place, following] = (self.clock.elapsed(), self._reads())
-        said: dict[str, Any] = {"total": len(numbers), "limit": limit}
+        said: dict[str, Any] = {"total": self._total(numbers), "limit": limit}
         if self.switches["cursor_echo"]:
             said["cursor"] = cursor
         return Page(page, {**said, "has_more": more, "next_cursor": following})

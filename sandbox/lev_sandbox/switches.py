@@ -86,7 +86,14 @@ _RESOURCES = tuple(RESOURCES)
 
 SWITCHES: Mapping[str, Switch] = {
     # Filters and parameters
-    "updated_at_filter": _table(FILTERED, _one_of("honoured", "400", "422", "ignored")),
+    "updated_at_filter": _table(
+        FILTERED,
+        _one_of(
+            "honoured", "400", "422", "ignored", "none", "equals", "created_at", "local_time",
+            "local_time_east", "whole_days", "whole_days_from", "gt", "refused_with_cursor",
+        ),
+    ),
+    "filtered_total": _one_of("filtered", "all"),
     "unknown_filters": _one_of("ignored", "400", "422"),
     "refuse_fields": _REFUSAL,
     "unknown_fields": _one_of("ignored", "400", "422"),
