@@ -17,13 +17,14 @@ from lev_sandbox.resources import RESOURCES
 from lev_sandbox.switches import INCLUDES
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from lev_sandbox.data.resource import Row
     from lev_sandbox.exchange import Request
     from lev_sandbox.routes import Route
     from lev_sandbox.sandbox import Sandbox
 
+_PAGE_LACKS_EVERY = 3
 _KINDS = {
     "deals": "Deal",
     "contacts": "Contact",
@@ -115,7 +116,7 @@ def rows(call: Call) -> Content:
     parent = call.parent()
     if route.refuses_filters and any(key.startswith("filter[") for key, _ in request.query):
         raise Refusal(422, "This endpoint does not accept filter parameters")
-    fields, include = _fields(call, params), _include(call, params)
+    fields, (include, missing) = _fields(call, params), _include(call, params, listed=True)
     found = conditions(request.query, route.filters, sandbox.switches, route.resource)
     test, test_key = _search(call, params, parent)
     select = partial(
@@ -133,7 +134,9 @@ def rows(call: Call) -> Content:
     else:
         params.pop("sort", None)
     page = call.pager(params, total).page(numbers)
-    said = sandbox.view.rows(route.resource, page.numbers, fields=fields, include=include)
+    said = sandbox.view.rows(
+        route.resource, page.numbers, fields=fields, include=include, missing=missing
+    )
     data = b"[" + b",".join(said) + b"]"
     if sandbox.switches["data_shape"].get(route.resource) == "object":
         key = RESOURCES[route.resource].key or "id"
@@ -145,10 +148,11 @@ def rows(call: Call) -> Content:
 def row(call: Call) -> Content:
     """Answer with one row."""
     params = call.request.params
-    fields, include = _fields(call, params), _include(call, params)
+    fields, (include, missing) = _fields(call, params), _include(call, params, listed=False)
     said = call.sandbox.view.rows(
-        call.route.resource, (call.own(),), detail=True, fields=fields, include=include
-    )
+        call.route.resource, (call.own(),), detail=True, fields=fields, include=include,
+        missing=missing,
+    )  # fmt: skip
     return Content(data=said[0], rows=1)
 
 
@@ -207,10 +211,12 @@ def _fields(call: Call, params: dict[str, str]) -> frozenset[str] | None:
     return frozenset(names | always)
 
 
-def _include(call: Call, params: dict[str, str]) -> Sequence[str]:
-    """Return the blocks to embed."""
+def _include(
+    call: Call, params: dict[str, str], *, listed: bool
+) -> tuple[Sequence[str], Mapping[str, str]]:
+    """Return the blocks to embed, and those that some of the rows lack."""
     if not call.route.include or "include" not in params:
-        return ()
+        return (), {}
     switches, blocks = call.sandbox.switches, []
     for block in dict.fromkeys(name.strip() for name in params["include"].split(",")):
         if block not in INCLUDES:
@@ -223,8 +229,17 @@ def _include(call: Call, params: dict[str, str]) -> Sequence[str]:
         blocks.append(block)
     if "fields" in params and switches["fields_drop_includes"]:
         named = params["fields"].split(",")
-        return [block for block in blocks if block in named]
-    return blocks
+        blocks = [block for block in blocks if block in named]
+    missing = {block: how for block in blocks if (how := switches["missing_blocks"][block])}
+    if not missing:
+        return blocks, missing
+    gone = {"everywhere", "all"} if listed else {"everywhere"}
+    if listed and "page" in missing.values():
+        turn = call.sandbox.cursors.turn("a block that is missing from some pages")
+        gone |= {"page"} if turn % _PAGE_LACKS_EVERY == 1 else set()
+    if not listed:
+        missing = {block: how for block, how in missing.items() if how != "some"}
+    return [block for block in blocks if missing.get(block) not in gone], missing
 
 
 def _search(

@@ -37,6 +37,11 @@ class Cursors:
     issued: dict[tuple[str, str], tuple[float, int]] = field(default_factory=dict)
     reads: dict[str, int] = field(default_factory=dict)
 
+    def turn(self, place: str) -> int:
+        """Count a read and return which one it is."""
+        self.reads[place] = turn = self.reads.get(place, 0) + 1
+        return turn
+
     def clear(self) -> None:
         """Forget everything."""
         self.issued.clear()
@@ -196,7 +201,7 @@ class Pager:
         return self.cursors.reads.get(self.place, 0)
 
     def _is_empty_turn(self, cursor: str | None) -> bool:
-        self.cursors.reads[self.place] = turn = self._reads() + 1
+        turn = self.cursors.turn(self.place)
         every = self.switches["empty_page_every"]
         if not every or turn % every:
             return False

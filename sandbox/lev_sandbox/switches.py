@@ -143,7 +143,10 @@ SWITCHES: Mapping[str, Switch] = {
     ),
     "dropped_fields": _table(_RESOURCES, Switch((), _texts, "a list of names")),
     "legacy_values": _flag(default=False),
-    "embedded_financials": _one_of("reduced", "whole"),
+    "missing_blocks": _table(
+        INCLUDES, _one_of(None, "empty", "all", "some", "page", "everywhere")
+    ),
+    "embedded_financials": _one_of("reduced", "whole", "whole_but_values", "whole_some_fields"),
     "missing_financials": _one_of("null", "empty", "404"),
     "term_sheet_list": _one_of("reduced", "whole"),
     "archived_placements": _one_of("listed", "hidden"),

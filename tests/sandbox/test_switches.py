@@ -205,6 +205,70 @@ def test_switch_embedded_financials(lab: Lab) -> None:
     assert lab.data(f"/deals/{deal}", include="financials")["financials"]["noi"] == 1.0
 
 
+def test_switch_embedded_financials_with_other_values(lab: Lab) -> None:
+    lab.sandbox.switch(embedded_financials="whole_but_values")
+    differing = 0
+    for deal in lab.data("/deals", include="financials"):
+        block, whole = deal["financials"], lab.data(f"/deals/{deal['id']}/financials")
+        if whole is None:
+            assert block is None
+            continue
+        assert block.keys() == whole.keys()
+        assert (block["id"], block["updated_at"]) == (whole["id"], whole["updated_at"])
+        differing += block != whole
+    assert differing > 5
+
+
+def test_switch_embedded_financials_that_lack_fields(lab: Lab) -> None:
+    lab.sandbox.switch(embedded_financials="whole_some_fields")
+    lacking = []
+    for deal in lab.data("/deals", include="financials"):
+        block, whole = deal["financials"], lab.data(f"/deals/{deal['id']}/financials")
+        if block != whole:
+            lacking.append(deal["id"])
+            assert block.items() < whole.items()
+            assert len(whole) - len(block) == 3
+            assert lab.data(f"/deals/{deal['id']}", include="financials")["financials"] == block
+    with_some = {row["deal_id"] for row in lab.sandbox.rows("deal_financials")}
+    assert lacking == [deal for deal in (3, 6, 9, 12) if deal in with_some]
+    assert lacking
+
+
+BLOCKS = ("financials", "properties", "team", "pipelines")
+
+
+@pytest.mark.parametrize("block", BLOCKS)
+def test_switch_missing_blocks(lab: Lab, block: str) -> None:
+    everything = ",".join(BLOCKS)
+    whole = lab.data("/deals", include=everything)
+    bare = [{k: v for k, v in row.items() if k != block} for row in whole]
+    filled = [row if row[block] else short for row, short in zip(whole, bare, strict=True)]
+    thirds = [s if row["id"] % 3 == 0 else row for row, s in zip(whole, bare, strict=True)]
+    lists = {
+        None: [whole], "empty": [filled], "all": [bare], "everywhere": [bare], "some": [thirds],
+        "page": [bare, whole, whole, bare, whole],
+    }  # fmt: skip
+    for how, wanted in lists.items():
+        lab.sandbox.switch(missing_blocks=None)
+        lab.sandbox.switch(missing_blocks={block: how})
+        for rows in wanted:
+            assert lab.data("/deals", include=everything) == rows, how
+        by_id = [lab.data(f"/deals/{row['id']}", include=everything) for row in whole]
+        assert by_id == {"empty": filled, "everywhere": bare}.get(how or "", whole), how
+        assert lab.sandbox.rows("deals", include=everything) == whole
+        if how == "page":
+            lab.sandbox.cursors.clear()
+    assert filled != whole or block == "team"
+
+
+def test_blocks_that_are_missing_leave_whole_json(lab: Lab) -> None:
+    lab.sandbox.switch(missing_blocks="everywhere")
+    rows = lab.data("/deals", include=",".join(BLOCKS), fields="id")
+    assert rows == [{"id": number} for number in range(1, 13)]
+    lab.sandbox.switch(missing_blocks={"team": None})
+    assert lab.data("/deals", include=",".join(BLOCKS)) == lab.data("/deals", include="team")
+
+
 def test_switch_missing_financials(serve: Callable[..., Lab]) -> None:
     lab = serve(deal_financials=0)
     assert lab.data("/deals/1/financials") is None
