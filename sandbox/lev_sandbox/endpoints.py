@@ -73,6 +73,12 @@ class Call:
         number = _path_number(self.request.numbers[name], name)
         if not self.sandbox.store.visible(parent, number):
             raise Refusal(404, f"{_KINDS[parent]} not found")
+        if (
+            parent == "deals"
+            and self.sandbox.switches["children_of_archived"] == "404"
+            and self.sandbox.store.table("deals").row(number)["archived"]
+        ):
+            raise Refusal(404, "Deal not found")
         return number
 
     def own(self) -> int:
@@ -226,10 +232,20 @@ def _include(
             continue
         if refused:
             raise Refusal(refused, f"Unknown include: {block}")
+        if switches["include_scope"][block]:
+            raise Refusal(switches["include_scope"][block], f"Missing required scope: {block}:read")
         blocks.append(block)
     if "fields" in params and switches["fields_drop_includes"]:
         named = params["fields"].split(",")
         blocks = [block for block in blocks if block in named]
+    return _present(call, blocks, listed=listed)
+
+
+def _present(
+    call: Call, blocks: Sequence[str], *, listed: bool
+) -> tuple[Sequence[str], Mapping[str, str]]:
+    """Return the blocks that the answer has, and those that some of its rows lack."""
+    switches = call.sandbox.switches
     missing = {block: how for block in blocks if (how := switches["missing_blocks"][block])}
     if not missing:
         return blocks, missing

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import random
 from dataclasses import dataclass, field, fields
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from lev_sandbox.exchange import Request
 
 KINDS = {
     "status": "an error status with a body in some form",
@@ -16,20 +19,23 @@ KINDS = {
     "drip": "the answer comes `chunk_bytes` at a time, every `seconds`",
     "redirect": "a redirect to `location`",
 }
-FORMS = (None, "A", "B", "C", "html", "empty")
+FORMS = (None, "A", "B", "C", "html", "empty", "gateway", "fastapi")
 
 
 @dataclass(kw_only=True)
 class Fault:
     """Something that goes wrong.
 
-    The requests that match `method` and `route` are counted from 1. The fault applies
-    to the `at`-th and every `every`-th after it, `times` times in all; with `rate`,
-    to that share of them (from the `at`-th on), drawn from `seed`.
+    The requests that match `method`, `route`, `path` and `query` are counted from 1. The
+    fault applies to the `at`-th and every `every`-th after it, `times` times in all; with
+    `rate`, to that share of them (from the `at`-th on), drawn from `seed`.
 
     Attributes:
         kind: A name out of `KINDS`.
         route: A route template such as `/deals/{deal_id}/notes`; any by default.
+        path: A concrete path such as `/deals/5/notes`; any by default.
+        query: Query parameters with the value that each must have: None where it must be
+            absent, `*` where any will do.
         method: A method; any by default.
         at: The first request it applies to.
         every: The distance to the next.
@@ -51,6 +57,8 @@ class Fault:
 
     kind: str
     route: str | None = None
+    path: str | None = None
+    query: dict[str, str | None] = field(default_factory=dict)
     method: str | None = None
     at: int = 1
     every: int = 1
@@ -81,8 +89,12 @@ class Fault:
             (self.at >= 1 and self.every >= 1, "A fault's `at` and `every` are 1 or more."),
             (self.times is None or self.times >= 1, "A fault's `times` is 1 or more, or null."),
             (self.rate is None or 0 <= self.rate <= 1, "A fault's `rate` is between 0 and 1."),
-            (self.form in FORMS, "A fault's `form` is A, B, C, html or empty."),
+            (self.form in FORMS, "A fault's `form` is A, B, C, html, empty, gateway or fastapi."),
             (200 <= self.status <= 599, "A fault's `status` is between 200 and 599."),  # noqa: PLR2004
+            (
+                all(text is None or isinstance(text, str) for text in dict(self.query).values()),
+                "A fault's `query` names parameters with a text or null.",
+            ),
             (self.kind != "redirect" or self.location, "A redirect needs a `location`."),
             (
                 (self.seconds or 0) >= 0 and self.chunk_bytes >= 1,
@@ -100,9 +112,19 @@ class Fault:
         """Return `seconds`, or what they are by default."""
         return default if self.seconds is None else self.seconds
 
-    def matches(self, method: str, route: str | None) -> bool:
+    def matches(self, request: Request) -> bool:
         """Return whether a request is one of those counted."""
-        return self.method in {None, method} and self.route in {None, route}
+        if self.method not in {None, request.method} or self.route not in {None, request.route}:
+            return False
+        if self.path not in {None, request.path}:
+            return False
+        if not self.query:
+            return True
+        params = request.params
+        return all(
+            name in params if value == "*" else params.get(name) == value
+            for name, value in self.query.items()
+        )
 
     def strikes(self) -> bool:
         """Count a matching request and return whether the fault applies to it."""
@@ -124,7 +146,7 @@ class Fault:
 class Faults(list[Fault]):
     """The faults in force, in the order they were asked for."""
 
-    def strike(self, method: str, route: str | None) -> Fault | None:
+    def strike(self, request: Request) -> Fault | None:
         """Return the fault for a request; every matching fault counts the request."""
-        struck = [fault for fault in self if fault.matches(method, route) and fault.strikes()]
+        struck = [fault for fault in self if fault.matches(request) and fault.strikes()]
         return struck[0] if struck else None

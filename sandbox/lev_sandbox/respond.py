@@ -38,7 +38,7 @@ def _answer(sandbox: Sandbox, request: Request, entry: Entry, route: Route | Non
             raise Refusal(404, "Not found")
         raise Refusal(405, "Method not allowed")
     scoped = _admit(sandbox, request, entry, route)
-    fault = sandbox.faults.strike(request.method, request.route)
+    fault = sandbox.faults.strike(request)
     struck = _struck(sandbox, entry, fault) if fault else None
     if struck is not None:
         return struck

@@ -98,6 +98,7 @@ SWITCHES: Mapping[str, Switch] = {
     "refuse_fields": _REFUSAL,
     "unknown_fields": _one_of("ignored", "400", "422"),
     "refuse_include": _table(INCLUDES, _one_of(None, 400, 422, "ignored")),
+    "include_scope": _table(INCLUDES, _one_of(None, 403)),
     "fields_drop_includes": _flag(default=False),
     "limit_out_of_range": _one_of("422", "400", "clamp"),
     # Pages
@@ -150,6 +151,7 @@ SWITCHES: Mapping[str, Switch] = {
     "missing_financials": _one_of("null", "empty", "404"),
     "term_sheet_list": _one_of("reduced", "whole"),
     "archived_placements": _one_of("listed", "hidden"),
+    "children_of_archived": _one_of("listed", "404"),
     "account_team_key": _one_of("user_id", "id"),
     "data_shape": _table(
         ("base_rates", "asset_types", "pipelines", "my_accounts"), _one_of("array", "object")

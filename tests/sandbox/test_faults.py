@@ -33,11 +33,21 @@ def test_a_status(lab: Lab) -> None:
 @pytest.mark.parametrize(
     ("form", "start"),
     [("A", b'{"request_id"'), ("B", b'{"request_id"'), ("C", b'{"error":"'), ("html", b"<html>"),
-     ("empty", b"")],
+     ("empty", b""), ("gateway", b'{"message":"Bad Gateway"}'),
+     ("fastapi", b'{"detail":"Bad Gateway"}')],
 )  # fmt: skip
 def test_the_form_of_a_status(lab: Lab, form: str, start: bytes) -> None:
     lab.sandbox.fault("status", status=502, form=form)
     assert lab.get(CONTACTS).content.startswith(start)
+
+
+def test_foreign_bodies_are_whole_and_json(lab: Lab) -> None:
+    lab.sandbox.fault("status", status=403, form="gateway")
+    assert lab.get(CONTACTS).json() == {"message": "Forbidden"}
+    lab.sandbox.fault("status", status=404, form="fastapi")
+    assert lab.get(CONTACTS).json() == {"detail": "Not Found"}
+    lab.sandbox.fault("status", status=599, form="fastapi")
+    assert lab.get(CONTACTS).json() == {"detail": "Error"}
 
 
 def test_a_reset(lab: Lab) -> None:
@@ -144,6 +154,30 @@ def test_faults_choose_routes_and_methods(lab: Lab) -> None:
     assert [lab.get(f"/deals/{n}/notes").status_code for n in (1, 2, 3)] == [500, 500, 200]
 
 
+def test_faults_choose_paths(lab: Lab) -> None:
+    lab.sandbox.fault("status", path="/deals/5/notes", times=None)
+    asked = [lab.get(f"/deals/{number}/notes").status_code for number in (4, 5, 6, 5)]
+    assert asked == [200, 500, 200, 500]
+    assert lab.get("/deals/5/team").status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("query", "struck"),
+    [
+        ({"limit": "5"}, [True, False, False, False]),
+        ({"limit": "*"}, [True, True, True, False]),
+        ({"limit": None}, [False, False, False, True]),
+        ({"limit": "6", "fields": "id"}, [False, False, True, False]),
+        ({"limit": "6", "fields": None}, [False, True, False, False]),
+        ({}, [True, True, True, True]),
+    ],
+)
+def test_faults_choose_queries(lab: Lab, query: dict[str, str | None], struck: list[bool]) -> None:
+    lab.sandbox.fault("status", query=query, times=None)
+    asked: list[dict[str, Any]] = [{"limit": 5}, {"limit": 6}, {"limit": 6, "fields": "id"}, {}]
+    assert [lab.get(CONTACTS, **params).status_code == 500 for params in asked] == struck
+
+
 @pytest.mark.parametrize(
     ("options", "struck"),
     [
@@ -178,7 +212,8 @@ def test_a_rate_is_drawn_from_a_seed() -> None:
         ("status", {"at": 0}, "`at` and `every` are 1 or more"),
         ("status", {"rate": 2}, "`rate` is between 0 and 1"),
         ("status", {"status": 99}, "`status` is between 200 and 599"),
-        ("status", {"form": "D"}, "`form` is A, B, C, html or empty"),
+        ("status", {"form": "D"}, "`form` is A, B, C, html, empty, gateway or fastapi"),
+        ("status", {"query": {"limit": 5}}, "`query` names parameters with a text or null"),
         ("redirect", {}, "A redirect needs a `location`."),
     ],
 )

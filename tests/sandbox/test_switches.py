@@ -298,6 +298,38 @@ def test_switch_archived_placements(lab: Lab) -> None:
     assert lab.data("/placements/5")["status"] == "archived"
 
 
+def test_switch_children_of_archived(lab: Lab) -> None:
+    sheet = lab.sandbox.rows("term_sheets")[0]
+    deal = sheet["deal_id"]
+    paths = [f"/deals/{deal}/{name}" for name in ("notes", "financials", "team", "vaults")]
+    paths += [f"/deals/{deal}/term-sheets/{sheet['id']}", f"/deals/{deal}/index/metric-definitions"]
+
+    def statuses() -> set[int]:
+        return {lab.get(path).status_code for path in paths}
+
+    lab.sandbox.archive("deals", deal)
+    assert statuses() == {200}
+    lab.sandbox.switch(children_of_archived="404")
+    assert statuses() == {404}
+    assert lab.get(paths[0]).json()["error"]["message"] == "Deal not found"
+    assert lab.data(f"/deals/{deal}")["archived"] is True
+    assert deal in [row["id"] for row in lab.data("/deals")]
+    lab.sandbox.update("deals", deal, archived=False)
+    assert statuses() == {200}
+
+
+@pytest.mark.parametrize("block", ["financials", "properties", "team", "pipelines"])
+def test_switch_include_scope(lab: Lab, block: str) -> None:
+    lab.sandbox.switch(include_scope={block: 403})
+    for path in ("/deals", "/deals/1"):
+        response = lab.get(path, include=f"{block},team")
+        assert response.status_code == 403
+        assert response.json()["error"]["message"] == f"Missing required scope: {block}:read"
+        others = {"financials", "properties", "team", "pipelines"} - {block}
+        assert lab.get(path, include=",".join(others)).status_code == 200
+        assert lab.get(path).status_code == 200
+
+
 def test_switch_account_team_key(lab: Lab) -> None:
     ids = [row["user_id"] for row in lab.data("/account/team")]
     lab.sandbox.switch(account_team_key="id")
