@@ -16,9 +16,15 @@ KINDS = {
     "cut": "the answer promises its full length and ends after `after_bytes`",
     "not_json": "a 200 whose body is not JSON",
     "wrong_shape": "a 200 whose `data` is the fault's `data`",
+    "error_200": "a 200 that says that it failed, beside an empty list",
+    "null_data": "a 200 whose `data` is null",
+    "no_pagination": "the answer without its `pagination`",
+    "early_end": "the answer without its rows, as the end of the list",
+    "repeat_page": "the previous answer of the same path once more",
     "drip": "the answer comes `chunk_bytes` at a time, every `seconds`",
     "redirect": "a redirect to `location`",
 }
+VARIANTS = {"error_200": ("error", "success", "ok"), "repeat_page": ("skip", "again")}
 FORMS = (None, "A", "B", "C", "html", "empty", "gateway", "fastapi")
 
 
@@ -51,6 +57,9 @@ class Fault:
             wait after a 429 (60).
         after_bytes: Where to cut; half of the body by default.
         chunk_bytes: How much to send at a time.
+        variant: How `error_200` says that it failed: by an `error`, or by a false `success` or
+            `ok`. Where the new cursor of `repeat_page` leads: behind the page that should have come
+            (`skip`), or to it (`again`). The first one by default.
         body: The body of `not_json`.
         data: The data of `wrong_shape`.
     """
@@ -73,6 +82,7 @@ class Fault:
     seconds: float | None = None
     after_bytes: int | None = None
     chunk_bytes: int = 64
+    variant: str | None = None
     body: str = "<html><body>It works.</body></html>"
     data: Any = None
     seen: int = field(default=0, init=False)
@@ -90,6 +100,10 @@ class Fault:
             (self.times is None or self.times >= 1, "A fault's `times` is 1 or more, or null."),
             (self.rate is None or 0 <= self.rate <= 1, "A fault's `rate` is between 0 and 1."),
             (self.form in FORMS, "A fault's `form` is A, B, C, html, empty, gateway or fastapi."),
+            (
+                self.variant is None or self.variant in VARIANTS.get(self.kind, ()),
+                f"A fault's `variant` is one of {VARIANTS.get(self.kind, 'none')}.",
+            ),
             (200 <= self.status <= 599, "A fault's `status` is between 200 and 599."),  # noqa: PLR2004
             (
                 all(text is None or isinstance(text, str) for text in dict(self.query).values()),
@@ -106,6 +120,8 @@ class Fault:
                 raise ValueError(sentence)
         if self.kind == "redirect" and self.status == 500:  # noqa: PLR2004
             self.status = 307
+        if self.variant is None and self.kind in VARIANTS:
+            self.variant = VARIANTS[self.kind][0]
         self._random = random.Random(self.seed)  # noqa: S311 - reproducible on purpose
 
     def wait(self, default: float) -> float:

@@ -37,6 +37,10 @@ class Cursors:
     issued: dict[tuple[str, str], tuple[float, int]] = field(default_factory=dict)
     reads: dict[str, int] = field(default_factory=dict)
 
+    def issue(self, place: str, cursor: str, clock: Clock) -> None:
+        """Note that a cursor was given out for a path."""
+        self.issued[place, cursor] = (clock.elapsed(), self.reads.get(place, 0))
+
     def turn(self, place: str) -> int:
         """Count a read and return which one it is."""
         self.reads[place] = turn = self.reads.get(place, 0) + 1
@@ -52,6 +56,12 @@ def encode_cursor(number: int, *, compact: bool = False) -> str:
     """Return the cursor behind a row; the compact writing means the same and looks different."""
     space = "" if compact else " "
     return b64encode(f'{{"id":{space}{number}}}'.encode()).decode()
+
+
+def rewritten_cursor(cursor: str | None, turn: int) -> str:
+    """Return another writing of a cursor, or of none."""
+    place = {"id": 0} if cursor is None else orjson.loads(b64decode(cursor))
+    return b64encode(orjson.dumps({**place, "turn": turn})).decode()
 
 
 def decode_cursor(cursor: str, status: int) -> int:
@@ -181,7 +191,7 @@ class Pager:
         if more and page:
             following = self._broken(numbers, limit, cursor, following)
         if following is not None:
-            self.cursors.issued[self.place, following] = (self.clock.elapsed(), self._reads())
+            self.cursors.issue(self.place, following, self.clock)
         said: dict[str, Any] = {"total": self._total(numbers), "limit": limit}
         if self.switches["cursor_echo"]:
             said["cursor"] = cursor

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from lev_sandbox.data.resource import Row
-    from lev_sandbox.exchange import Answer
+    from lev_sandbox.exchange import Answer, Content
     from lev_sandbox.routes import Route
 
 PREFIX = "/api/external/v2"
@@ -72,6 +72,7 @@ class Sandbox:
         self.faults = Faults()
         self.log = Log(keep=log_size)
         self.cursors = Cursors()
+        self.pages: dict[tuple[str, str], Content] = {}
         self.sizes = dict(sizes)
         self._dates = {"null": null_updated_every, "future": future_updated_every}
         self._start_limits = {"tier": tier, "window": window, "mode": limit_mode}
@@ -255,6 +256,7 @@ class Sandbox:
             self.limits.configure(account=None, endpoint=None, **self._start_limits)
             self.log.clear()
             self.cursors.clear()
+            self.pages.clear()
             self._jitter.seed(self.seed)
             self._load()
         self.clear_faults()

@@ -132,6 +132,97 @@ def test_data_of_the_wrong_shape(lab: Lab, data: Json) -> None:
     assert response.json()["data"] == data
 
 
+def test_a_200_that_says_it_failed(lab: Lab) -> None:
+    lab.sandbox.fault("error_200", message="Search is down.")
+    response = lab.get(CONTACTS)
+    body = response.json()
+    assert response.status_code == 200
+    assert body["data"] == []
+    assert body["error"]["message"] == "Search is down."
+    assert {"request_id", "timestamp"} < body.keys()
+    assert body["request_id"] == lab.sandbox.requests[-1].request_id
+    lab.sandbox.fault("error_200", form="C")
+    assert lab.get(CONTACTS).json()["error"] == "The sandbox was asked to fail."
+    for name in ("success", "ok"):
+        lab.sandbox.fault("error_200", variant=name)
+        body = lab.get(CONTACTS).json()
+        assert (body[name], body["data"]) == (False, [])
+        assert "error" not in body
+    body = lab.get(CONTACTS).json()
+    assert len(body["data"]) == 25
+    assert not {"error", "success", "ok"} & body.keys()
+
+
+def test_data_that_is_null(lab: Lab) -> None:
+    lab.sandbox.fault("null_data")
+    body = lab.get(CONTACTS).json()
+    assert body["data"] is None
+    assert "pagination" not in body
+    assert len(lab.data(CONTACTS)) == 25
+
+
+def test_a_page_without_pagination(lab: Lab) -> None:
+    lab.sandbox.fault("no_pagination")
+    body = lab.get(CONTACTS, limit=4).json()
+    assert [row["id"] for row in body["data"]] == [1, 2, 3, 4]
+    assert "pagination" not in body
+    assert "pagination" in lab.get(CONTACTS, limit=4).json()
+
+
+def test_an_early_end(lab: Lab) -> None:
+    walk = lab.walk(CONTACTS, limit=4)
+    cursor = next(walk)["pagination"]["next_cursor"]
+    lab.sandbox.fault("early_end", times=3)
+    page = next(walk)
+    assert page["data"] == []
+    assert page["pagination"] == {
+        "total": 25, "limit": 4, "cursor": cursor, "has_more": False, "next_cursor": None,
+    }  # fmt: skip
+    assert list(walk) == []
+    said = lab.get("/api-keys", limit=1).json()["pagination"]
+    assert said == {"total": 2, "limit": 1, "offset": 0, "has_more": False}
+    assert lab.data("/deals/1/team") == []
+    assert lab.data("/deals/1/team") == lab.sandbox.rows("deal_team", parent=1) != []
+
+
+def test_an_early_end_leaves_single_reads_alone(lab: Lab) -> None:
+    lab.sandbox.fault("early_end", times=None)
+    assert lab.data("/contacts/3") == lab.sandbox.row("contacts", 3)
+
+
+@pytest.mark.parametrize(
+    ("variant", "pages"),
+    [("skip", [1, 4, 4, 10, 13, 16, 19, 22, 25]), ("again", [1, 4, 4, 7, 10, 13, 16, 19, 22, 25])],
+)
+def test_a_page_that_comes_again(lab: Lab, variant: str, pages: list[int]) -> None:
+    lab.sandbox.fault("repeat_page", at=3, variant=variant)
+    walked = list(lab.walk(CONTACTS, limit=3))
+    assert [page["data"][0]["id"] for page in walked] == pages
+    assert walked[2]["data"] == walked[1]["data"]
+
+
+def test_a_page_that_comes_again_at_the_end_or_without_cursor(lab: Lab) -> None:
+    lab.sandbox.fault("repeat_page", at=3)
+    assert [row["id"] for page in lab.walk(CONTACTS, limit=10) for row in page["data"]] == [
+        *range(1, 21), *range(11, 21),
+    ]  # fmt: skip
+    lab.sandbox.fault("repeat_page", route="/api-keys", at=2)
+    first = lab.get("/api-keys", limit=1).json()
+    again = lab.get("/api-keys", limit=1, offset=1).json()
+    assert (again["data"], again["pagination"]) == (first["data"], first["pagination"])
+    assert lab.data("/api-keys", limit=1, offset=1) != first["data"]
+
+
+def test_a_page_that_comes_again_is_of_the_same_path(lab: Lab) -> None:
+    lab.sandbox.fault("repeat_page", times=None)
+    for number in (1, 2):
+        rows = lab.sandbox.rows("deal_team", parent=number)
+        assert lab.data(f"/deals/{number}/team") == rows
+        assert lab.data(f"/deals/{number}/team") == rows
+    lab.sandbox.reset()
+    assert not lab.sandbox.pages
+
+
 def test_a_drip(lab: Lab) -> None:
     lab.sandbox.fault("drip", chunk_bytes=2000, seconds=0.001)
     assert len(lab.data(CONTACTS)) == 25
@@ -214,6 +305,8 @@ def test_a_rate_is_drawn_from_a_seed() -> None:
         ("status", {"status": 99}, "`status` is between 200 and 599"),
         ("status", {"form": "D"}, "`form` is A, B, C, html, empty, gateway or fastapi"),
         ("status", {"query": {"limit": 5}}, "`query` names parameters with a text or null"),
+        ("error_200", {"variant": "nok"}, "`variant` is one of"),
+        ("reset", {"variant": "ok"}, "`variant` is one of none"),
         ("redirect", {}, "A redirect needs a `location`."),
     ],
 )
