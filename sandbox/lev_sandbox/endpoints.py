@@ -23,8 +23,10 @@ if TYPE_CHECKING:
     from lev_sandbox.exchange import Request
     from lev_sandbox.routes import Route
     from lev_sandbox.sandbox import Sandbox
+    from lev_sandbox.table import Table
 
 _PAGE_LACKS_EVERY = 3
+_MIXER, _MIXED = 2_654_435_761, 1 << 32
 _KINDS = {
     "deals": "Deal",
     "contacts": "Contact",
@@ -100,12 +102,15 @@ class Call:
             raise Refusal(404, f"{_KINDS[kind]} not found")
         return number
 
-    def pager(self, params: dict[str, Any], total: int | None = None) -> Pager:
+    def pager(
+        self, params: dict[str, Any], total: int | None = None, *, ordered: bool = True
+    ) -> Pager:
         """Return what cuts pages for this call."""
         sandbox, route = self.sandbox, self.route
         return Pager(
             sandbox.switches, sandbox.clock, sandbox.cursors, route.resource, self.request.path,
-            route.style, params, route.clamp, route.default_limit, total,
+            route.style, params, route.clamp, route.default_limit, total, ordered,
+            self.request.headers.get("host", "localhost"),
         )  # fmt: skip
 
 
@@ -137,9 +142,13 @@ def rows(call: Call) -> Content:
         if "cursor" in params:
             raise Refusal(400, SORTED_CURSOR)
         numbers = _sorted(call, numbers, params["sort"])
+        order = "id"
     else:
         params.pop("sort", None)
-    page = call.pager(params, total).page(numbers)
+        order = sandbox.switches["list_order"].get(route.resource, "id")
+        if order != "id":
+            numbers = _reordered(sandbox.store.table(route.resource), numbers, order)
+    page = call.pager(params, total, ordered=order == "id").page(numbers)
     said = sandbox.view.rows(
         route.resource, page.numbers, fields=fields, include=include, missing=missing
     )
@@ -307,3 +316,12 @@ def _sorted(call: Call, numbers: Sequence[int], sort: str) -> Sequence[int]:
         filled.sort(key=lambda number: held[number][field], reverse=down)
         ordered = filled + empty
     return ordered
+
+
+def _reordered(table: Table, numbers: Sequence[int], order: str) -> Sequence[int]:
+    """Return the numbers newest first, or in an order that says nothing and stays the same."""
+    if order == "shuffled":
+        return sorted(numbers, key=lambda number: number * _MIXER % _MIXED)
+    if not table.resource.stamped:
+        return sorted(numbers, reverse=True)
+    return sorted(numbers, key=lambda number: (-table.moment(number), number))

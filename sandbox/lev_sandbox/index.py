@@ -34,7 +34,8 @@ def search(call: Call) -> Content:
         score = world.draw(f"search/{context}", number).ratio(50, 999)
         if score >= least:
             scored.append((-score, number))
-    limited = call.pager({"limit": body.get("limit", call.route.default_limit)}).limit()
+    pager = call.pager({"limit": body.get("limit", call.route.default_limit)})
+    limited = pager.size(pager.limit())
     found = []
     for score, number in sorted(scored)[:limited]:
         fact: Row = orjson.loads(call.sandbox.view.rows("index_facts", (number,))[0])

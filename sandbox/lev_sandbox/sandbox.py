@@ -12,7 +12,7 @@ import orjson
 from lev_sandbox import router
 from lev_sandbox.clock import MICROSECONDS, Clock, http_date, moment_text
 from lev_sandbox.data.draw import salt
-from lev_sandbox.exchange import Request
+from lev_sandbox.exchange import PREFIX, Request
 from lev_sandbox.faults import Fault, Faults
 from lev_sandbox.limits import Limits
 from lev_sandbox.log import KEPT_HEADERS, Entry, Log
@@ -28,8 +28,6 @@ if TYPE_CHECKING:
     from lev_sandbox.data.resource import Row
     from lev_sandbox.exchange import Answer, Content
     from lev_sandbox.routes import Route
-
-PREFIX = "/api/external/v2"
 
 
 class Sandbox:

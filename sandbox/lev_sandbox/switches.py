@@ -107,9 +107,18 @@ SWITCHES: Mapping[str, Switch] = {
     "pagination_shape": _table(
         LISTS, _one_of(None, "cursor", "offset", "page", "none", "empty", "absent")
     ),
+    "pagination_dialect": _table(
+        LISTS,
+        _one_of(None, "total_count", "total_pages", "has_next", "next_url", "next_url_foreign"),
+    ),
+    "total_says": _table(LISTS, _number(None, whole=True)),
+    "largest_page": _table((*LISTS, "index_facts"), _number(None, 1, whole=True)),
+    "list_order": _table(LISTS, _one_of("id", "updated_at", "shuffled")),
+    "ignores_offset": _table(LISTS, _flag(default=False)),
+    "ignores_page": _table(LISTS, _flag(default=False)),
     "empty_page_every": _number(None, 1, whole=True),
     "lost_row_every": _number(None, 1, whole=True),
-    "broken_cursor": _table(LISTS, _one_of(None, "repeat", "cycle", "null")),
+    "broken_cursor": _table(LISTS, _one_of(None, "repeat", "cycle", "null", "alternate")),
     "cursor_lifetime_requests": _number(None, 0, whole=True),
     "cursor_lifetime_seconds": _number(None, 0),
     "refused_cursor_status": _one_of(400, 422),
