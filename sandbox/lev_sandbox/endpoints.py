@@ -13,6 +13,7 @@ from lev_sandbox.errors import Refusal
 from lev_sandbox.exchange import Content
 from lev_sandbox.filters import conditions
 from lev_sandbox.paging import SORTED_CURSOR, Pager
+from lev_sandbox.poison import refuse
 from lev_sandbox.resources import RESOURCES
 from lev_sandbox.switches import INCLUDES
 
@@ -60,15 +61,18 @@ class Call:
     request: Request
     scoped: bool = True
 
+    def above(self) -> tuple[str, int] | None:
+        """Return the row that the endpoint is below: its resource and its number."""
+        for name in self.request.numbers:
+            if name in _PARENTS and _PARENTS[name] != self.route.resource:
+                return _PARENTS[name], self._visible(name)
+        return None
+
     def parent(self) -> int | None:
         """Return the number of the row whose children are asked for."""
-        resource = RESOURCES[self.route.resource]
-        for name in self.request.numbers:
-            if name in _PARENTS and _PARENTS[name] != resource.name:
-                number = self._visible(name)
-                # The catalogue of metrics stands below a deal without belonging to it.
-                return number if resource.parent else None
-        return None
+        above = self.above()
+        # The catalogue of metrics stands below a deal without belonging to it.
+        return above[1] if above and RESOURCES[self.route.resource].parent else None
 
     def _visible(self, name: str) -> int:
         parent = _PARENTS[name]
@@ -149,6 +153,7 @@ def rows(call: Call) -> Content:
         if order != "id":
             numbers = _reordered(sandbox.store.table(route.resource), numbers, order)
     page = call.pager(params, total, ordered=order == "id").page(numbers)
+    refuse(call, page.numbers)
     said = sandbox.view.rows(
         route.resource, page.numbers, fields=fields, include=include, missing=missing
     )
@@ -164,8 +169,10 @@ def row(call: Call) -> Content:
     """Answer with one row."""
     params = call.request.params
     fields, (include, missing) = _fields(call, params), _include(call, params, listed=False)
+    numbers = (call.own(),)
+    refuse(call, numbers, listed=False)
     said = call.sandbox.view.rows(
-        call.route.resource, (call.own(),), detail=True, fields=fields, include=include,
+        call.route.resource, numbers, detail=True, fields=fields, include=include,
         missing=missing,
     )  # fmt: skip
     return Content(data=said[0], rows=1)
@@ -175,6 +182,7 @@ def financials(call: Call) -> Content:
     """Answer with the financials of a deal, or with one of the ways to say that there are none."""
     numbers = call.sandbox.store.table("deal_financials").listed(call.parent())
     if numbers:
+        refuse(call, numbers)
         said = call.sandbox.view.rows("deal_financials", numbers[:1])
         return Content(data=said[0], rows=1)
     missing = call.sandbox.switches["missing_financials"]

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
-from lev_sandbox import account
+from lev_sandbox import account, poison
 from lev_sandbox.clock import MICROSECONDS, http_date
 from lev_sandbox.endpoints import Call
 from lev_sandbox.errors import JSON, Refusal, error_body
@@ -49,7 +49,8 @@ def _answer(sandbox: Sandbox, request: Request, entry: Entry, route: Route | Non
         answer = _refused(sandbox, entry, Refusal(403, f"Missing required scope: {route.scope}"))
     else:
         try:
-            content = route.handler(Call(sandbox, route, request, scoped=scoped))
+            call = Call(sandbox, route, request, scoped=scoped)
+            content = poison.answered(call) if sandbox.poisons else route.handler(call)
             if sandbox.faults:
                 content = _altered(sandbox, request, content, fault)
             if content.unsuitable:
@@ -100,7 +101,10 @@ def _enveloped(sandbox: Sandbox, entry: Entry, content: Content) -> bytes:
     parts = [b'{"request_id":"', entry.request_id.encode(), b'"']
     if sandbox.switches["envelope_timestamp"]:
         parts += (b',"timestamp":"', sandbox.timestamp().encode(), b'"')
-    parts += (b',"data":', content.data)
+    data = content.data
+    if sandbox.poisons:
+        data = data.replace(poison.MARK.encode(), poison.HALF)
+    parts += (b',"data":', data)
     if content.pagination is not None:
         parts += (b',"pagination":', orjson.dumps(content.pagination))
     return b"".join((*parts, b"}"))

@@ -17,6 +17,7 @@ from lev_sandbox.faults import Fault, Faults
 from lev_sandbox.limits import Limits
 from lev_sandbox.log import KEPT_HEADERS, Entry, Log
 from lev_sandbox.paging import Cursors
+from lev_sandbox.poison import check
 from lev_sandbox.respond import respond
 from lev_sandbox.store import Store
 from lev_sandbox.switches import Switches
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 
     from lev_sandbox.data.resource import Row
     from lev_sandbox.exchange import Answer, Content
+    from lev_sandbox.poison import Poisons
     from lev_sandbox.routes import Route
 
 
@@ -70,6 +72,7 @@ class Sandbox:
         self.faults = Faults()
         self.log = Log(keep=log_size)
         self.cursors = Cursors()
+        self.poisons: Poisons = {}
         self.pages: dict[tuple[str, str], Content] = {}
         self.sizes = dict(sizes)
         self._dates = {"null": null_updated_every, "future": future_updated_every}
@@ -84,7 +87,8 @@ class Sandbox:
             self.seed, self.sizes, self.now, self.switches,
             self._dates["null"], self._dates["future"],
         )  # fmt: skip
-        self.view = View(self.store, self.switches)
+        self.view = View(self.store, self.switches, self.poisons)
+        self._truth = View(self.store, self.switches)
 
     # The server's time
 
@@ -117,7 +121,7 @@ class Sandbox:
             table = self.store.table(resource)
             numbers = [n for n in table.listed(parent) if self.store.visible(resource, n)]
             blocks = [block for block in include.split(",") if block]
-            said = self.view.rows(resource, numbers, detail=True, include=blocks)
+            said = self._truth.rows(resource, numbers, detail=True, include=blocks)
             found: list[Row] = [orjson.loads(each) for each in said]
             if parents:
                 for row, number in zip(found, numbers, strict=True):
@@ -177,6 +181,38 @@ class Sandbox:
         """Make a hidden row visible again."""
         with self.lock:
             self.store.hide(resource, key, hidden=False)
+
+    def poison(self, resource: str, key: object, kind: str, status: int | None = None) -> None:
+        """Make a row one that cannot be read well; see `poison.KINDS` for what goes wrong.
+
+        Args:
+            resource: The resource.
+            key: The row.
+            kind: What goes wrong.
+            status: What `no_children` answers with; 403 by default.
+        """
+        with self.lock:
+            number = self.store.number(resource, key)
+            status = check(self.store.table(resource).resource, kind, status)
+            self.poisons.setdefault(resource, {}).setdefault(number, {})[kind] = status
+
+    def cure(
+        self, resource: str | None = None, key: object = None, kind: str | None = None
+    ) -> None:
+        """End the poisons of a row, of one kind or of all; those of all rows without a row."""
+        with self.lock:
+            if resource is None:
+                self.poisons.clear()
+                return
+            ill = self.poisons.get(resource, {})
+            kinds = ill.get(self.store.number(resource, key), {})
+            for each in list(kinds) if kind is None else [kind]:
+                kinds.pop(each, None)
+            ill = {number: held for number, held in ill.items() if held}
+            if ill:
+                self.poisons[resource] = ill
+            else:
+                self.poisons.pop(resource, None)
 
     def touch(
         self,
@@ -255,6 +291,7 @@ class Sandbox:
             self.log.clear()
             self.cursors.clear()
             self.pages.clear()
+            self.poisons.clear()
             self._jitter.seed(self.seed)
             self._load()
         self.clear_faults()

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import orjson
 
 from lev_sandbox.clock import moment_text, parse_moment
 from lev_sandbox.data.deals import embedded_financials
+from lev_sandbox.poison import spoiled
 from lev_sandbox.table import NO_MOMENT
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from lev_sandbox.data.resource import Row
+    from lev_sandbox.poison import Poisons
     from lev_sandbox.store import Store
     from lev_sandbox.switches import Switches
     from lev_sandbox.table import Table
@@ -40,10 +42,12 @@ class View:
     Attributes:
         store: The rows.
         switches: The switches.
+        poisons: What is wrong with single rows.
     """
 
     store: Store
     switches: Switches
+    poisons: Poisons = field(default_factory=dict)
 
     def rows(  # noqa: PLR0913
         self,
@@ -78,6 +82,12 @@ class View:
                 if fields is not None:
                     row = {key: value for key, value in row.items() if key in fields}
                 said.append(orjson.dumps(row))
+        ill = self.poisons.get(name)
+        if ill:
+            said = [
+                spoiled(table.resource, row, ill[number]) if number in ill else row
+                for row, number in zip(said, numbers, strict=True)
+            ]
         if include:
             said = [
                 self._with_blocks(row, number, include, missing)
