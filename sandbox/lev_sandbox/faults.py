@@ -21,6 +21,7 @@ KINDS = {
     "no_pagination": "the answer without its `pagination`",
     "early_end": "the answer without its rows, as the end of the list",
     "repeat_page": "the previous answer of the same path once more",
+    "timestamp": "the answer with another `timestamp` in its envelope",
     "drip": "the answer comes `chunk_bytes` at a time, every `seconds`",
     "redirect": "a redirect to `location`",
 }
@@ -62,6 +63,7 @@ class Fault:
             (`skip`), or to it (`again`). The first one by default.
         body: The body of `not_json`.
         data: The data of `wrong_shape`.
+        timestamp: The text of `timestamp`.
     """
 
     kind: str
@@ -85,6 +87,7 @@ class Fault:
     variant: str | None = None
     body: str = "<html><body>It works.</body></html>"
     data: Any = None
+    timestamp: str | None = None
     seen: int = field(default=0, init=False)
     applied: int = field(default=0, init=False)
     _random: random.Random = field(init=False, repr=False, compare=False)
@@ -110,6 +113,10 @@ class Fault:
                 "A fault's `query` names parameters with a text or null.",
             ),
             (self.kind != "redirect" or self.location, "A redirect needs a `location`."),
+            (
+                self.kind != "timestamp" or isinstance(self.timestamp, str),
+                "A fault of kind timestamp needs a `timestamp`.",
+            ),
             (
                 (self.seconds or 0) >= 0 and self.chunk_bytes >= 1,
                 "A fault waits and sends forwards only.",

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from lev_sandbox.clock import MICROSECONDS, moment_text, parse_moment
+from lev_sandbox.clock import LOCAL, MICROSECONDS, moment_text, parse_moment
 from lev_sandbox.errors import Refusal
 from lev_sandbox.table import NO_MOMENT, whole_second
 
@@ -29,8 +29,6 @@ _OPERATORS: dict[str, Callable[[Any, Any], Any]] = {
 }
 _FOREVER = 1 << 62
 _DAY = 86_400 * MICROSECONDS
-_ZONE = 5 * 3600 * MICROSECONDS
-"""How far a server's local time is from UTC."""
 _REREAD = {
     "none": {"operator": "never"},
     "equals": {"operator": "eq"},
@@ -94,7 +92,7 @@ def _read(condition: Condition, reading: str) -> Condition:
         case "gt" if condition.operator == "gte":
             return replace(condition, operator="gt")
         case "local_time" | "local_time_east":
-            west = _ZONE if reading == "local_time" else -_ZONE
+            west = LOCAL if reading == "local_time" else -LOCAL
             return _bounded(condition, condition.operator, parse_moment(condition.value) + west)
         case "whole_days" | "whole_days_from" if condition.operator != "eq":
             after = reading == "whole_days" and condition.operator == "gte"

@@ -56,7 +56,8 @@ def _answer(sandbox: Sandbox, request: Request, entry: Entry, route: Route | Non
             if content.unsuitable:
                 entry.verdict = "unsuitable"
                 sandbox.log.verdicts.update(ok=-1, unsuitable=1)
-            answer = Answer(body=_enveloped(sandbox, entry, content), rows=content.rows)
+            stamp = fault.timestamp if fault and fault.kind == "timestamp" else None
+            answer = Answer(body=_enveloped(sandbox, entry, content, stamp), rows=content.rows)
         except Refusal as refusal:
             answer = _refused(sandbox, entry, refusal)
     answer.fault = fault
@@ -95,12 +96,16 @@ def _too_many(bucket: str, wait: float) -> Refusal:
     )
 
 
-def _enveloped(sandbox: Sandbox, entry: Entry, content: Content) -> bytes:
+def _enveloped(
+    sandbox: Sandbox, entry: Entry, content: Content, timestamp: str | None = None
+) -> bytes:
     if content.bare:
         return content.data
     parts = [b'{"request_id":"', entry.request_id.encode(), b'"']
-    if sandbox.switches["envelope_timestamp"]:
-        parts += (b',"timestamp":"', sandbox.timestamp().encode(), b'"')
+    if timestamp is not None:
+        parts += (b',"timestamp":', orjson.dumps(timestamp))
+    elif sandbox.switches["envelope_timestamp"]:
+        parts += (b',"timestamp":"', sandbox.envelope_timestamp().encode(), b'"')
     data = content.data
     if sandbox.poisons:
         data = data.replace(poison.MARK.encode(), poison.HALF)

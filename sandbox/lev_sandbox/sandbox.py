@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import orjson
 
 from lev_sandbox import router
-from lev_sandbox.clock import MICROSECONDS, Clock, http_date, moment_text
+from lev_sandbox.clock import LOCAL, MICROSECONDS, Clock, http_date, moment_text
 from lev_sandbox.data.draw import salt
 from lev_sandbox.exchange import PREFIX, Request
 from lev_sandbox.faults import Fault, Faults
@@ -95,6 +95,18 @@ class Sandbox:
     def now(self) -> int:
         """Return the server's time, skew included, in microseconds."""
         return int((self.clock.now() + self.switches["clock_skew"]) * MICROSECONDS)
+
+    def envelope_timestamp(self) -> str:
+        """Return the server's time as envelopes say it."""
+        skew, zone = self.switches["envelope_skew"], self.switches["timestamp_zone"]
+        if not skew and zone == "Z":
+            return self.timestamp()
+        now = self.now() + int(skew * MICROSECONDS) - (LOCAL if zone == "local" else 0)
+        return moment_text(
+            now,
+            fractions=self.switches["timestamp_fractions"],
+            offset=self.switches["timestamp_offset"] if zone == "Z" else "",
+        )
 
     def timestamp(self) -> str:
         """Return the server's time as the API writes it."""
@@ -330,7 +342,8 @@ class Sandbox:
         """Answer a received request."""
         with self.lock:
             answer = respond(self, request, entry, route)
-            answer.headers.setdefault("date", http_date(self.now() / MICROSECONDS))
+            skewed = self.now() / MICROSECONDS + self.switches["date_header_skew"]
+            answer.headers.setdefault("date", http_date(skewed))
             entry.status, entry.rows = answer.status or None, answer.rows
             entry.fault = answer.fault.kind if answer.fault else None
             self.log.close(entry)

@@ -138,6 +138,9 @@ SWITCHES: Mapping[str, Switch] = {
     "timestamp_fractions": _flag(default=False),
     "timestamp_offset": _one_of("Z", "+00:00"),
     "clock_skew": _number(0),
+    "date_header_skew": _number(0),
+    "envelope_skew": _number(0),
+    "timestamp_zone": _one_of("Z", "none", "local"),
     "latency": _number(0, 0),
     "latency_jitter": _number(0, 0),
     "archive_moves_updated_at": _flag(default=True),
@@ -168,6 +171,9 @@ SWITCHES: Mapping[str, Switch] = {
     "sub_types_shape": _one_of("array", "string", "object"),
     "validate_key_shape": _one_of("enveloped", "bare"),
     "invalid_key_status": _one_of(200, 401),
+    "me_account": _one_of("whole", "no_id", "absent"),
+    "me_user_id": _number(None, whole=True),
+    "me_account_id": _number(None, whole=True),
     "me_rate_limits": _one_of("empty", "flat", "nested", "absent"),
 }  # fmt: skip
 

@@ -223,6 +223,18 @@ def test_a_page_that_comes_again_is_of_the_same_path(lab: Lab) -> None:
     assert not lab.sandbox.pages
 
 
+@pytest.mark.parametrize("text", ["1970-01-01T00:00:00Z", "2026-03-01T12:00:00", 'a "moment"', ""])
+def test_another_timestamp_on_one_page(lab: Lab, text: str) -> None:
+    lab.sandbox.fault("timestamp", timestamp=text, at=2)
+    walked = list(lab.walk(CONTACTS, limit=10))
+    assert walked[1]["timestamp"] == text
+    assert text not in {walked[0]["timestamp"], walked[2]["timestamp"]}
+    assert [len(page["data"]) for page in walked] == [10, 10, 5]
+    lab.sandbox.switch(envelope_timestamp=False)
+    lab.sandbox.fault("timestamp", timestamp=text)
+    assert lab.get(CONTACTS).json()["timestamp"] == text
+
+
 def test_a_drip(lab: Lab) -> None:
     lab.sandbox.fault("drip", chunk_bytes=2000, seconds=0.001)
     assert len(lab.data(CONTACTS)) == 25
@@ -305,6 +317,7 @@ def test_a_rate_is_drawn_from_a_seed() -> None:
         ("status", {"status": 99}, "`status` is between 200 and 599"),
         ("status", {"form": "D"}, "`form` is A, B, C, html, empty, gateway or fastapi"),
         ("status", {"query": {"limit": 5}}, "`query` names parameters with a text or null"),
+        ("timestamp", {}, "needs a `timestamp`"),
         ("error_200", {"variant": "nok"}, "`variant` is one of"),
         ("reset", {"variant": "ok"}, "`variant` is one of none"),
         ("redirect", {}, "A redirect needs a `location`."),

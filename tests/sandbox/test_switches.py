@@ -122,6 +122,32 @@ def test_switch_clock_skew(serve: Callable[..., Lab]) -> None:
     assert lab.sandbox.update("deals", 1, title="x")["updated_at"] == "2026-03-01T11:45:00Z"
 
 
+def test_switches_of_single_clocks(serve: Callable[..., Lab]) -> None:
+    lab = serve(clock=Clock("2026-03-01T12:00:00Z", frozen=True))
+
+    def said() -> tuple[str, str]:
+        response = lab.get("/contacts")
+        return response.json()["timestamp"], response.headers["Date"]
+
+    noon = "Sun, 01 Mar 2026 12:00:00 GMT"
+    assert said() == ("2026-03-01T12:00:00Z", noon)
+    lab.sandbox.switch(date_header_skew=3600)
+    assert said() == ("2026-03-01T12:00:00Z", "Sun, 01 Mar 2026 13:00:00 GMT")
+    assert lab.get("/deals/999").headers["Date"] == "Sun, 01 Mar 2026 13:00:00 GMT"
+    lab.sandbox.switch(date_header_skew=0, envelope_skew=-60.5)
+    assert said() == ("2026-03-01T11:58:59Z", noon)
+    assert lab.sandbox.update("deals", 1, title="x")["updated_at"] == "2026-03-01T12:00:00Z"
+    lab.sandbox.switch(envelope_skew=0, timestamp_zone="none")
+    assert said() == ("2026-03-01T12:00:00", noon)
+    lab.sandbox.switch(timestamp_zone="local")
+    assert said() == ("2026-03-01T07:00:00", noon)
+    assert lab.data("/deals/1")["updated_at"] == "2026-03-01T12:00:00Z"
+    lab.sandbox.switch(timestamp_zone="Z", timestamp_offset="+00:00", envelope_skew=1)
+    assert said() == ("2026-03-01T12:00:01+00:00", noon)
+    lab.sandbox.switch(envelope_timestamp=False)
+    assert "timestamp" not in lab.get("/contacts").json()
+
+
 def test_switch_gzip(lab: Lab) -> None:
     response = lab.get("/contacts")
     assert response.headers["Content-Encoding"] == "gzip"
@@ -380,6 +406,25 @@ def test_switch_validate_key(lab: Lab) -> None:
     lab.sandbox.switch(invalid_key_status=401)
     assert validate("lev_sk_other").status_code == 401
     assert validate(None).status_code == 422
+
+
+def test_switches_of_me(lab: Lab) -> None:
+    before = lab.data("/me")
+    assert {"id", "slug"} < before["account"].keys()
+    lab.sandbox.switch(me_user_id=7, me_account_id=8)
+    after = lab.data("/me")
+    assert (after["user"]["id"], after["account"]["id"]) == (7, 8)
+    assert after["account"]["slug"] == before["account"]["slug"]
+    body = {"api_key": lab.sandbox.key}
+    said = lab.ask("POST", "/auth/validate-api-key", json=body).json()["data"]
+    assert (said["user_id"], said["account_id"]) == (7, 8)
+    lab.sandbox.switch(me_account="no_id", me_user_id=None, me_account_id=None)
+    account = lab.data("/me")["account"]
+    assert account == {k: v for k, v in before["account"].items() if k != "id"}
+    lab.sandbox.switch(me_account="absent")
+    assert lab.data("/me") == {k: v for k, v in before.items() if k != "account"}
+    lab.sandbox.switch(me_account="whole")
+    assert lab.data("/me") == before
 
 
 def test_switch_me_rate_limits(serve: Callable[..., Lab]) -> None:
