@@ -107,6 +107,10 @@ class Fault:
                 self.variant is None or self.variant in VARIANTS.get(self.kind, ()),
                 f"A fault's `variant` is one of {VARIANTS.get(self.kind, 'none')}.",
             ),
+            (
+                self.kind != "error_200" or self.form in {None, "A", "B", "C"},
+                "The `form` of an error_200 is A, B or C.",
+            ),
             (200 <= self.status <= 599, "A fault's `status` is between 200 and 599."),  # noqa: PLR2004
             (
                 all(text is None or isinstance(text, str) for text in dict(self.query).values()),

@@ -318,6 +318,7 @@ def test_a_rate_is_drawn_from_a_seed() -> None:
         ("status", {"form": "D"}, "`form` is A, B, C, html, empty, gateway or fastapi"),
         ("status", {"query": {"limit": 5}}, "`query` names parameters with a text or null"),
         ("timestamp", {}, "needs a `timestamp`"),
+        ("error_200", {"form": "html"}, "The `form` of an error_200 is A, B or C."),
         ("error_200", {"variant": "nok"}, "`variant` is one of"),
         ("reset", {"variant": "ok"}, "`variant` is one of none"),
         ("redirect", {}, "A redirect needs a `location`."),

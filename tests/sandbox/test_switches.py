@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import re
 from email.utils import parsedate_to_datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from lev_sandbox import SWITCHES, Clock, Sandbox
+from lev_sandbox import SWITCHES, Clock, Sandbox, faults, poison
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -340,6 +341,7 @@ def test_switch_children_of_archived(lab: Lab) -> None:
     assert lab.get(paths[0]).json()["error"]["message"] == "Deal not found"
     assert lab.data(f"/deals/{deal}")["archived"] is True
     assert deal in [row["id"] for row in lab.data("/deals")]
+    assert lab.get(f"/placements/{deal}/notes").status_code == 200
     lab.sandbox.update("deals", deal, archived=False)
     assert statuses() == {200}
 
@@ -479,6 +481,14 @@ def test_switches_take_one_value_for_all_entries() -> None:
     assert sandbox.switches["updated_at_filter"]["contacts"] == "422"
     sandbox.reset()
     assert sandbox.switches == Sandbox().switches
+
+
+@pytest.mark.parametrize(
+    "names", [SWITCHES, faults.KINDS, poison.KINDS], ids=["switch", "fault", "poison"]
+)
+def test_the_readme_names_everything(names: dict[str, object]) -> None:
+    said = (Path(__file__).parents[2] / "sandbox" / "README.md").read_text(encoding="utf-8")
+    assert [name for name in names if f"`{name}`" not in said] == []
 
 
 def test_defaults_are_accepted_values() -> None:
