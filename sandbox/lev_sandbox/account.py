@@ -78,8 +78,8 @@ def validate_key(sandbox: Sandbox, body: dict[str, Any]) -> Content:
     if same_key(sandbox, key):
         found = {
             "valid": True,
-            "user_id": FIRST_USER_ID + 1,
-            "account_id": ACCOUNT_ID,
+            "user_id": _chosen(sandbox, "me_user_id", FIRST_USER_ID + 1),
+            "account_id": _chosen(sandbox, "me_account_id", ACCOUNT_ID),
             "scopes": granted_scopes(sandbox),
             "tier": said_tier(sandbox),
         }
@@ -117,7 +117,7 @@ def me(sandbox: Sandbox, *, scoped: bool) -> Row:
     platform: Row = {"api_tier": said_tier(sandbox), **_rate_limits(sandbox)}
     found: Row = {
         "user": {
-            "id": person.get("user_id", FIRST_USER_ID + 1),
+            "id": _chosen(sandbox, "me_user_id", person.get("user_id", FIRST_USER_ID + 1)),
             "uuid": sandbox.store.world.draw("me", 1).uuid(),
             "email": person.get("email"),
             "first_name": person.get("first_name"),
@@ -127,11 +127,13 @@ def me(sandbox: Sandbox, *, scoped: bool) -> Row:
             "photo_url": person.get("photo_url"),
             "last_login_at": "2025-06-30T16:00:00Z",
         },
-        "account": memberships[0] if scoped and memberships else {},
+        "account": _own_account(sandbox, memberships[0]) if scoped and memberships else {},
         "profile": {},
         "subscription": billing()["subscription"] if scoped else {},
         "platform": platform,
     }
+    if sandbox.switches["me_account"] == "absent":
+        del found["account"]
     if scoped:
         keys = len(sandbox.store.table("api_keys").listed())
         platform["granted_scopes"] = granted_scopes(sandbox)
@@ -142,6 +144,17 @@ def me(sandbox: Sandbox, *, scoped: bool) -> Row:
     else:
         found["available_accounts"] = memberships
     return found
+
+
+def _chosen(sandbox: Sandbox, switch: str, number: int) -> int:
+    chosen: int | None = sandbox.switches[switch]
+    return number if chosen is None else chosen
+
+
+def _own_account(sandbox: Sandbox, membership: Row) -> Row:
+    if sandbox.switches["me_account"] == "no_id":
+        return {name: value for name, value in membership.items() if name != "id"}
+    return {**membership, "id": _chosen(sandbox, "me_account_id", membership["id"])}
 
 
 def _rate_limits(sandbox: Sandbox) -> Row:

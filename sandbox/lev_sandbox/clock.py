@@ -7,6 +7,8 @@ from datetime import UTC, datetime
 from email.utils import formatdate
 
 MICROSECONDS = 1_000_000
+LOCAL = 5 * 3600 * MICROSECONDS
+"""How far west of UTC a server's local time is."""
 
 
 class Clock:

@@ -145,7 +145,7 @@ class _Control:
         self._sandbox.remove(request.path_params["resource"], _key(request))
         return {"removed": True}
 
-    def act(self, request: Request, _body: Body) -> object:
+    def act(self, request: Request, body: Body) -> object:
         resource, key = request.path_params["resource"], _key(request)
         match request.path_params["action"]:
             case "archive":
@@ -154,8 +154,14 @@ class _Control:
                 self._sandbox.hide(resource, key)
             case "show":
                 self._sandbox.show(resource, key)
+            case "poison":
+                self._sandbox.poison(resource, key, body.pop("kind", None), **body)
+            case "cure":
+                self._sandbox.cure(resource, key, **body)
             case other:
-                raise LookupError(f"A row cannot be told to {other!r}: archive, hide or show.")
+                raise LookupError(
+                    f"A row cannot be told to {other!r}: archive, hide, show, poison or cure."
+                )
         return {"done": True}
 
     def touch(self, _request: Request, body: Body) -> object:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import orjson
@@ -12,17 +13,21 @@ from lev_sandbox.errors import Refusal
 from lev_sandbox.exchange import Content
 from lev_sandbox.filters import conditions
 from lev_sandbox.paging import SORTED_CURSOR, Pager
+from lev_sandbox.poison import refuse
 from lev_sandbox.resources import RESOURCES
 from lev_sandbox.switches import INCLUDES
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from lev_sandbox.data.resource import Row
     from lev_sandbox.exchange import Request
     from lev_sandbox.routes import Route
     from lev_sandbox.sandbox import Sandbox
+    from lev_sandbox.table import Table
 
+_PAGE_LACKS_EVERY = 3
+_MIXER, _MIXED = 2_654_435_761, 1 << 32
 _KINDS = {
     "deals": "Deal",
     "contacts": "Contact",
@@ -56,21 +61,30 @@ class Call:
     request: Request
     scoped: bool = True
 
+    def above(self) -> tuple[str, int] | None:
+        """Return the row that the endpoint is below: its resource and its number."""
+        for name in self.request.numbers:
+            if name in _PARENTS and _PARENTS[name] != self.route.resource:
+                return _PARENTS[name], self._visible(name)
+        return None
+
     def parent(self) -> int | None:
         """Return the number of the row whose children are asked for."""
-        resource = RESOURCES[self.route.resource]
-        for name in self.request.numbers:
-            if name in _PARENTS and _PARENTS[name] != resource.name:
-                number = self._visible(name)
-                # The catalogue of metrics stands below a deal without belonging to it.
-                return number if resource.parent else None
-        return None
+        above = self.above()
+        # The catalogue of metrics stands below a deal without belonging to it.
+        return above[1] if above and RESOURCES[self.route.resource].parent else None
 
     def _visible(self, name: str) -> int:
         parent = _PARENTS[name]
         number = _path_number(self.request.numbers[name], name)
         if not self.sandbox.store.visible(parent, number):
             raise Refusal(404, f"{_KINDS[parent]} not found")
+        if (
+            parent == "deals"
+            and self.sandbox.switches["children_of_archived"] == "404"
+            and self.sandbox.store.table("deals").row(number)["archived"]
+        ):
+            raise Refusal(404, "Deal not found")
         return number
 
     def own(self) -> int:
@@ -92,12 +106,15 @@ class Call:
             raise Refusal(404, f"{_KINDS[kind]} not found")
         return number
 
-    def pager(self, params: dict[str, Any]) -> Pager:
+    def pager(
+        self, params: dict[str, Any], total: int | None = None, *, ordered: bool = True
+    ) -> Pager:
         """Return what cuts pages for this call."""
         sandbox, route = self.sandbox, self.route
         return Pager(
             sandbox.switches, sandbox.clock, sandbox.cursors, route.resource, self.request.path,
-            route.style, params, route.clamp, route.default_limit,
+            route.style, params, route.clamp, route.default_limit, total, ordered,
+            self.request.headers.get("host", "localhost"),
         )  # fmt: skip
 
 
@@ -114,21 +131,32 @@ def rows(call: Call) -> Content:
     parent = call.parent()
     if route.refuses_filters and any(key.startswith("filter[") for key, _ in request.query):
         raise Refusal(422, "This endpoint does not accept filter parameters")
-    fields, include = _fields(call, params), _include(call, params)
+    fields, (include, missing) = _fields(call, params), _include(call, params, listed=True)
     found = conditions(request.query, route.filters, sandbox.switches, route.resource)
     test, test_key = _search(call, params, parent)
-    numbers = sandbox.store.selections.select(
-        sandbox.store.table(route.resource), found, route.filters, parent=parent,
+    select = partial(
+        sandbox.store.selections.select, sandbox.store.table(route.resource), parent=parent,
         fractions=sandbox.switches["timestamp_fractions"], test=test, test_key=test_key,
     )  # fmt: skip
+    numbers = select(found)
+    total = None
+    if found and sandbox.switches["filtered_total"] == "all":
+        total = len(select(()))
     if route.sort and "sort" in params:
         if "cursor" in params:
             raise Refusal(400, SORTED_CURSOR)
         numbers = _sorted(call, numbers, params["sort"])
+        order = "id"
     else:
         params.pop("sort", None)
-    page = call.pager(params).page(numbers)
-    said = sandbox.view.rows(route.resource, page.numbers, fields=fields, include=include)
+        order = sandbox.switches["list_order"].get(route.resource, "id")
+        if order != "id":
+            numbers = _reordered(sandbox.store.table(route.resource), numbers, order)
+    page = call.pager(params, total, ordered=order == "id").page(numbers)
+    refuse(call, page.numbers)
+    said = sandbox.view.rows(
+        route.resource, page.numbers, fields=fields, include=include, missing=missing
+    )
     data = b"[" + b",".join(said) + b"]"
     if sandbox.switches["data_shape"].get(route.resource) == "object":
         key = RESOURCES[route.resource].key or "id"
@@ -140,10 +168,13 @@ def rows(call: Call) -> Content:
 def row(call: Call) -> Content:
     """Answer with one row."""
     params = call.request.params
-    fields, include = _fields(call, params), _include(call, params)
+    fields, (include, missing) = _fields(call, params), _include(call, params, listed=False)
+    numbers = (call.own(),)
+    refuse(call, numbers, listed=False)
     said = call.sandbox.view.rows(
-        call.route.resource, (call.own(),), detail=True, fields=fields, include=include
-    )
+        call.route.resource, numbers, detail=True, fields=fields, include=include,
+        missing=missing,
+    )  # fmt: skip
     return Content(data=said[0], rows=1)
 
 
@@ -151,6 +182,7 @@ def financials(call: Call) -> Content:
     """Answer with the financials of a deal, or with one of the ways to say that there are none."""
     numbers = call.sandbox.store.table("deal_financials").listed(call.parent())
     if numbers:
+        refuse(call, numbers)
         said = call.sandbox.view.rows("deal_financials", numbers[:1])
         return Content(data=said[0], rows=1)
     missing = call.sandbox.switches["missing_financials"]
@@ -202,10 +234,12 @@ def _fields(call: Call, params: dict[str, str]) -> frozenset[str] | None:
     return frozenset(names | always)
 
 
-def _include(call: Call, params: dict[str, str]) -> Sequence[str]:
-    """Return the blocks to embed."""
+def _include(
+    call: Call, params: dict[str, str], *, listed: bool
+) -> tuple[Sequence[str], Mapping[str, str]]:
+    """Return the blocks to embed, and those that some of the rows lack."""
     if not call.route.include or "include" not in params:
-        return ()
+        return (), {}
     switches, blocks = call.sandbox.switches, []
     for block in dict.fromkeys(name.strip() for name in params["include"].split(",")):
         if block not in INCLUDES:
@@ -215,11 +249,30 @@ def _include(call: Call, params: dict[str, str]) -> Sequence[str]:
             continue
         if refused:
             raise Refusal(refused, f"Unknown include: {block}")
+        if switches["include_scope"][block]:
+            raise Refusal(switches["include_scope"][block], f"Missing required scope: {block}:read")
         blocks.append(block)
     if "fields" in params and switches["fields_drop_includes"]:
         named = params["fields"].split(",")
-        return [block for block in blocks if block in named]
-    return blocks
+        blocks = [block for block in blocks if block in named]
+    return _present(call, blocks, listed=listed)
+
+
+def _present(
+    call: Call, blocks: Sequence[str], *, listed: bool
+) -> tuple[Sequence[str], Mapping[str, str]]:
+    """Return the blocks that the answer has, and those that some of its rows lack."""
+    switches = call.sandbox.switches
+    missing = {block: how for block in blocks if (how := switches["missing_blocks"][block])}
+    if not missing:
+        return blocks, missing
+    gone = {"everywhere", "all"} if listed else {"everywhere"}
+    if listed and "page" in missing.values():
+        turn = call.sandbox.cursors.turn("a block that is missing from some pages")
+        gone |= {"page"} if turn % _PAGE_LACKS_EVERY == 1 else set()
+    if not listed:
+        missing = {block: how for block, how in missing.items() if how != "some"}
+    return [block for block in blocks if missing.get(block) not in gone], missing
 
 
 def _search(
@@ -271,3 +324,12 @@ def _sorted(call: Call, numbers: Sequence[int], sort: str) -> Sequence[int]:
         filled.sort(key=lambda number: held[number][field], reverse=down)
         ordered = filled + empty
     return ordered
+
+
+def _reordered(table: Table, numbers: Sequence[int], order: str) -> Sequence[int]:
+    """Return the numbers newest first, or in an order that says nothing and stays the same."""
+    if order == "shuffled":
+        return sorted(numbers, key=lambda number: number * _MIXER % _MIXED)
+    if not table.resource.stamped:
+        return sorted(numbers, reverse=True)
+    return sorted(numbers, key=lambda number: (-table.moment(number), number))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from http.client import responses
 from typing import Any
 
 import orjson
@@ -68,6 +69,9 @@ def error_body(
             )
         case "C":
             return JSON, orjson.dumps({"error": message})
+        case "gateway" | "fastapi":
+            name = "message" if form == "gateway" else "detail"
+            return JSON, orjson.dumps({name: responses.get(status, "Error")})
         case "html":
             return HTML, f"<html><body><h1>{status} {kind}</h1></body></html>".encode()
         case _:

@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from lev_sandbox.faults import Fault
 
 
+PREFIX = "/api/external/v2"
+
+
 @dataclass(frozen=True, kw_only=True)
 class Request:
     """What came in.

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import operator
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from lev_sandbox.clock import MICROSECONDS, parse_moment
+from lev_sandbox.clock import LOCAL, MICROSECONDS, moment_text, parse_moment
 from lev_sandbox.errors import Refusal
 from lev_sandbox.table import NO_MOMENT, whole_second
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from lev_sandbox.data.resource import Row
     from lev_sandbox.switches import Switches
@@ -28,20 +28,29 @@ _OPERATORS: dict[str, Callable[[Any, Any], Any]] = {
     "lte": operator.le,
 }
 _FOREVER = 1 << 62
+_DAY = 86_400 * MICROSECONDS
+_REREAD = {
+    "none": {"operator": "never"},
+    "equals": {"operator": "eq"},
+    "created_at": {"field": "created_at"},
+}
+_WHOLE_DAYS = {"gte": ("gte", 0), "gt": ("gte", 1), "lte": ("lt", 1), "lt": ("lt", 0)}
+"""A comparison of dates as one of moments, and the midnight that it is with."""
 _KEPT_SELECTIONS = 64
 
 
 @dataclass(frozen=True)
 class Condition:
-    """One filter: a field, an operator and a text."""
+    """One filter: a field, an operator, a text, and the kind of value that the field holds."""
 
     field: str
     operator: str
     value: str
+    kind: str
 
 
 def conditions(
-    query: Iterable[tuple[str, str]], known: Mapping[str, str], switches: Switches, name: str
+    query: Sequence[tuple[str, str]], known: Mapping[str, str], switches: Switches, name: str
 ) -> list[Condition]:
     """Return the filters of a request that apply.
 
@@ -57,9 +66,10 @@ def conditions(
             continue
         match = _NAME.fullmatch(key)
         field, comparison = (match[1], match[2] or "eq") if match else (key, "eq")
+        reading = None
         if field == "updated_at" and name in switches["updated_at_filter"]:
-            answer = switches["updated_at_filter"][name]
-            kind = "moment" if answer == "honoured" else None
+            answer = reading = switches["updated_at_filter"][name]
+            kind = None if answer in {"400", "422", "ignored"} else "moment"
         else:
             answer, kind = switches["unknown_filters"], known.get(field)
         if kind is None or comparison not in _OPERATORS:
@@ -67,8 +77,33 @@ def conditions(
                 raise Refusal(int(answer), f"Unknown filter: {key}")
             continue
         _check(kind, value)
-        found.append(Condition(field, comparison, value))
+        if reading == "refused_with_cursor" and any(key == "cursor" for key, _ in query):
+            raise Refusal(400, "filter and cursor cannot be combined")
+        condition = Condition(field, comparison, value, kind)
+        found.append(_read(condition, reading) if reading else condition)
     return found
+
+
+def _read(condition: Condition, reading: str) -> Condition:
+    """Return the filter on `updated_at` the way that a server takes it."""
+    match reading:
+        case "none" | "equals" | "created_at":
+            return replace(condition, **_REREAD[reading])
+        case "gt" if condition.operator == "gte":
+            return replace(condition, operator="gt")
+        case "local_time" | "local_time_east":
+            west = LOCAL if reading == "local_time" else -LOCAL
+            return _bounded(condition, condition.operator, parse_moment(condition.value) + west)
+        case "whole_days" | "whole_days_from" if condition.operator != "eq":
+            after = reading == "whole_days" and condition.operator == "gte"
+            comparison, days = _WHOLE_DAYS["gt" if after else condition.operator]
+            bound = parse_moment(condition.value)
+            return _bounded(condition, comparison, bound - bound % _DAY + days * _DAY)
+    return condition
+
+
+def _bounded(condition: Condition, comparison: str, bound: int) -> Condition:
+    return replace(condition, operator=comparison, value=moment_text(bound, fractions=True))
 
 
 def _check(kind: str, value: str) -> None:
@@ -92,14 +127,14 @@ _PARSERS: dict[str, Callable[[str], Any]] = {
 }
 
 
-def _test(condition: Condition, kind: str, row: Row) -> bool:
+def _test(condition: Condition, row: Row) -> bool:
     value = row.get(condition.field)
     if value is None:
         return False
-    if kind == "text":
+    if condition.kind == "text":
         return condition.operator == "eq" and str(value) in condition.value.split(",")
-    wanted = _PARSERS[kind](condition.value)
-    held = parse_moment(value) if kind == "moment" else value
+    wanted = _PARSERS[condition.kind](condition.value)
+    held = parse_moment(value) if condition.kind == "moment" else value
     return bool(_OPERATORS[condition.operator](held, wanted))
 
 
@@ -118,6 +153,7 @@ def _moment_range(condition: Condition, *, fractions: bool) -> tuple[int, int]:
         "lte": (0, floor + step),
         "lt": (0, ceiling),
         "eq": (floor, floor + step) if floor == bound else (0, 0),
+        "never": (0, 0),
     }[condition.operator]
 
 
@@ -131,7 +167,6 @@ class Selections:
         self,
         table: Table,
         found: Sequence[Condition],
-        known: Mapping[str, str],
         *,
         parent: int | None = None,
         fractions: bool = False,
@@ -143,7 +178,6 @@ class Selections:
         Args:
             table: The rows.
             found: The filters.
-            known: The kind of value of each field.
             parent: Look at the children of this row only.
             fractions: Whether the rows show fractions of seconds.
             test: A further test of a row.
@@ -164,7 +198,7 @@ class Selections:
                 start, end = _moment_range(condition, fractions=fractions)
                 low, high = max(low, start), min(high, end)
             else:
-                rest.append(partial(_test, condition, known[condition.field]))
+                rest.append(partial(_test, condition))
         if low != NO_MOMENT or high != _FOREVER:
             if parent is None:
                 moments = table.moments()

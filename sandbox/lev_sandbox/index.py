@@ -9,6 +9,7 @@ import orjson
 from lev_sandbox.errors import Refusal
 from lev_sandbox.exchange import Content
 from lev_sandbox.files import signed_link
+from lev_sandbox.poison import refuse
 
 if TYPE_CHECKING:
     from lev_sandbox.data.resource import Row
@@ -34,9 +35,12 @@ def search(call: Call) -> Content:
         score = world.draw(f"search/{context}", number).ratio(50, 999)
         if score >= least:
             scored.append((-score, number))
-    limited = call.pager({"limit": body.get("limit", call.route.default_limit)}).limit()
+    pager = call.pager({"limit": body.get("limit", call.route.default_limit)})
+    limited = pager.size(pager.limit())
     found = []
-    for score, number in sorted(scored)[:limited]:
+    best = sorted(scored)[:limited]
+    refuse(call, (number for _, number in best))
+    for score, number in best:
         fact: Row = orjson.loads(call.sandbox.view.rows("index_facts", (number,))[0])
         found.append({**fact, "score": -score})
     unsuitable = _sign(body, found)
@@ -68,6 +72,7 @@ def observations(call: Call) -> Content:
         if wanted.items() <= {key: table.row(number)[key] for key in wanted}.items()
     ]
     page = call.pager(body).page(numbers)
+    refuse(call, page.numbers)
     said = call.sandbox.view.rows("index_observations", page.numbers)
     found = [orjson.loads(each) for each in said]
     unsuitable = _sign(body, found)

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 
 import orjson
 
-from lev_sandbox import account
+from lev_sandbox import account, poison
 from lev_sandbox.clock import MICROSECONDS, http_date
 from lev_sandbox.endpoints import Call
 from lev_sandbox.errors import JSON, Refusal, error_body
 from lev_sandbox.exchange import Answer, Content
+from lev_sandbox.paging import rewritten_cursor
 
 if TYPE_CHECKING:
     from lev_sandbox.exchange import Request
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
     from lev_sandbox.log import Entry
     from lev_sandbox.routes import Route
     from lev_sandbox.sandbox import Sandbox
+_END = {"has_more": False, "has_next": False, "next_cursor": None, "next": None}
 _TOO_MANY = 429
 _WINDOW = 60.0
 
@@ -38,7 +41,7 @@ def _answer(sandbox: Sandbox, request: Request, entry: Entry, route: Route | Non
             raise Refusal(404, "Not found")
         raise Refusal(405, "Method not allowed")
     scoped = _admit(sandbox, request, entry, route)
-    fault = sandbox.faults.strike(request.method, request.route)
+    fault = sandbox.faults.strike(request)
     struck = _struck(sandbox, entry, fault) if fault else None
     if struck is not None:
         return struck
@@ -46,11 +49,15 @@ def _answer(sandbox: Sandbox, request: Request, entry: Entry, route: Route | Non
         answer = _refused(sandbox, entry, Refusal(403, f"Missing required scope: {route.scope}"))
     else:
         try:
-            content = route.handler(Call(sandbox, route, request, scoped=scoped))
+            call = Call(sandbox, route, request, scoped=scoped)
+            content = poison.answered(call) if sandbox.poisons else route.handler(call)
+            if sandbox.faults:
+                content = _altered(sandbox, request, content, fault)
             if content.unsuitable:
                 entry.verdict = "unsuitable"
                 sandbox.log.verdicts.update(ok=-1, unsuitable=1)
-            answer = Answer(body=_enveloped(sandbox, entry, content), rows=content.rows)
+            stamp = fault.timestamp if fault and fault.kind == "timestamp" else None
+            answer = Answer(body=_enveloped(sandbox, entry, content, stamp), rows=content.rows)
         except Refusal as refusal:
             answer = _refused(sandbox, entry, refusal)
     answer.fault = fault
@@ -89,13 +96,20 @@ def _too_many(bucket: str, wait: float) -> Refusal:
     )
 
 
-def _enveloped(sandbox: Sandbox, entry: Entry, content: Content) -> bytes:
+def _enveloped(
+    sandbox: Sandbox, entry: Entry, content: Content, timestamp: str | None = None
+) -> bytes:
     if content.bare:
         return content.data
     parts = [b'{"request_id":"', entry.request_id.encode(), b'"']
-    if sandbox.switches["envelope_timestamp"]:
-        parts += (b',"timestamp":"', sandbox.timestamp().encode(), b'"')
-    parts += (b',"data":', content.data)
+    if timestamp is not None:
+        parts += (b',"timestamp":', orjson.dumps(timestamp))
+    elif sandbox.switches["envelope_timestamp"]:
+        parts += (b',"timestamp":"', sandbox.envelope_timestamp().encode(), b'"')
+    data = content.data
+    if sandbox.poisons:
+        data = data.replace(poison.MARK.encode(), poison.HALF)
+    parts += (b',"data":', data)
     if content.pagination is not None:
         parts += (b',"pagination":', orjson.dumps(content.pagination))
     return b"".join((*parts, b"}"))
@@ -124,6 +138,42 @@ def _refused(sandbox: Sandbox, entry: Entry, refusal: Refusal) -> Answer:
     return Answer(status=refusal.status, body=body, media_type=media_type, headers=headers)
 
 
+def _altered(sandbox: Sandbox, request: Request, content: Content, fault: Fault | None) -> Content:
+    """Return what a fault makes of the real answer."""
+    said = content.pagination
+    match fault and fault.kind:
+        case "no_pagination":
+            content = replace(content, pagination=None)
+        case "early_end" if content.data.startswith(b"["):
+            ended = said and {**said, **{name: end for name, end in _END.items() if name in said}}
+            content = replace(content, data=b"[]", rows=0, pagination=ended)
+        case "repeat_page":
+            content = _repeated(
+                sandbox, request, content, again=bool(fault and fault.variant == "again")
+            )
+    if any(each.kind == "repeat_page" for each in sandbox.faults):
+        sandbox.pages[request.method, request.path] = content
+    return content
+
+
+def _repeated(sandbox: Sandbox, request: Request, content: Content, *, again: bool) -> Content:
+    """Return the previous answer of the path, with a cursor that it did not have."""
+    previous = sandbox.pages.get((request.method, request.path))
+    if previous is None:
+        return content
+    said, real = previous.pagination, content.pagination
+    if not said or not real or "next_cursor" not in said:
+        return previous
+    new: dict[str, Any] = {
+        name: real[name] for name in ("has_more", "has_next", "next_cursor") if name in real
+    }
+    if again:
+        turn = sandbox.cursors.turn("pages that came again")
+        new = {"next_cursor": rewritten_cursor(request.params.get("cursor"), turn)}
+        sandbox.cursors.issue(request.path, new["next_cursor"], sandbox.clock)
+    return replace(previous, pagination={**said, **new})
+
+
 def _struck(sandbox: Sandbox, entry: Entry, fault: Fault) -> Answer | None:
     """Return the answer that a fault puts in the place of the real one, if it does."""
     match fault.kind:
@@ -140,8 +190,11 @@ def _struck(sandbox: Sandbox, entry: Entry, fault: Fault) -> Answer | None:
             status = fault.status
         case "not_json":
             media_type, body, status = JSON, fault.body.encode(), 200
-        case "wrong_shape":
-            content = Content(data=orjson.dumps(fault.data))
+        case "error_200":
+            media_type, body, status = JSON, _failed_200(sandbox, entry, fault), 200
+        case "wrong_shape" | "null_data":
+            data = None if fault.kind == "null_data" else fault.data
+            content = Content(data=orjson.dumps(data))
             media_type, body, status = JSON, _enveloped(sandbox, entry, content), 200
         case "redirect":
             media_type, body, status = "text/plain", b"", fault.status
@@ -153,3 +206,15 @@ def _struck(sandbox: Sandbox, entry: Entry, fault: Fault) -> Answer | None:
     if fault.kind == "redirect":
         headers["location"] = fault.location
     return Answer(status=status, body=body, media_type=media_type, headers=headers, fault=fault)
+
+
+def _failed_200(sandbox: Sandbox, entry: Entry, fault: Fault) -> bytes:
+    """Return a whole envelope that says that the request failed."""
+    found: dict[str, Any] = orjson.loads(_enveloped(sandbox, entry, Content(data=b"[]")))
+    if fault.variant == "error":
+        form = fault.form or sandbox.switches["error_form"]
+        _, body = error_body(form, entry.request_id, 500, fault.message)
+        found.update(orjson.loads(body))
+    else:
+        found.update({fault.variant or "": False, "message": fault.message})
+    return orjson.dumps(found)

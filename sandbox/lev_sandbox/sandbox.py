@@ -10,13 +10,14 @@ from typing import TYPE_CHECKING, Any
 import orjson
 
 from lev_sandbox import router
-from lev_sandbox.clock import MICROSECONDS, Clock, http_date, moment_text
+from lev_sandbox.clock import LOCAL, MICROSECONDS, Clock, http_date, moment_text
 from lev_sandbox.data.draw import salt
-from lev_sandbox.exchange import Request
+from lev_sandbox.exchange import PREFIX, Request
 from lev_sandbox.faults import Fault, Faults
 from lev_sandbox.limits import Limits
 from lev_sandbox.log import KEPT_HEADERS, Entry, Log
 from lev_sandbox.paging import Cursors
+from lev_sandbox.poison import check
 from lev_sandbox.respond import respond
 from lev_sandbox.store import Store
 from lev_sandbox.switches import Switches
@@ -26,10 +27,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from lev_sandbox.data.resource import Row
-    from lev_sandbox.exchange import Answer
+    from lev_sandbox.exchange import Answer, Content
+    from lev_sandbox.poison import Poisons
     from lev_sandbox.routes import Route
-
-PREFIX = "/api/external/v2"
 
 
 class Sandbox:
@@ -72,6 +72,8 @@ class Sandbox:
         self.faults = Faults()
         self.log = Log(keep=log_size)
         self.cursors = Cursors()
+        self.poisons: Poisons = {}
+        self.pages: dict[tuple[str, str], Content] = {}
         self.sizes = dict(sizes)
         self._dates = {"null": null_updated_every, "future": future_updated_every}
         self._start_limits = {"tier": tier, "window": window, "mode": limit_mode}
@@ -85,13 +87,26 @@ class Sandbox:
             self.seed, self.sizes, self.now, self.switches,
             self._dates["null"], self._dates["future"],
         )  # fmt: skip
-        self.view = View(self.store, self.switches)
+        self.view = View(self.store, self.switches, self.poisons)
+        self._truth = View(self.store, self.switches)
 
     # The server's time
 
     def now(self) -> int:
         """Return the server's time, skew included, in microseconds."""
         return int((self.clock.now() + self.switches["clock_skew"]) * MICROSECONDS)
+
+    def envelope_timestamp(self) -> str:
+        """Return the server's time as envelopes say it."""
+        skew, zone = self.switches["envelope_skew"], self.switches["timestamp_zone"]
+        if not skew and zone == "Z":
+            return self.timestamp()
+        now = self.now() + int(skew * MICROSECONDS) - (LOCAL if zone == "local" else 0)
+        return moment_text(
+            now,
+            fractions=self.switches["timestamp_fractions"],
+            offset=self.switches["timestamp_offset"] if zone == "Z" else "",
+        )
 
     def timestamp(self) -> str:
         """Return the server's time as the API writes it."""
@@ -118,7 +133,7 @@ class Sandbox:
             table = self.store.table(resource)
             numbers = [n for n in table.listed(parent) if self.store.visible(resource, n)]
             blocks = [block for block in include.split(",") if block]
-            said = self.view.rows(resource, numbers, detail=True, include=blocks)
+            said = self._truth.rows(resource, numbers, detail=True, include=blocks)
             found: list[Row] = [orjson.loads(each) for each in said]
             if parents:
                 for row, number in zip(found, numbers, strict=True):
@@ -178,6 +193,38 @@ class Sandbox:
         """Make a hidden row visible again."""
         with self.lock:
             self.store.hide(resource, key, hidden=False)
+
+    def poison(self, resource: str, key: object, kind: str, status: int | None = None) -> None:
+        """Make a row one that cannot be read well; see `poison.KINDS` for what goes wrong.
+
+        Args:
+            resource: The resource.
+            key: The row.
+            kind: What goes wrong.
+            status: What `no_children` answers with; 403 by default.
+        """
+        with self.lock:
+            number = self.store.number(resource, key)
+            status = check(self.store.table(resource).resource, kind, status)
+            self.poisons.setdefault(resource, {}).setdefault(number, {})[kind] = status
+
+    def cure(
+        self, resource: str | None = None, key: object = None, kind: str | None = None
+    ) -> None:
+        """End the poisons of a row, of one kind or of all; those of all rows without a row."""
+        with self.lock:
+            if resource is None:
+                self.poisons.clear()
+                return
+            ill = self.poisons.get(resource, {})
+            kinds = ill.get(self.store.number(resource, key), {})
+            for each in list(kinds) if kind is None else [kind]:
+                kinds.pop(each, None)
+            ill = {number: held for number, held in ill.items() if held}
+            if ill:
+                self.poisons[resource] = ill
+            else:
+                self.poisons.pop(resource, None)
 
     def touch(
         self,
@@ -255,6 +302,8 @@ class Sandbox:
             self.limits.configure(account=None, endpoint=None, **self._start_limits)
             self.log.clear()
             self.cursors.clear()
+            self.pages.clear()
+            self.poisons.clear()
             self._jitter.seed(self.seed)
             self._load()
         self.clear_faults()
@@ -293,7 +342,8 @@ class Sandbox:
         """Answer a received request."""
         with self.lock:
             answer = respond(self, request, entry, route)
-            answer.headers.setdefault("date", http_date(self.now() / MICROSECONDS))
+            skewed = self.now() / MICROSECONDS + self.switches["date_header_skew"]
+            answer.headers.setdefault("date", http_date(skewed))
             entry.status, entry.rows = answer.status or None, answer.rows
             entry.fault = answer.fault.kind if answer.fault else None
             self.log.close(entry)

@@ -12,7 +12,8 @@ import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from lev_sandbox.app import CONTROL, App
-from lev_sandbox.sandbox import PREFIX, Sandbox
+from lev_sandbox.exchange import PREFIX
+from lev_sandbox.sandbox import Sandbox
 
 if TYPE_CHECKING:
     from types import TracebackType

@@ -86,11 +86,19 @@ _RESOURCES = tuple(RESOURCES)
 
 SWITCHES: Mapping[str, Switch] = {
     # Filters and parameters
-    "updated_at_filter": _table(FILTERED, _one_of("honoured", "400", "422", "ignored")),
+    "updated_at_filter": _table(
+        FILTERED,
+        _one_of(
+            "honoured", "400", "422", "ignored", "none", "equals", "created_at", "local_time",
+            "local_time_east", "whole_days", "whole_days_from", "gt", "refused_with_cursor",
+        ),
+    ),
+    "filtered_total": _one_of("filtered", "all"),
     "unknown_filters": _one_of("ignored", "400", "422"),
     "refuse_fields": _REFUSAL,
     "unknown_fields": _one_of("ignored", "400", "422"),
     "refuse_include": _table(INCLUDES, _one_of(None, 400, 422, "ignored")),
+    "include_scope": _table(INCLUDES, _one_of(None, 403)),
     "fields_drop_includes": _flag(default=False),
     "limit_out_of_range": _one_of("422", "400", "clamp"),
     # Pages
@@ -99,9 +107,18 @@ SWITCHES: Mapping[str, Switch] = {
     "pagination_shape": _table(
         LISTS, _one_of(None, "cursor", "offset", "page", "none", "empty", "absent")
     ),
+    "pagination_dialect": _table(
+        LISTS,
+        _one_of(None, "total_count", "total_pages", "has_next", "next_url", "next_url_foreign"),
+    ),
+    "total_says": _table(LISTS, _number(None, whole=True)),
+    "largest_page": _table((*LISTS, "index_facts"), _number(None, 1, whole=True)),
+    "list_order": _table(LISTS, _one_of("id", "updated_at", "shuffled")),
+    "ignores_offset": _table(LISTS, _flag(default=False)),
+    "ignores_page": _table(LISTS, _flag(default=False)),
     "empty_page_every": _number(None, 1, whole=True),
     "lost_row_every": _number(None, 1, whole=True),
-    "broken_cursor": _table(LISTS, _one_of(None, "repeat", "cycle", "null")),
+    "broken_cursor": _table(LISTS, _one_of(None, "repeat", "cycle", "null", "alternate")),
     "cursor_lifetime_requests": _number(None, 0, whole=True),
     "cursor_lifetime_seconds": _number(None, 0),
     "refused_cursor_status": _one_of(400, 422),
@@ -121,6 +138,9 @@ SWITCHES: Mapping[str, Switch] = {
     "timestamp_fractions": _flag(default=False),
     "timestamp_offset": _one_of("Z", "+00:00"),
     "clock_skew": _number(0),
+    "date_header_skew": _number(0),
+    "envelope_skew": _number(0),
+    "timestamp_zone": _one_of("Z", "none", "local"),
     "latency": _number(0, 0),
     "latency_jitter": _number(0, 0),
     "archive_moves_updated_at": _flag(default=True),
@@ -136,10 +156,14 @@ SWITCHES: Mapping[str, Switch] = {
     ),
     "dropped_fields": _table(_RESOURCES, Switch((), _texts, "a list of names")),
     "legacy_values": _flag(default=False),
-    "embedded_financials": _one_of("reduced", "whole"),
+    "missing_blocks": _table(
+        INCLUDES, _one_of(None, "empty", "all", "some", "page", "everywhere")
+    ),
+    "embedded_financials": _one_of("reduced", "whole", "whole_but_values", "whole_some_fields"),
     "missing_financials": _one_of("null", "empty", "404"),
     "term_sheet_list": _one_of("reduced", "whole"),
     "archived_placements": _one_of("listed", "hidden"),
+    "children_of_archived": _one_of("listed", "404"),
     "account_team_key": _one_of("user_id", "id"),
     "data_shape": _table(
         ("base_rates", "asset_types", "pipelines", "my_accounts"), _one_of("array", "object")
@@ -147,6 +171,9 @@ SWITCHES: Mapping[str, Switch] = {
     "sub_types_shape": _one_of("array", "string", "object"),
     "validate_key_shape": _one_of("enveloped", "bare"),
     "invalid_key_status": _one_of(200, 401),
+    "me_account": _one_of("whole", "no_id", "absent"),
+    "me_user_id": _number(None, whole=True),
+    "me_account_id": _number(None, whole=True),
     "me_rate_limits": _one_of("empty", "flat", "nested", "absent"),
 }  # fmt: skip
 

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import orjson
 
 from lev_sandbox.clock import moment_text, parse_moment
 from lev_sandbox.data.deals import embedded_financials
+from lev_sandbox.poison import spoiled
 from lev_sandbox.table import NO_MOMENT
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from lev_sandbox.data.resource import Row
+    from lev_sandbox.poison import Poisons
     from lev_sandbox.store import Store
     from lev_sandbox.switches import Switches
     from lev_sandbox.table import Table
@@ -27,6 +29,10 @@ INCLUDED = {
 """The embedded lists of a deal, by the name of their block."""
 _MOST_PIPELINES = 10
 _LEGACY_EVERY = 3
+_LACKING_EVERY = 3
+_LACKED = ("purchase_price", "in_place_noi", "existing_debt")
+_EMPTY = frozenset({b"null", b"[]", b"{}"})
+_NOTHING: Mapping[str, str] = {}
 
 
 @dataclass(frozen=True)
@@ -36,12 +42,14 @@ class View:
     Attributes:
         store: The rows.
         switches: The switches.
+        poisons: What is wrong with single rows.
     """
 
     store: Store
     switches: Switches
+    poisons: Poisons = field(default_factory=dict)
 
-    def rows(
+    def rows(  # noqa: PLR0913
         self,
         name: str,
         numbers: Iterable[int],
@@ -49,6 +57,7 @@ class View:
         detail: bool = False,
         fields: frozenset[str] | None = None,
         include: Sequence[str] = (),
+        missing: Mapping[str, str] = _NOTHING,
     ) -> list[bytes]:
         """Return the JSON of some rows.
 
@@ -58,6 +67,7 @@ class View:
             detail: Whether they are said one by one rather than in a list.
             fields: The only fields to say.
             include: The blocks to embed in deals.
+            missing: The blocks that some deals lack: the `empty` ones, or those of `some`.
         """
         table = self.store.table(name)
         changes = self._changes(table, detail=detail)
@@ -72,9 +82,15 @@ class View:
                 if fields is not None:
                     row = {key: value for key, value in row.items() if key in fields}
                 said.append(orjson.dumps(row))
+        ill = self.poisons.get(name)
+        if ill:
+            said = [
+                spoiled(table.resource, row, ill[number]) if number in ill else row
+                for row, number in zip(said, numbers, strict=True)
+            ]
         if include:
             said = [
-                self._with_blocks(row, number, include)
+                self._with_blocks(row, number, include, missing)
                 for row, number in zip(said, numbers, strict=True)
             ]
         return said
@@ -111,7 +127,9 @@ class View:
             changes.append(_Drop(tuple(dropped)))
         return changes
 
-    def _with_blocks(self, row: bytes, number: int, include: Sequence[str]) -> bytes:
+    def _with_blocks(
+        self, row: bytes, number: int, include: Sequence[str], missing: Mapping[str, str]
+    ) -> bytes:
         parts = [row[:-1]]
         for block in include:
             value = (
@@ -119,6 +137,11 @@ class View:
                 if block == "financials"
                 else self._embedded_list(INCLUDED[block], number)
             )
+            lacks = missing.get(block)
+            if (lacks == "empty" and value in _EMPTY) or (
+                lacks == "some" and number % _LACKING_EVERY == 0
+            ):
+                continue
             comma = b"," if len(parts[0]) > 1 or len(parts) > 1 else b""
             parts.append(comma + b'"' + block.encode() + b'":' + value)
         return b"".join((*parts, b"}"))
@@ -135,8 +158,15 @@ class View:
         if not numbers:
             return b"{}" if self.switches["missing_financials"] == "empty" else b"null"
         number = numbers[0]
-        if self.switches["embedded_financials"] == "whole":
-            return self.rows("deal_financials", (number,))[0]
+        form = self.switches["embedded_financials"]
+        if form != "reduced":
+            said = self.rows("deal_financials", (number,))[0]
+            if form == "whole_but_values":
+                return orjson.dumps(_rounded(orjson.loads(said)))
+            if form == "whole_some_fields" and deal % _LACKING_EVERY == 0:
+                row: Row = orjson.loads(said)
+                return orjson.dumps({k: v for k, v in row.items() if k not in _LACKED})
+            return said
         if number not in table.reduced:
             table.reduced[number] = orjson.dumps(embedded_financials(table.row(number)))
         return table.reduced[number]
@@ -178,6 +208,14 @@ class _Stamps:
 
     def _text(self, moment: int) -> str:
         return moment_text(moment, fractions=self.fractions, offset=self.offset)
+
+
+def _rounded(row: Row) -> Row:
+    """Return a row with its amounts in whole thousands, and its ratios in whole hundredths."""
+    return {
+        name: round(value, 2 if value < 1 else -3) if type(value) is float else value
+        for name, value in row.items()
+    }
 
 
 def _vault(view: View, row: Row, number: int, _detail: bool) -> None:  # noqa: FBT001

@@ -25,6 +25,19 @@ def test_updates(lab: Lab) -> None:
     assert lab.sandbox.update("contacts", 7, updated_at=None)["updated_at"] is None
 
 
+def test_moments_can_be_chosen(lab: Lab) -> None:
+    """A row that was created long before it changed is what proves a filter."""
+    old, new = "2021-02-03T04:05:06Z", "2026-05-05T10:00:00Z"
+    row = lab.sandbox.update("contacts", 7, created_at=old, updated_at=new)
+    assert (row["created_at"], row["updated_at"]) == (old, new)
+    assert lab.sandbox.update("contacts", 7, created_at=new)["updated_at"] > new
+    row = lab.control("POST", "/rows/deals", created_at=old, updated_at=new).json()
+    assert (row["created_at"], row["updated_at"]) == (old, new)
+    found = lab.data("/deals", filter__updated_at__gte=new)
+    assert [each["id"] for each in found] == [row["id"]]
+    assert lab.data("/deals", filter__created_at__lte=old) == [row]
+
+
 def test_additions(lab: Lab) -> None:
     row = lab.control("POST", "/rows/deals", title="Quay Works").json()
     assert (row["id"], row["title"], row["archived"]) == (13, "Quay Works", False)

@@ -57,6 +57,92 @@ def test_switch_updated_at_filter(lab: Lab, name: str, answer: str) -> None:
             assert response.status_code == int(answer)
 
 
+DAY = "2026-05-0"
+READINGS: dict[str, tuple[str, ...]] = {
+    "honoured": (f"{DAY}3T10:00:00Z", f"{DAY}3T10:00:01Z", f"{DAY}3T14:59:59Z",
+                 f"{DAY}3T15:00:00Z", f"{DAY}4T00:00:00Z"),
+    "none": (),
+    "equals": (f"{DAY}3T10:00:00Z",),
+    "created_at": (f"{DAY}3T04:59:59Z",),
+    "local_time": (f"{DAY}3T15:00:00Z", f"{DAY}4T00:00:00Z"),
+    "local_time_east": (f"{DAY}3T05:00:00Z", f"{DAY}3T10:00:00Z", f"{DAY}3T10:00:01Z",
+                        f"{DAY}3T14:59:59Z", f"{DAY}3T15:00:00Z", f"{DAY}4T00:00:00Z"),
+    "whole_days": (f"{DAY}4T00:00:00Z",),
+    "whole_days_from": (f"{DAY}3T00:00:00Z", f"{DAY}3T04:59:59Z", f"{DAY}3T05:00:00Z",
+                        f"{DAY}3T10:00:00Z", f"{DAY}3T10:00:01Z", f"{DAY}3T14:59:59Z",
+                        f"{DAY}3T15:00:00Z", f"{DAY}4T00:00:00Z"),
+    "gt": (f"{DAY}3T10:00:01Z", f"{DAY}3T14:59:59Z", f"{DAY}3T15:00:00Z",
+           f"{DAY}4T00:00:00Z"),
+}  # fmt: skip
+"""The `updated_at` of the rows that `gte` 3 May 2026, 10:00 brings, as each server takes it."""
+
+
+@pytest.mark.parametrize("name", PATHS)
+@pytest.mark.parametrize("reading", READINGS)
+def test_how_the_updated_at_filter_is_taken(lab: Lab, name: str, reading: str) -> None:
+    moments = (
+        f"{DAY}2T23:59:59Z", f"{DAY}3T00:00:00Z", f"{DAY}3T04:59:59Z", f"{DAY}3T05:00:00Z",
+        f"{DAY}3T10:00:00Z", f"{DAY}3T10:00:01Z", f"{DAY}3T14:59:59Z", f"{DAY}3T15:00:00Z",
+        f"{DAY}4T00:00:00Z",
+    )  # fmt: skip
+    for key, moment in enumerate(moments, 1):
+        lab.sandbox.update(name, key, updated_at=moment, created_at="2026-01-01T00:00:00Z")
+    lab.sandbox.update(name, 3, updated_at=moments[2], created_at=f"{DAY}3T10:00:00Z")
+    lab.sandbox.switch(updated_at_filter={name: reading})
+    found = lab.data(PATHS[name], filter__updated_at__gte=f"{DAY}3T10:00:00Z")
+    assert tuple(row["updated_at"] for row in found) == READINGS[reading]
+
+
+@pytest.mark.parametrize(
+    ("reading", "operator", "count"),
+    [
+        ("whole_days", "gt", 1), ("whole_days", "lte", 8), ("whole_days", "lt", 5),
+        ("whole_days_from", "gt", 1), ("whole_days_from", "lte", 8), ("whole_days_from", "lt", 5),
+        ("gt", "lte", 7), ("none", "lt", 0), ("equals", "lt", 1), ("local_time", "lt", 8),
+        ("local_time_east", "gt", 3), ("whole_days", "eq", 1),
+    ],
+)  # fmt: skip
+def test_how_other_comparisons_are_taken(lab: Lab, reading: str, operator: str, count: int) -> None:
+    for key, hour in enumerate(("2T20", "3T00", "3T10", "3T11", "4T00"), 1):
+        lab.sandbox.update("lenders", key, updated_at=f"{DAY}{hour}:00:00Z")
+    for key in range(6, 10):
+        lab.sandbox.update("lenders", key, updated_at="2026-01-01T00:00:00Z")
+    for key in range(10, 13):
+        lab.sandbox.update("lenders", key, updated_at=None)
+    lab.sandbox.switch(updated_at_filter={"lenders": reading})
+    name = "filter__updated_at" + (f"__{operator}" if operator != "eq" else "")
+    assert len(lab.data("/lenders/directory", **{name: f"{DAY}3T10:00:00Z"})) == count
+
+
+def test_a_filter_that_is_refused_with_a_cursor(lab: Lab) -> None:
+    lab.sandbox.switch(updated_at_filter={"contacts": "refused_with_cursor"})
+    bound = {"filter__updated_at__gte": lab.sandbox.row("contacts", 3)["updated_at"], "limit": 1}
+    first = lab.get("/contacts", **bound).json()
+    assert first["data"][0]["updated_at"] >= bound["filter__updated_at__gte"]
+    cursor = first["pagination"]["next_cursor"]
+    assert cursor
+    assert lab.get("/contacts", **bound, cursor=cursor).status_code == 400
+    assert lab.get("/contacts", limit=1, cursor=cursor).status_code == 200
+    lab.sandbox.switch(updated_at_filter="honoured")
+    assert lab.get("/contacts", **bound, cursor=cursor).status_code == 200
+
+
+@pytest.mark.parametrize("path", ["/contacts", "/deals"])
+def test_switch_filtered_total(lab: Lab, path: str) -> None:
+    name = path[1:]
+    bound = sorted(row["updated_at"] for row in lab.sandbox.rows(name))[-4]
+
+    def total(**params: str) -> int:
+        said: int = lab.get(path, **params, limit=2).json()["pagination"]["total"]
+        return said
+
+    assert total(filter__updated_at__gte=bound) == 4
+    lab.sandbox.switch(filtered_total="all")
+    assert total(filter__updated_at__gte=bound) == total() == lab.sandbox.count(name)
+    pages = list(lab.walk(path, filter__updated_at__gte=bound, limit=2))
+    assert [len(page["data"]) for page in pages] == [2, 2]
+
+
 def test_a_changed_row_passes_the_filter(lab: Lab) -> None:
     now = lab.sandbox.timestamp()
     assert lab.data("/contacts", filter__updated_at__gte=now) == []

@@ -223,3 +223,189 @@ def test_switch_cursor_lifetime_in_seconds(serve: Callable[..., Lab]) -> None:
     assert lab.get("/contacts", limit=6, cursor=cursor).status_code == 200
     clock.advance(1)
     assert lab.get("/contacts", limit=6, cursor=cursor).status_code == 400
+
+
+def _ids(body: Json) -> list[int]:
+    return [row["id"] for row in body["data"]]
+
+
+def test_switch_pagination_dialect_total_count(lab: Lab) -> None:
+    lab.sandbox.switch(pagination_dialect={"contacts": "total_count", "deal_team": "total_count"})
+    said = lab.get("/contacts", limit=20).json()["pagination"]
+    assert said.keys() == {"total_count", "limit", "cursor", "next_cursor"}
+    assert said["total_count"] == 25
+    last = lab.get("/contacts", limit=20, cursor=said["next_cursor"]).json()
+    assert _ids(last) == list(range(21, 26))
+    assert last["pagination"]["next_cursor"] is None
+    team = lab.sandbox.rows("deal_team", parent=1)
+    first = lab.get("/deals/1/team", limit=1).json()
+    assert first["pagination"] == {"total_count": len(team), "limit": 1, "offset": 0}
+    assert [lab.data("/deals/1/team", limit=1, offset=n)[0] for n in range(len(team))] == team
+    assert "total" in lab.get("/deals").json()["pagination"]
+
+
+def test_switch_pagination_dialect_total_pages(lab: Lab) -> None:
+    lab.sandbox.switch(pagination_dialect="total_pages")
+    pages = [lab.get("/contacts", limit=10, page=number).json() for number in (1, 2, 3, 4)]
+    assert [page["pagination"] for page in pages] == [
+        {"page": number, "limit": 10, "total_pages": 3} for number in (1, 2, 3, 4)
+    ]
+    assert [len(page["data"]) for page in pages] == [10, 10, 5, 0]
+    assert lab.get("/contacts", limit=25).json()["pagination"]["total_pages"] == 1
+    lab.sandbox.switch(largest_page=4)
+    assert lab.get("/contacts", limit=25).json()["pagination"]["total_pages"] == 7
+
+
+def test_switch_pagination_dialect_has_next(lab: Lab) -> None:
+    lab.sandbox.switch(pagination_dialect="has_next")
+    first = lab.get("/contacts", limit=20).json()["pagination"]
+    assert first.keys() == {"total", "limit", "cursor", "next_cursor", "has_next"}
+    assert first["has_next"] is True
+    last = lab.get("/contacts", limit=20, cursor=first["next_cursor"]).json()["pagination"]
+    assert (last["has_next"], last["next_cursor"]) == (False, None)
+    assert lab.get("/api-keys", limit=1).json()["pagination"] == {
+        "total": 2, "limit": 1, "offset": 0, "has_next": True,
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("shape", "path"), [(None, "/contacts"), (None, "/account/team"), ("page", "/contacts")]
+)
+def test_switch_pagination_dialect_next_url(lab: Lab, shape: str | None, path: str) -> None:
+    name = path[1:].replace("/", "_")
+    lab.sandbox.switch(pagination_dialect={name: "next_url"}, pagination_shape={name: shape})
+    said = lab.get(path, limit=5, fields="id,email").json()
+    wanted, found = lab.sandbox.rows(name), said["data"]
+    assert said["pagination"].keys() == {"total", "limit", "next"}
+    assert said["pagination"]["next"].startswith(f"{lab.server.url}{path}?")
+    while following := said["pagination"]["next"]:
+        said = lab.session.get(following, timeout=5).json()
+        found += said["data"]
+    emails = [row["email"] for row in wanted]
+    assert [row["email"] for row in found] == emails
+    lab.sandbox.switch(pagination_dialect={name: "next_url_foreign"})
+    following = lab.get(path, limit=5).json()["pagination"]["next"]
+    assert following.startswith(f"https://other.example.com/api/external/v2{path}?limit=5&")
+    assert lab.get(path, limit=100).json()["pagination"]["next"] is None
+
+
+def test_a_shape_without_pages_has_no_dialect(lab: Lab) -> None:
+    lab.sandbox.switch(pagination_dialect="has_next", pagination_shape={"contacts": "none"})
+    assert "pagination" not in lab.get("/contacts", limit=5).json()
+    assert len(lab.data("/contacts", limit=5)) == 25
+
+
+def test_switch_total_says(lab: Lab) -> None:
+    lab.sandbox.switch(total_says={"contacts": 3, "companies": -4, "lenders": -99})
+    pages = list(lab.walk("/contacts", limit=10))
+    assert {page["pagination"]["total"] for page in pages} == {28}
+    assert sum(len(page["data"]) for page in pages) == 25
+    assert lab.get("/companies", sort="name").json()["pagination"]["total"] == 11
+    assert lab.get("/lenders/directory").json()["pagination"]["total"] == 0
+    assert lab.get("/deals").json()["pagination"]["total"] == 12
+
+
+def test_switch_largest_page(lab: Lab) -> None:
+    path = "/deals/1/index/metric-definitions"
+    lab.sandbox.switch(
+        largest_page={"contacts": 4, "index_metric_definitions": 6, "api_keys": 1, "deals": 100}
+    )
+    pages = list(lab.walk("/contacts", limit=10))
+    assert [_ids(page) for page in pages][:2] == [[1, 2, 3, 4], [5, 6, 7, 8]]
+    assert sum(len(page["data"]) for page in pages) == 25
+    assert {page["pagination"]["limit"] for page in pages} == {10}
+    assert len(lab.data("/contacts", limit=2)) == 2
+    assert len(lab.data("/deals")) == 12
+    numbered = [lab.get(path, limit=15, page=number).json() for number in (1, 2, 3, 4)]
+    assert [len(page["data"]) for page in numbered] == [6, 6, 6, 2]
+    assert [page["pagination"]["has_more"] for page in numbered] == [True, True, True, False]
+    assert {page["pagination"]["limit"] for page in numbered} == {15}
+    first = lab.get("/api-keys", limit=2).json()
+    assert first["pagination"] == {"total": 2, "limit": 2, "offset": 0, "has_more": True}
+    assert _ids(first) == [1]
+
+
+def test_the_largest_page_of_lists_without_pages(lab: Lab) -> None:
+    team = lab.sandbox.rows("account_team")
+    lab.sandbox.switch(largest_page={"account_team": 5})
+    body = lab.get("/account/team").json()
+    assert "pagination" not in body
+    assert body["data"] == team[:5]
+    assert lab.data("/account/team", offset=5) == team[5:10]
+    assert lab.data("/account/team", page=3) == team[10:]
+    assert lab.data("/account/team", limit=2) == team[:2]
+    lab.sandbox.switch(largest_page=None)
+    assert lab.data("/account/team", limit=2, offset=5) == team
+
+
+def test_the_largest_page_of_index_reads(lab: Lab) -> None:
+    path = "/deals/1/index/search"
+    body = {"context": "noi", "min_score": 0, "limit": 200}
+    whole = lab.ask("POST", path, json=body).json()["data"]
+    lab.sandbox.switch(largest_page={"index_facts": 3, "index_observations": 2})
+    assert lab.ask("POST", path, json=body).json()["data"] == whole[:3]
+    metric = lab.sandbox.rows("index_observations", parent=1)[0]["metric_id"]
+    said = lab.ask("POST", "/deals/1/index/observations", json={"metric_id": metric}).json()
+    assert len(said["data"]) <= 2
+
+
+def test_a_cursor_that_alternates(lab: Lab) -> None:
+    lab.sandbox.switch(broken_cursor={"contacts": "alternate"})
+    params: dict[str, Any] = {"limit": 10}
+    seen, first = set(), []
+    for _ in range(8):
+        said = lab.get("/contacts", **params).json()
+        first.append(said["data"][0]["id"])
+        assert said["pagination"]["has_more"] is True
+        params["cursor"] = said["pagination"]["next_cursor"]
+        seen.add(params["cursor"])
+    assert first == [1, 11] * 4
+    assert len(seen) == 8
+    assert [page["data"][0]["id"] for page in lab.walk("/companies", limit=10)] == [1, 11]
+    lab.sandbox.switch(broken_cursor={"companies": "alternate"})
+    assert lab.get("/companies", limit=15).json()["pagination"]["has_more"] is False
+
+
+def test_switches_that_ignore_offset_and_page(lab: Lab) -> None:
+    path = "/deals/1/index/metric-definitions"
+    assert _ids(lab.get("/api-keys", limit=1, offset=1).json()) == [2]
+    lab.sandbox.switch(ignores_offset={"api_keys": True, "contacts": True})
+    said = lab.get("/api-keys", limit=1, offset=1).json()
+    assert (_ids(said), said["pagination"]["has_more"]) == ([1], True)
+    said = lab.get("/contacts", limit=1, offset=5).json()
+    assert _ids(said) == [1]
+    assert "next_cursor" in said["pagination"]
+    assert lab.get(path, limit=15, page=2).json()["pagination"]["page"] == 2
+    lab.sandbox.switch(ignores_page={"index_metric_definitions": True})
+    assert lab.data(path, limit=15, page=2) == lab.data(path, limit=15, page=1)
+
+
+@pytest.mark.parametrize("order", ["updated_at", "shuffled"])
+def test_switch_list_order(lab: Lab, order: str) -> None:
+    lab.sandbox.switch(list_order={"contacts": order})
+    pages = list(lab.walk("/contacts", limit=10))
+    rows = [row for page in pages for row in page["data"]]
+    ids = [row["id"] for row in rows]
+    assert sorted(ids) == list(range(1, 26)) != ids
+    moments = [row["updated_at"] for row in rows]
+    assert (moments == sorted(moments, reverse=True)) is (order == "updated_at")
+    cursor = pages[0]["pagination"]["next_cursor"]
+    assert json.loads(b64decode(cursor)) == {"position": 10}
+    assert lab.get("/contacts", cursor=b64encode(b'{"id": 10}').decode()).status_code == 400
+    lab.sandbox.switch(empty_page_every=2)
+    walked = [row["id"] for page in lab.walk("/contacts", limit=10) for row in page["data"]]
+    assert walked == ids
+    lab.sandbox.switch(list_order={"contacts": "id"})
+    assert _ids(lab.get("/contacts", limit=10).json()) in ([], list(range(1, 11)))
+
+
+def test_a_row_that_changes_moves_to_the_front(lab: Lab) -> None:
+    lab.sandbox.switch(list_order="updated_at")
+    order = _ids({"data": lab.data("/contacts", limit=200)})
+    walk = lab.walk("/contacts", limit=10)
+    assert _ids(next(walk)) == order[:10]
+    lab.sandbox.touch("contacts", ids=[order[22]])
+    assert _ids(next(walk)) == order[9:19]
+    assert _ids(next(walk)) == [*order[19:22], *order[23:]]
+    assert lab.get("/account/team").json()["data"][0]["user_id"] == 1212
+    assert _ids({"data": lab.data("/contacts", sort="updated_at", limit=200)})[-1] == order[22]

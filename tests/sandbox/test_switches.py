@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import re
 from email.utils import parsedate_to_datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from lev_sandbox import SWITCHES, Clock, Sandbox
+from lev_sandbox import SWITCHES, Clock, Sandbox, faults, poison
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -122,6 +123,32 @@ def test_switch_clock_skew(serve: Callable[..., Lab]) -> None:
     assert lab.sandbox.update("deals", 1, title="x")["updated_at"] == "2026-03-01T11:45:00Z"
 
 
+def test_switches_of_single_clocks(serve: Callable[..., Lab]) -> None:
+    lab = serve(clock=Clock("2026-03-01T12:00:00Z", frozen=True))
+
+    def said() -> tuple[str, str]:
+        response = lab.get("/contacts")
+        return response.json()["timestamp"], response.headers["Date"]
+
+    noon = "Sun, 01 Mar 2026 12:00:00 GMT"
+    assert said() == ("2026-03-01T12:00:00Z", noon)
+    lab.sandbox.switch(date_header_skew=3600)
+    assert said() == ("2026-03-01T12:00:00Z", "Sun, 01 Mar 2026 13:00:00 GMT")
+    assert lab.get("/deals/999").headers["Date"] == "Sun, 01 Mar 2026 13:00:00 GMT"
+    lab.sandbox.switch(date_header_skew=0, envelope_skew=-60.5)
+    assert said() == ("2026-03-01T11:58:59Z", noon)
+    assert lab.sandbox.update("deals", 1, title="x")["updated_at"] == "2026-03-01T12:00:00Z"
+    lab.sandbox.switch(envelope_skew=0, timestamp_zone="none")
+    assert said() == ("2026-03-01T12:00:00", noon)
+    lab.sandbox.switch(timestamp_zone="local")
+    assert said() == ("2026-03-01T07:00:00", noon)
+    assert lab.data("/deals/1")["updated_at"] == "2026-03-01T12:00:00Z"
+    lab.sandbox.switch(timestamp_zone="Z", timestamp_offset="+00:00", envelope_skew=1)
+    assert said() == ("2026-03-01T12:00:01+00:00", noon)
+    lab.sandbox.switch(envelope_timestamp=False)
+    assert "timestamp" not in lab.get("/contacts").json()
+
+
 def test_switch_gzip(lab: Lab) -> None:
     response = lab.get("/contacts")
     assert response.headers["Content-Encoding"] == "gzip"
@@ -205,6 +232,70 @@ def test_switch_embedded_financials(lab: Lab) -> None:
     assert lab.data(f"/deals/{deal}", include="financials")["financials"]["noi"] == 1.0
 
 
+def test_switch_embedded_financials_with_other_values(lab: Lab) -> None:
+    lab.sandbox.switch(embedded_financials="whole_but_values")
+    differing = 0
+    for deal in lab.data("/deals", include="financials"):
+        block, whole = deal["financials"], lab.data(f"/deals/{deal['id']}/financials")
+        if whole is None:
+            assert block is None
+            continue
+        assert block.keys() == whole.keys()
+        assert (block["id"], block["updated_at"]) == (whole["id"], whole["updated_at"])
+        differing += block != whole
+    assert differing > 5
+
+
+def test_switch_embedded_financials_that_lack_fields(lab: Lab) -> None:
+    lab.sandbox.switch(embedded_financials="whole_some_fields")
+    lacking = []
+    for deal in lab.data("/deals", include="financials"):
+        block, whole = deal["financials"], lab.data(f"/deals/{deal['id']}/financials")
+        if block != whole:
+            lacking.append(deal["id"])
+            assert block.items() < whole.items()
+            assert len(whole) - len(block) == 3
+            assert lab.data(f"/deals/{deal['id']}", include="financials")["financials"] == block
+    with_some = {row["deal_id"] for row in lab.sandbox.rows("deal_financials")}
+    assert lacking == [deal for deal in (3, 6, 9, 12) if deal in with_some]
+    assert lacking
+
+
+BLOCKS = ("financials", "properties", "team", "pipelines")
+
+
+@pytest.mark.parametrize("block", BLOCKS)
+def test_switch_missing_blocks(lab: Lab, block: str) -> None:
+    everything = ",".join(BLOCKS)
+    whole = lab.data("/deals", include=everything)
+    bare = [{k: v for k, v in row.items() if k != block} for row in whole]
+    filled = [row if row[block] else short for row, short in zip(whole, bare, strict=True)]
+    thirds = [s if row["id"] % 3 == 0 else row for row, s in zip(whole, bare, strict=True)]
+    lists = {
+        None: [whole], "empty": [filled], "all": [bare], "everywhere": [bare], "some": [thirds],
+        "page": [bare, whole, whole, bare, whole],
+    }  # fmt: skip
+    for how, wanted in lists.items():
+        lab.sandbox.switch(missing_blocks=None)
+        lab.sandbox.switch(missing_blocks={block: how})
+        for rows in wanted:
+            assert lab.data("/deals", include=everything) == rows, how
+        by_id = [lab.data(f"/deals/{row['id']}", include=everything) for row in whole]
+        assert by_id == {"empty": filled, "everywhere": bare}.get(how or "", whole), how
+        assert lab.sandbox.rows("deals", include=everything) == whole
+        if how == "page":
+            lab.sandbox.cursors.clear()
+    assert filled != whole or block == "team"
+
+
+def test_blocks_that_are_missing_leave_whole_json(lab: Lab) -> None:
+    lab.sandbox.switch(missing_blocks="everywhere")
+    rows = lab.data("/deals", include=",".join(BLOCKS), fields="id")
+    assert rows == [{"id": number} for number in range(1, 13)]
+    lab.sandbox.switch(missing_blocks={"team": None})
+    assert lab.data("/deals", include=",".join(BLOCKS)) == lab.data("/deals", include="team")
+
+
 def test_switch_missing_financials(serve: Callable[..., Lab]) -> None:
     lab = serve(deal_financials=0)
     assert lab.data("/deals/1/financials") is None
@@ -232,6 +323,39 @@ def test_switch_archived_placements(lab: Lab) -> None:
     lab.sandbox.switch(archived_placements="hidden")
     assert "archived" not in {row["status"] for row in lab.data("/placements")}
     assert lab.data("/placements/5")["status"] == "archived"
+
+
+def test_switch_children_of_archived(lab: Lab) -> None:
+    sheet = lab.sandbox.rows("term_sheets")[0]
+    deal = sheet["deal_id"]
+    paths = [f"/deals/{deal}/{name}" for name in ("notes", "financials", "team", "vaults")]
+    paths += [f"/deals/{deal}/term-sheets/{sheet['id']}", f"/deals/{deal}/index/metric-definitions"]
+
+    def statuses() -> set[int]:
+        return {lab.get(path).status_code for path in paths}
+
+    lab.sandbox.archive("deals", deal)
+    assert statuses() == {200}
+    lab.sandbox.switch(children_of_archived="404")
+    assert statuses() == {404}
+    assert lab.get(paths[0]).json()["error"]["message"] == "Deal not found"
+    assert lab.data(f"/deals/{deal}")["archived"] is True
+    assert deal in [row["id"] for row in lab.data("/deals")]
+    assert lab.get(f"/placements/{deal}/notes").status_code == 200
+    lab.sandbox.update("deals", deal, archived=False)
+    assert statuses() == {200}
+
+
+@pytest.mark.parametrize("block", ["financials", "properties", "team", "pipelines"])
+def test_switch_include_scope(lab: Lab, block: str) -> None:
+    lab.sandbox.switch(include_scope={block: 403})
+    for path in ("/deals", "/deals/1"):
+        response = lab.get(path, include=f"{block},team")
+        assert response.status_code == 403
+        assert response.json()["error"]["message"] == f"Missing required scope: {block}:read"
+        others = {"financials", "properties", "team", "pipelines"} - {block}
+        assert lab.get(path, include=",".join(others)).status_code == 200
+        assert lab.get(path).status_code == 200
 
 
 def test_switch_account_team_key(lab: Lab) -> None:
@@ -286,6 +410,25 @@ def test_switch_validate_key(lab: Lab) -> None:
     assert validate(None).status_code == 422
 
 
+def test_switches_of_me(lab: Lab) -> None:
+    before = lab.data("/me")
+    assert {"id", "slug"} < before["account"].keys()
+    lab.sandbox.switch(me_user_id=7, me_account_id=8)
+    after = lab.data("/me")
+    assert (after["user"]["id"], after["account"]["id"]) == (7, 8)
+    assert after["account"]["slug"] == before["account"]["slug"]
+    body = {"api_key": lab.sandbox.key}
+    said = lab.ask("POST", "/auth/validate-api-key", json=body).json()["data"]
+    assert (said["user_id"], said["account_id"]) == (7, 8)
+    lab.sandbox.switch(me_account="no_id", me_user_id=None, me_account_id=None)
+    account = lab.data("/me")["account"]
+    assert account == {k: v for k, v in before["account"].items() if k != "id"}
+    lab.sandbox.switch(me_account="absent")
+    assert lab.data("/me") == {k: v for k, v in before.items() if k != "account"}
+    lab.sandbox.switch(me_account="whole")
+    assert lab.data("/me") == before
+
+
 def test_switch_me_rate_limits(serve: Callable[..., Lab]) -> None:
     lab = serve(tier="free")
     assert lab.data("/me")["platform"]["api_tier"] == "free"
@@ -338,6 +481,14 @@ def test_switches_take_one_value_for_all_entries() -> None:
     assert sandbox.switches["updated_at_filter"]["contacts"] == "422"
     sandbox.reset()
     assert sandbox.switches == Sandbox().switches
+
+
+@pytest.mark.parametrize(
+    "names", [SWITCHES, faults.KINDS, poison.KINDS], ids=["switch", "fault", "poison"]
+)
+def test_the_readme_names_everything(names: dict[str, object]) -> None:
+    said = (Path(__file__).parents[2] / "sandbox" / "README.md").read_text(encoding="utf-8")
+    assert [name for name in names if f"`{name}`" not in said] == []
 
 
 def test_defaults_are_accepted_values() -> None:
