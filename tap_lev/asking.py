@@ -71,11 +71,7 @@ class Asking:
 
     def page(self, position: Position) -> Answer:
         """Ask for a page, with as much of what is wanted as Lev accepts."""
-        limit: Position = {}
-        if self._source.paged:
-            page_size = self._tap.config["page_size"]
-            limit = {"limit": min(page_size, self.dry_run_rows or page_size)}
-
+        limit: Position = {} if self.limit is None else {"limit": self.limit}
         sent: dict[str, str] = {}
 
         def request(params: dict[str, str]) -> Answer:
@@ -92,6 +88,14 @@ class Asking:
 
         answer = self._source.optional.ask(self._options, request)
         return self.page(position) if self._has_lost_blocks(answer, sent) else answer
+
+    @property
+    def limit(self) -> int | None:
+        """How many rows a page is to have, None where the list takes no limit."""
+        if not self._source.paged:
+            return None
+        page_size: int = self._tap.config["page_size"]
+        return min(page_size, self.dry_run_rows or page_size)
 
     def row(self, key: int) -> Answer:
         """Ask for a single row.

@@ -11,8 +11,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
     from tap_lev.lists import ListStream
+    from tap_lev.row_counter import RowCounter
     from tap_lev.stream import LevStream
-    from tap_lev.tally import Tally
 
 
 class Courses:
@@ -35,7 +35,7 @@ class Courses:
         self._members = members
         self._clock = clock
 
-    def page(self, tally: Tally) -> None:
+    def page(self, counter: RowCounter) -> None:
         """Say that a page has come, and move those that it brings rows of."""
         together = []
         for member in self._members:
@@ -50,16 +50,16 @@ class Courses:
         together.sort(key=lambda member: member is not self._source)
         for member in together:
             member.report.course.leader = together[0].name if member is not together[0] else None
-        self._move(together, tally, tally.seen)
+        self._move(together, counter, counter.rows_read)
 
-    def parents(self, tally: Tally, number: int) -> None:
+    def parents(self, counter: RowCounter, number: int) -> None:
         """Say that so many rows of the page are done, with what is read for each of them."""
-        before = tally.before_page
+        before = counter.before_page
         apart = [member for member in self._members if _is_apart(member)]
-        self._move(apart, tally, None if before is None else before + number)
+        self._move(apart, counter, None if before is None else before + number)
 
-    def _move(self, members: Iterable[LevStream], tally: Tally, done: int | None) -> None:
-        total, now = self.wanted or tally.total, self._clock()
+    def _move(self, members: Iterable[LevStream], counter: RowCounter, done: int | None) -> None:
+        total, now = self.wanted or counter.total, self._clock()
         for member in members:
             member.report.course.move(done or 0, None if done is None else total, now)
 

@@ -15,8 +15,8 @@ from tap_lev import timestamps
 from tap_lev.asking import Asking
 from tap_lev.errors import BrokenAnswerError, KeyRefusedError, LevAPIError, LevError
 from tap_lev.pagination import Pages
+from tap_lev.row_counter import RowCounter, keys_of
 from tap_lev.taking import Taking
-from tap_lev.tally import Tally
 from tap_lev.walking import UPDATED_AT
 
 if TYPE_CHECKING:
@@ -68,10 +68,10 @@ class Reading:
         self._source = source
         self.members = list(members)
         """The streams that are still read."""
-        self._tally = Tally()
+        self._counter = RowCounter()
         self._asking = Asking(tap, source, self.members)
         self._taking = Taking(
-            tap, source, self.members, self._asking, self._tally, self._guard, self._checkpoint
+            tap, source, self.members, self._asking, self._counter, self._guard, self._checkpoint
         )
 
     @property
@@ -111,15 +111,15 @@ class Reading:
         """Read the page that a run would begin with, and write nothing."""
         self._asking.by_row = True
         answer, position, parent = self._begin()
-        rows, tally = list(self._source.rows(answer)), self._tally
-        tally.add(answer, len(rows))
+        rows, counter = list(self._source.rows(answer)), self._counter
+        counter.add(answer.pagination, keys_of(rows, self._source.primary_keys))
         self._asking.note_ignored_filter(row.get(UPDATED_AT) for row in rows)
         done = next((n for n, row in enumerate(rows, 1) if parent and row["id"] == parent), 0)
-        if self._pages().after(answer.pagination, position, len(rows)) is None:
+        if self._pages().after(answer, position) is None:
             return First(answer, rows, done, 1, len(rows), counted=True)
-        counted = tally.total is not None and tally.seen is not None
-        pages = 1 + max(1, math.ceil(tally.pages_left))
-        return First(answer, rows, done, pages, len(rows) + tally.left, counted=counted)
+        counted = counter.total is not None and counter.rows_read is not None
+        pages = 1 + max(1, math.ceil(counter.pages_left))
+        return First(answer, rows, done, pages, len(rows) + counter.left, counted=counted)
 
     @contextlib.contextmanager
     def _metered(self, *, schemas: bool) -> Iterator[None]:
@@ -160,30 +160,27 @@ class Reading:
 
     def _walk(self) -> None:
         answer, position, parent = self._begin()
-        pages, restarts, before = self._pages(), 0, None
+        pages, restarts = self._pages(), 0
         while self.members:
-            rows = self._taking.page(answer, position, parent)
+            answer = pages.settled(answer, position, self._asking.page)
+            self._taking.page(answer, position, parent)
             if self._taking.found:
                 parent = None
-            following = pages.after(answer.pagination, position, rows)
+            following = pages.after(answer, position)
             if following is None or not self.members or self._asking.dry_run_rows:
                 break
-            ends = _ends(answer)
-            if ends is not None and ends == before:
-                raise BrokenAnswerError(
-                    f"Lev sends the same page of GET {self._source.path} again and again. Stopped "
-                    "rather than go on for ever."
-                )
-            position, before = following, ends
-            self._checkpoint(position, parent, self._tally.seen)
+            position = following
+            self._checkpoint(position, parent, self._counter.to_resume)
             try:
                 answer = self._asking.page(position)
             except LevAPIError as error:
+                if pages.ends_with(error):
+                    break
                 if not error.refuses_parameters or restarts == MAX_RESTARTS:
                     raise
                 restarts += 1
                 answer, position = self._start_again(f"Lev refuses the cursor: {error}"), {}
-                pages, before, parent = self._pages(), None, None
+                pages, parent = self._pages(), None
         if not self.members or self._asking.dry_run_rows:
             return  # not all was seen
         # A row that Lev counts but did not send may well be there.
@@ -193,7 +190,14 @@ class Reading:
         self._tap.write_state()
 
     def _pages(self) -> Pages:
-        return Pages(f"GET {self._source.path}", cursor_only=self._source.paged)
+        return Pages(
+            f"GET {self._source.path}",
+            self._counter,
+            cursor_only=self._source.paged,
+            api_url=self._tap.config["api_url"],
+            limit=self._asking.limit,
+            has_pages=not self._source.single,
+        )
 
     def _begin(self) -> tuple[Answer, Position, int | None]:
         walk = self.members[0].walking.walk
@@ -201,7 +205,7 @@ class Reading:
             return self._start(), {}, None
         position: Position = {"cursor": walk.cursor} if walk.cursor else {}
         self._asking.bound = walk.filter
-        self._tally.begin(walk.seen if walk.cursor else 0)
+        self._counter.begin(walk.seen if walk.cursor else 0)
         try:
             answer = self._asking.page(position)
         except LevAPIError as error:
@@ -222,7 +226,7 @@ class Reading:
         return self._start()
 
     def _start(self) -> Answer:
-        self._tally.begin(0)
+        self._counter.begin(0)
         for member in self.members:
             member.walking.walk = None
         self._asking.begin()
@@ -244,12 +248,10 @@ class Reading:
 
     def _is_whole(self) -> bool:
         """Say whether as many rows came as Lev counted all the time, and tell if not."""
-        missing = 0 if self._asking.is_filtered else self._tally.missing
+        missing = 0 if self._asking.is_filtered else self._counter.shortfall or 0
         if missing:
-            self._source.tell(
-                f"Lev counts {self._tally.least} rows, but {self._tally.seen} came: {missing} are "
-                "missing."
-            )
+            counted, came = self._counter.min_total, self._counter.rows_read
+            self._source.tell(f"Lev counts {counted} rows, but {came} came: {missing} are missing.")
         return not missing
 
     # -- Single rows
@@ -264,9 +266,3 @@ class Reading:
             self._tap.logger.warning("%s: %s is not there. %s", self._source.name, key, error)
         else:
             self._taking.page(answer, None)
-
-
-def _ends(answer: Answer) -> tuple[Any, Any] | None:
-    """Find what tells a page from the one before, at no more cost than two rows."""
-    rows = answer.data
-    return (rows[0], rows[-1]) if isinstance(rows, list) and rows else None
