@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
     from tap_lev.lists import ListStream
+    from tap_lev.row_counter import RowCounter
     from tap_lev.stream import LevStream
     from tap_lev.row_counter import RowCounter
 

@@ -10,8 +10,9 @@ from typing_extensions import override
 
 from tap_lev.answer import items
 from tap_lev.answers import Call
-from tap_lev.errors import BrokenAnswerError, LevAPIError
-from tap_lev.pagination import Pages
+from tap_lev.errors import BrokenAnswerError, LevAPIError, shown
+from tap_lev.pagination import PageCap, Pages
+from tap_lev.row_counter import RowCounter, keys_of, total_of
 from tap_lev.stream import LevStream
 
 if TYPE_CHECKING:
@@ -114,21 +115,68 @@ class PerParentStream(LevStream):
                 yield self._of_parent(self.adapt(child, answer), ids, call.columns, answer)
 
     def _pages(self, call: Call, ids: Ids, report: StreamReport) -> Iterator[Answer]:
-        pages = Pages(call.endpoint, cursor_only=False)
         first: Position = {} if self.limit is None else {"limit": self.limit}
+
+        def ask(position: Position) -> Answer:
+            return self._ask(call, ids, first | position, report)
+
+        # A read by POST has pages only where they have numbers.
+        has_pages = not self.single and (call.body is None or self.numbered)
+        counter = RowCounter()
+        pages = Pages(
+            call.endpoint,
+            counter,
+            cursor_only=False,
+            api_url=self.config["api_url"],
+            limit=self.limit,
+            has_pages=has_pages,
+            cap=self._page_caps[call.endpoint],
+        )
         position: Position | None = {**first, "page": 1} if self.numbered else {}
-        before: Any = None
         while position is not None:
-            answer = self._ask(call, ids, first | position, report)
-            if self.numbered and answer.data and answer.data == before:
-                raise BrokenAnswerError(
-                    f"Lev sends the same page of {call.endpoint} again and again."
-                )
-            before = answer.data
-            yield answer
-            # An object may hold the rows: taken for one row, it would lead to the wrong offset.
-            rows = len(items(answer, single=self.single)) if answer.data else 0
-            position = pages.after(answer.pagination, position, rows)
+            try:
+                answer = pages.settled(ask(position), position, ask)
+            except LevAPIError as error:
+                if pages.ends_with(error):
+                    break
+                raise
+            counter.add(answer.pagination, self._keys(call, answer))
+            if not counter.is_repeated:
+                yield answer
+            if not has_pages and counter.on_page == self.limit:
+                self._note_limit(call, ids, answer)
+                return
+            position = pages.after(answer, position)
+        if counter.shortfall:
+            raise BrokenAnswerError(
+                f"Lev counts {counter.min_total} rows of {call.endpoint} for {_named(ids)}, but "
+                f"{counter.rows_read} different ones came: {counter.shortfall} are missing."
+            )
+
+    @functools.cached_property
+    def _page_caps(self) -> defaultdict[str, PageCap]:
+        """How long the pages of each endpoint are."""
+        return defaultdict(PageCap)
+
+    def _keys(self, call: Call, answer: Answer) -> list[Any]:
+        """Find what tells the rows of one parent apart."""
+        if self.single or not answer.data:
+            return []
+        known = {self.parent_key, *call.columns}
+        rows = (self.adapt(item, answer) for item in items(answer))
+        return keys_of(rows, [key for key in self.primary_keys if key not in known])
+
+    def _note_limit(self, call: Call, ids: Ids, answer: Answer) -> None:
+        """Tell once that a read brings no more rows than its limit, though there may be more."""
+        if total_of(answer.pagination) == self.limit:
+            return
+        self.report.at_limit += 1
+        if self.report.at_limit == 1:
+            whose = _named({**ids, **call.columns})
+            self.tell(
+                f"Lev sent {self.limit} rows of {call.endpoint} for {whose}, as many as one "
+                "request can bring, so rows may be missing."
+            )
 
     def _ask(self, call: Call, ids: Ids, position: Position, report: StreamReport) -> Answer:
         client = self._tap.client
@@ -147,3 +195,7 @@ class PerParentStream(LevStream):
             if name in known and row.get(name) is None:
                 row = {**row, name: value}
         return self.keyed({**row, **columns}, answer)
+
+
+def _named(values: Mapping[str, Any]) -> str:
+    return " and ".join(f"{name} {shown(value)}" for name, value in values.items())

@@ -229,7 +229,14 @@ class Reading:
         return False
 
     def _pages(self) -> Pages:
-        return Pages(f"GET {self._source.path}", cursor_only=self._source.paged)
+        return Pages(
+            f"GET {self._source.path}",
+            self._counter,
+            cursor_only=self._source.paged,
+            api_url=self._tap.config["api_url"],
+            limit=self._asking.limit,
+            has_pages=not self._source.single,
+        )
 
     # -- One page
 

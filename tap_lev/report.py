@@ -24,6 +24,7 @@ class StreamReport:
         requests: Requests sent, retries included.
         retries: Requests that had to be repeated.
         statuses: The HTTP statuses of the answers.
+        at_limit: Reads that brought as many rows as one request can bring.
         notes: What the reader of the summary should know, a sentence each.
         failure: Why the stream is not complete, or None.
         skipped: Whether it was left out, because the key may not read it.
@@ -37,6 +38,7 @@ class StreamReport:
     requests: int = 0
     retries: int = 0
     statuses: Counter[int] = dataclasses.field(default_factory=Counter)
+    at_limit: int = 0
     notes: list[str] = dataclasses.field(default_factory=list)
     failure: Exception | None = None
     skipped: bool = False
@@ -113,6 +115,7 @@ class RunReport:
             "throttled": sum(s.throttled for s in streams),
             "statuses": {str(status): statuses[status] for status in sorted(statuses)},
             "parents_gone": len(self.parents_gone),
+            "reads_at_limit": sum(s.at_limit for s in streams),
             "seconds_waited": round(self.waited, 1),
             "seconds": round(self.clock() - self._began, 1),
             "budget_used": round(self.budget_used, 3),
@@ -139,6 +142,8 @@ class RunReport:
         )
         if totals["parents_gone"]:
             counts += f", {totals['parents_gone']} parents gone"
+        if totals["reads_at_limit"]:
+            counts += f", {totals['reads_at_limit']} reads at their limit"
         notes = "".join(f" {note}" for note in totals["notes"])
         if totals["accepted_gaps"]:
             notes += f" Accepted gaps: {'; '.join(totals['accepted_gaps'])}."

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from functools import partial
 from http import HTTPStatus
 from itertools import pairwise
@@ -90,7 +91,8 @@ class Taking:
             The keys of the rows, None for one that has none.
         """
         if answer.shaped and (shape := self._asking.shape_of_page):
-            return self._as_it_is(answer, shape)
+            self._as_it_is(answer, shape)
+            return
         rows = list(self._source.rows(answer))
         keys = [*map(self._source.key_of, rows), *[None] * self._source.take_keyless()]
         self._count(answer, keys)

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tap_lev.answer import Answer
 from tap_lev.errors import LevAPIError
-from tap_lev.reading import _ends
 from tap_lev.tap import TapLev
 from tests import inprocess
 from tests.inprocess import catalog_of, config_of, sync
@@ -69,15 +66,6 @@ def test_rows_are_counted_as_the_sdk_counts_them(
     sync(config_of(lev), streams=("contacts",))
     (counted,) = [text for text in caplog.messages if "record_count" in text]
     assert '"value":70,' in counted
-
-
-def test_a_page_is_known_by_its_first_and_its_last_row() -> None:
-    def ends(*rows: int) -> object:
-        return _ends(Answer("GET /contacts", list(rows), None, None, datetime.now(UTC)))
-
-    assert ends(1, 2, 3) == (1, 3)
-    assert ends(4) == (4, 4)
-    assert ends() is None
 
 
 def test_a_walk_asks_once_for_each_page(lev: SandboxServer) -> None:

@@ -1,0 +1,180 @@
+"""RowCounter: how many different rows of a list Lev has sent, and how many it says there are."""
+
+from __future__ import annotations
+
+import operator
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+MAX_TOTAL = 10**15
+"""More rows than any account has. A larger count is none, and would be too large for a float."""
+
+MAX_KEPT = 10_000
+"""How many keys are kept while ids rise, so that the count stays exact if the order ends."""
+
+
+def total_of(pagination: Mapping[str, Any] | None) -> int | None:
+    """Find how many rows Lev says a list has, None where it does not say so."""
+    counts = ((pagination or {}).get(name) for name in ("total", "total_count"))
+    return next((n for n in counts if type(n) is int and 0 <= n <= MAX_TOTAL), None)
+
+
+def keys_of(rows: Iterable[Mapping[str, Any]], names: Sequence[str]) -> list[Any]:
+    """Find the primary keys of rows, each a value or a tuple of values.
+
+    Args:
+        rows: The rows.
+        names: The columns of the key.
+
+    Returns:
+        The keys in order, None for a row that lacks one.
+    """
+    if len(names) == 1:
+        (name,) = names
+        return [_usable(row.get(name)) for row in rows]
+    keys = [tuple(_usable(row.get(name)) for name in names) for row in rows]
+    return [None if None in key else key for key in keys]
+
+
+def _usable(value: Any) -> Any:  # noqa: ANN401 - JSON
+    return None if isinstance(value, dict | list) else value
+
+
+class RowCounter:
+    """Counts the different rows of one list.
+
+    While integer ids rise from page to page, no row can repeat: a number is enough. The counter
+    keeps the first keys even so. If the order ends while it still has all of them, it tells each
+    row by the hash of its key. If the order ends later, a key above the highest until then is new.
+    Another one that is not known is doubtful: it does not count, but its page may not be repeated.
+
+    Args:
+        earlier: How many rows earlier runs of the walk have read. None: not known.
+
+    Attributes:
+        on_page: Rows of the last page.
+        new_on_page: Rows of the last page whose keys are new.
+        doubtful_on_page: Rows of the last page whose keys may be new.
+        keyless_on_page: Rows of the last page without a key.
+        keyless: Rows without a key. They count nowhere else.
+        different: Different rows that this run has read.
+        is_ordered: Whether all ids so far are integers that rise.
+        total: How many rows Lev counts, by the last page that says so. None: not known.
+        min_total: The least that it counted. Rows that came or went meanwhile are not in it.
+    """
+
+    def __init__(self, earlier: int | None = 0) -> None:
+        self.begin(earlier)
+
+    def begin(self, earlier: int | None) -> None:
+        """Count from the beginning, after the rows of earlier runs."""
+        self.on_page = self.new_on_page = self.doubtful_on_page = self.keyless_on_page = 0
+        self.keyless = self.different = 0
+        self.is_ordered = True
+        self.total: int | None = None
+        self.min_total: int | None = None
+        self._earlier = earlier
+        self._kept: set[int] = set()
+        self._highest: int | None = None
+        self._doubtful_up_to: int | None = None
+
+    def add(self, pagination: Mapping[str, Any] | None, keys: Sequence[Any]) -> None:
+        """Count a page.
+
+        Args:
+            pagination: What Lev says of the list.
+            keys: The primary keys of the page's rows in order, None for a row without one.
+        """
+        self.on_page = len(keys)
+        self.keyless_on_page = sum(key is None for key in keys)
+        self.keyless += self.keyless_on_page
+        if self.keyless_on_page:
+            keys = [key for key in keys if key is not None]
+        self.new_on_page = self.doubtful_on_page = 0
+        if self._rise(keys):
+            self._add_in_order(keys)
+        else:
+            self._add_any(keys)
+        self.different += self.new_on_page
+        total = total_of(pagination)
+        if total is not None:
+            self.total = total
+            self.min_total = total if self.min_total is None else min(self.min_total, total)
+
+    def _rise(self, keys: Sequence[Any]) -> bool:
+        """Say whether the ids are integers that rise from the highest so far."""
+        if not self.is_ordered or not keys:
+            return self.is_ordered
+        if set(map(type, keys)) != {int}:
+            return False
+        follows = self._highest is None or keys[0] > self._highest
+        return follows and all(map(operator.lt, keys, keys[1:]))
+
+    def _add_in_order(self, keys: Sequence[int]) -> None:
+        self.new_on_page = len(keys)
+        if not keys:
+            return
+        self._highest = keys[-1]
+        if len(self._kept) == self.different and len(self._kept) < MAX_KEPT:
+            self._kept.update(keys)
+
+    def _add_any(self, keys: Sequence[Any]) -> None:
+        if self.is_ordered:
+            self.is_ordered = False
+            keeps_all = len(self._kept) == self.different
+            self._doubtful_up_to = None if keeps_all else self._highest
+        kept, limit = self._kept, self._doubtful_up_to
+        for key in keys:
+            mark = key if type(key) is int else hash(repr(key))
+            if mark in kept:
+                continue
+            kept.add(mark)
+            if limit is not None and type(key) is int and key <= limit:
+                self.doubtful_on_page += 1
+            else:
+                self.new_on_page += 1
+
+    @property
+    def is_repeated(self) -> bool:
+        """Whether the last page has rows, and all of them came before."""
+        maybe_new = self.new_on_page + self.doubtful_on_page + self.keyless_on_page
+        return self.on_page > 0 and not maybe_new
+
+    @property
+    def rows_read(self) -> int | None:
+        """Different rows that Lev has sent, with those of earlier runs. None: not known."""
+        return None if self._earlier is None else self._earlier + self.different
+
+    @property
+    def to_resume(self) -> int | None:
+        """What a later run of the walk may begin with.
+
+        A later run cannot tell which rows it reads again, unless ids rise.
+        """
+        return self.rows_read if self.is_ordered else None
+
+    @property
+    def before_page(self) -> int | None:
+        """Different rows that came before the last page."""
+        return None if self.rows_read is None else self.rows_read - self.new_on_page
+
+    @property
+    def left(self) -> int:
+        """How many rows the later pages bring, as far as it is known."""
+        return max(0, (self.total or 0) - (self.rows_read or 0))
+
+    @property
+    def pages_left(self) -> float:
+        """How many pages these are, if they are as long as the last."""
+        return self.left / max(1, self.on_page)
+
+    @property
+    def shortfall(self) -> int | None:
+        """How many rows Lev counted all the time that did not come. None: not known."""
+        if self.min_total is None or self.rows_read is None:
+            return None
+        if self._earlier and not self.is_ordered:
+            return None  # a row may have come in both runs
+        return max(0, self.min_total - self.rows_read)
