@@ -135,10 +135,7 @@ class Asking:
     def _page(
         self, position: Position, limit: int | None, patience: Patience | None
     ) -> tuple[Answer, dict[str, str]]:
-        size: Position = {}
-        if self._source.paged:
-            page_size = self._tap.config["page_size"]
-            size = {"limit": limit or min(page_size, self.dry_run_rows or page_size)}
+        size: Position = {} if self.limit is None else {"limit": limit or self.limit}
         sent: dict[str, str] = {}
 
         def request(params: dict[str, str]) -> Answer:
@@ -182,15 +179,22 @@ class Asking:
 
     def ids(self, position: Position) -> Answer:
         """Request one row's id and the way on, where the whole row cannot be sent."""
-        bound = {FILTER: timestamps.render(self.sent_bound)} if self.sent_bound else {}
+        params: Position = {"limit": 1, FIELDS: "id", **position}
+        if self.sent_bound is not None:
+            params[FILTER] = timestamps.render(self.sent_bound)
         answer = self._tap.client.read(
-            f"GET {self._source.path}",
-            self.report,
-            {"limit": 1, FIELDS: "id"} | position | bound,
-            patience=ONCE,
+            f"GET {self._source.path}", self.report, params, patience=ONCE
         )
         items(answer)
         return answer
+
+    @property
+    def limit(self) -> int | None:
+        """How many rows a page is to have, None where the list takes no limit."""
+        if not self._source.paged:
+            return None
+        page_size: int = self._tap.config["page_size"]
+        return min(page_size, self.dry_run_rows or page_size)
 
     @property
     def dry_run_rows(self) -> int | None:
@@ -287,7 +291,9 @@ class Asking:
     def drop_filter(self, reason: str) -> None:
         """Send the filter no more in this run, and say why."""
         self._source.optional.leave_out(FILTER)
-        self._source.tell(f"{reason}, so every row is read and the unchanged ones are left out here.")
+        self._source.tell(
+            f"{reason}, so every row is read and the unchanged ones are left out here."
+        )
 
     def takes_cursor_without_filter(self, position: Position) -> bool:
         """Whether Lev accepts a cursor that it refused together with the filter."""
@@ -343,4 +349,3 @@ class Asking:
 def has(row: Any, field: str) -> bool:  # noqa: ANN401 - a row of either form
     """Whether a row has a field, null included."""
     return field in row if isinstance(row, dict) else getattr(row, field) is not UNSET
-

@@ -54,12 +54,12 @@ class Failed(NamedTuple):
     Attributes:
         key: The id of the row of the list.
         since: The start of the walk in which it failed first, as the state writes it.
-        count: In how many runs it failed.
+        times: In how many runs it failed.
     """
 
     key: int
     since: str
-    count: int
+    times: int
 
 
 class Bookmark:
@@ -164,10 +164,10 @@ class Bookmark:
             return Walk.from_state(held)
         except ValueError:
             # A store that merged states of an older release keeps walks that have ended since.
-            started_at = timestamps.parse(held.get("started_at")) if isinstance(held, dict) else None
-            is_over = started_at is not None and self.value is not None and self.value >= started_at
-            if is_over and "digest" not in held:
-                return None
+            if isinstance(held, dict) and "digest" not in held:
+                started_at = timestamps.parse(held.get("started_at"))
+                if started_at and self.value and self.value >= started_at:
+                    return None
             raise
 
     def save_walk(self, walk: Walk) -> None:

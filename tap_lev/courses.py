@@ -13,7 +13,6 @@ if TYPE_CHECKING:
     from tap_lev.lists import ListStream
     from tap_lev.row_counter import RowCounter
     from tap_lev.stream import LevStream
-    from tap_lev.row_counter import RowCounter
 
 
 class Courses:

@@ -167,7 +167,7 @@ def check_gaps(gaps: Mapping[str, Any], streams: Mapping[str, Any]) -> None:
             close = difflib.get_close_matches(name, streams, n=1)
             hint = f": is it {close[0]!r}?" if close else "."
             raise ConfigError(
-                f"The setting accepted_gaps names the stream {shown(name)}, which there is not{hint}"
+                f"The setting accepted_gaps names {shown(name)}, which is no stream{hint}"
             )
 
 

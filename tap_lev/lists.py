@@ -48,12 +48,6 @@ class ListStream(LevStream):
         """Return whether a row was written before in this run."""
         return row["id"] in self.done_rows if self.done_rows else False
 
-    def key_of(self, row: dict[str, Any]) -> Any:  # noqa: ANN401 - an id, or several
-        """Return what tells a row from the others."""
-        if len(self.primary_keys) == 1:
-            return row[self.primary_keys[0]]
-        return tuple(row[name] for name in self.primary_keys)
-
     def rows(self, answer: Answer) -> Iterator[dict[str, Any]]:
         """Find the rows of an answer. One without its key is counted, and left out.
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import logging
+from collections import defaultdict
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from typing_extensions import override
@@ -42,6 +43,13 @@ class PerParentStream(LevStream):
     """Whether pages are asked for by number."""
     absent_is_none: ClassVar[bool] = False
     """Whether 404, null and an empty object mean that there is no row."""
+
+    parents_gone = 0
+    """Parents in the walk that are not archived, and of which Lev says that they are not there."""
+    parents_answered = 0
+    """Parents in the walk whose rows were read."""
+    parent_is_archived = False
+    """Whether the row of the list that is visited is archived."""
 
     @functools.cached_property
     def _parent(self) -> LevStream:
@@ -97,10 +105,12 @@ class PerParentStream(LevStream):
                     continue
                 for child in self._read(call, ids, answer):
                     yield child, answer
+            self.parents_answered += 1
         except LevAPIError as error:
             if not error.is_gone:
                 raise
             if not self.absent_is_none:
+                self._note_gone(ids, report)
                 gone = (self.parent.name, *ids.values())
                 # Each of many streams may ask for the same parent: once is told.
                 level = logging.DEBUG if gone in self._tap.report.parents_gone else logging.WARNING
@@ -108,6 +118,22 @@ class PerParentStream(LevStream):
                 self.logger.log(
                     level, "%s: the parent is gone, so it is skipped. %s", self.name, error
                 )
+
+    def _note_gone(self, ids: Ids, report: StreamReport) -> None:
+        """Count a parent that is listed, but whose rows Lev says are not there.
+
+        Its rows may be hidden, and not gone. So if the parent itself can still be read, no row is
+        dropped from the target in this run.
+        """
+        self.parents_gone += not self.parent_is_archived
+        if self.version is None or self.walking.keeps_rows:
+            return
+        try:
+            self.source.read_row(next(iter(ids.values())), {}, report)
+        except LevAPIError as error:
+            if error.is_gone:
+                return
+        self.walking.keeps_rows = True
 
     def _read(self, call: Call, ids: Ids, answer: Answer) -> Iterator[dict[str, Any]]:
         for item in items(answer, single=self.single):

@@ -96,7 +96,9 @@ class FilterProof:
 
     def _consider(self, row: Any, latest: datetime) -> None:  # noqa: ANN401 - a row of either form
         key = value_of(row, "id")
-        updated_at, created_at = (timestamps.parse(value_of(row, n)) for n in (UPDATED_AT, CREATED_AT))
+        updated_at, created_at = (
+            timestamps.parse(value_of(row, n)) for n in (UPDATED_AT, CREATED_AT)
+        )
         if updated_at is None or created_at is None or type(key) is not int:
             return
         if updated_at > latest or updated_at - created_at < MIN_AGE:

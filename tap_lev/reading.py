@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import math
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -13,8 +12,8 @@ from singer_sdk.metrics import Status, Tag
 
 from tap_lev import timestamps
 from tap_lev.asking import FILTER, Asking
-from tap_lev.child import ChildStream
 from tap_lev.client import ONCE
+from tap_lev.completion import Completion, RestartError
 from tap_lev.courses import is_read_apart
 from tap_lev.errors import (
     BrokenAnswerError,
@@ -25,7 +24,7 @@ from tap_lev.errors import (
 )
 from tap_lev.pagination import Pages
 from tap_lev.rescue import Rescue
-from tap_lev.row_counter import RowCounter
+from tap_lev.row_counter import RowCounter, keys_of
 from tap_lev.taking import Taking
 
 if TYPE_CHECKING:
@@ -41,9 +40,6 @@ if TYPE_CHECKING:
 
 MAX_RESTARTS = 3
 """How often one run begins a walk again because Lev refuses its own cursor."""
-
-MIN_GONE = 5
-"""From how many listed parents on nothing but 404 is no answer."""
 
 
 class First(NamedTuple):
@@ -85,10 +81,12 @@ class Reading:
         self._taking = Taking(
             tap, source, self.members, self._asking, self._counter, self._guard, self._checkpoint
         )
+        self._completion = Completion(
+            tap, source, self.members, self._asking, self._counter, self._guard
+        )
         self._rescue: Rescue | None = None
         self._lost_rows: set[int] = set()
         self._is_answered = False
-        self._was_unproven = False
         self._writes = True
 
     @property
@@ -131,12 +129,11 @@ class Reading:
         self._asking.by_row, self._writes = True, False
         answer, position, parent = self._begin()
         rows, counter = list(self._source.rows(answer)), self._counter
-        counter.add(answer.pagination, [*map(self._source.key_of, rows)])
+        counter.add(answer.pagination, keys_of(rows, self._source.primary_keys))
         if self._asking.ignores_filter(rows):
             self._asking.drop_filter(f"Lev ignores {FILTER}")
         done = next((n for n, row in enumerate(rows, 1) if parent and row["id"] == parent), 0)
-        keys = [row.get("id") for row in rows]
-        if self._pages().after(answer.pagination, position, keys) is None:
+        if self._pages().after(answer, position) is None:
             return First(answer, rows, done, 1, len(rows), counted=True)
         counted = counter.total is not None and counter.rows_read is not None
         pages = 1 + max(1, math.ceil(counter.pages_left))
@@ -189,14 +186,15 @@ class Reading:
                 by_its_word = self._read_pages(answer, position, parent)
                 if not self.members or self._asking.dry_run_rows:
                     return  # not all was seen
-                self._check_filter()
-            except _RestartError as restart:
+                self._completion.check_filter()
+            except RestartError as restart:
                 restarts += not restart.is_final
                 if restarts > MAX_RESTARTS:
                     raise (restart.cause or restart) from None
-                answer, position, parent = self._start_again(restart), {}, None
+                answer, position = self._start_again(restart)
+                parent = None
             else:
-                self._finish(by_its_word=by_its_word)
+                self._completion.finish(by_its_word=by_its_word, lost=self._lost_rows)
                 return
 
     def _read_pages(self, answer: Answer, position: Position, parent: int | None) -> bool:
@@ -206,11 +204,12 @@ class Reading:
             Whether the list ended because Lev said so.
 
         Raises:
-            _RestartError: It must be read from the beginning.
+            RestartError: It must be read from the beginning.
         """
         pages, is_first = self._pages(), True
         while self.members:
-            keys = self._taking.page(answer, position, parent)
+            answer = pages.settled(answer, position, self._asking.page)
+            self._taking.page(answer, position, parent)
             for member in self.members:
                 member.walking.witness(answer.server_time)
             if self._taking.found:
@@ -219,13 +218,18 @@ class Reading:
                 self._taking.is_filter_ignored = False
                 self._asking.drop_filter(f"Lev ignores {FILTER}")
                 if not is_first:
-                    raise _RestartError("Lev filters some pages and not others.")
-            following = pages.after(answer.pagination, position, keys)
+                    raise RestartError("Lev filters some pages and not others.")
+            following = pages.after(answer, position)
             if following is None or not self.members or self._asking.dry_run_rows:
-                return pages.was_told_the_end
+                return pages.end_is_stated
             position, is_first = following, False
-            self._checkpoint(position, parent, self._counter.rows_to_keep)
-            answer, position = self._fetch(position)
+            self._checkpoint(position, parent, self._counter.to_resume)
+            try:
+                answer, position = self._fetch(position)
+            except LevAPIError as error:
+                if not pages.ends_with(error):
+                    raise
+                return False
         return False
 
     def _pages(self) -> Pages:
@@ -247,23 +251,24 @@ class Reading:
             The page, and its place.
 
         Raises:
-            _RestartError: Lev refuses the cursor.
+            RestartError: Lev refuses the cursor.
             LevError: There is no way.
         """
         if self._rescue is None or self._rescue.is_over:
             self._rescue = None
             try:
                 answer = self._asking.page(position)
-                self._note_answer()
-                return answer, position
             except LevAPIError as error:
-                if error.refuses_parameters and position:
+                if error.refuses_parameters and "cursor" in position:
                     raise self._refused_cursor(position, error) from None
                 if not self._begin_rescue(position, error):
                     raise
             except (BrokenAnswerError, LevConnectionError) as error:
                 if not self._begin_rescue(position, error):
                     raise
+            else:
+                self._note_answer()
+                return answer, position
         return self._read_around(position)
 
     def _note_answer(self) -> None:
@@ -325,11 +330,11 @@ class Reading:
         else:
             self._taking.page(answer, None)
 
-    def _refused_cursor(self, position: Position, error: LevAPIError) -> _RestartError:
+    def _refused_cursor(self, position: Position, error: LevAPIError) -> RestartError:
         """Find out what Lev refuses: the cursor, or the cursor together with the filter."""
         if self._asking.is_filtered and self._asking.takes_cursor_without_filter(position):
             self._asking.drop_filter(f"Lev refuses {FILTER} together with a cursor")
-        return _RestartError(f"Lev refuses the cursor: {error}", error)
+        return RestartError(f"Lev refuses the cursor: {error}", error)
 
     # -- Beginnings
 
@@ -338,12 +343,11 @@ class Reading:
         if walk is None:
             answer, position = self._start()
             return answer, position, None
-        position: Position = {"cursor": walk.cursor} if walk.cursor else {}
         self._asking.bound = walk.filter
         self._counter.begin(walk.seen if walk.cursor else 0)
         try:
-            answer, position = self._fetch(position)
-        except _RestartError as restart:
+            answer, position = self._fetch({"cursor": walk.cursor} if walk.cursor else {})
+        except RestartError as restart:
             answer, position = self._start_again(restart)
             return answer, position, None
         for member in self.members:
@@ -354,7 +358,7 @@ class Reading:
             )
         return answer, position, walk.parent
 
-    def _start_again(self, restart: _RestartError) -> tuple[Answer, Position]:
+    def _start_again(self, restart: RestartError) -> tuple[Answer, Position]:
         for member in self.members:
             if restart.is_final:
                 self._tap.logger.info("%s: %s", member.name, restart)
@@ -388,133 +392,6 @@ class Reading:
             for failed in member.walking.bookmark.failed:
                 self._guard(partial(self._taking.again, member, failed.key, answer), member)
 
-    # -- Ends
-
-    def _check_filter(self) -> None:
-        """Find out whether the filter can be trusted, now that all pages have come.
-
-        Raises:
-            _RestartError: It cannot: all rows must be read.
-        """
-        if not self._asking.is_filtered:
-            return
-        name = self._source.name
-        if not self._asking.proves_filter():
-            self._asking.all_rows = self._was_unproven = True
-            raise _RestartError(
-                f"No row proves that Lev honours {FILTER} for {name}, so all rows are read.",
-                is_final=True,
-            )
-        total = self._counter.min_total
-        if self._counter.shortfall and total and not self._asking.counts_all_rows(total):
-            self._asking.all_rows = True
-            raise _RestartError(
-                f"Lev counts {total} changed rows of {name} and sends {self._counter.rows_read}, "
-                "so all rows are read.",
-                is_final=True,
-            )
-
-    def _finish(self, *, by_its_word: bool) -> None:
-        """Complete the streams for which everything came."""
-        filtered = self._asking.is_filtered
-        shortfall = None if filtered else self._counter.shortfall
-        if shortfall is not None:
-            # A row that is kept to be asked for again is not missing without a word.
-            shortfall = max(0, shortfall - len(self._rows_kept()))
-        proof = self._asking.proof
-        if self._was_unproven and proof.is_proven:
-            self._source.tell(
-                f"Lev does not honour {FILTER}: a row that it must return did not come. All rows "
-                "are read instead."
-            )
-        for member in list(self.members):
-            bookmark = member.walking.bookmark
-            if self._source.replication_key is not None:
-                bookmark.canaries = proof.canaries
-                bookmark.undated = bookmark.undated or proof.undated
-            self._guard(partial(self._finish_stream, member, shortfall, by_its_word), member)
-        self._tap.write_state(at_once=True)
-
-    def _finish_stream(self, member: LevStream, shortfall: int | None, by_its_word: bool) -> None:  # noqa: FBT001
-        """Complete a stream.
-
-        Raises:
-            LevError: It is not proven that everything came.
-        """
-        walking = member.walking
-        try:
-            if isinstance(member, ChildStream):
-                self._check_parents(member)
-                self._check_embed(member)
-            if shortfall is not None:
-                self._check_count(member, shortfall, by_its_word=by_its_word)
-        except LevError:
-            # The pages are read to their end: the next run needs a walk of its own.
-            walking.begin_anew()
-            raise
-        # Over several runs, different rows cannot be counted where pages have no order.
-        uncounted = self._counter.rows_read is None
-        self._tell_shortfall(member)
-        walking.finish(drop=not shortfall and not uncounted and not self._counter.keyless)
-        member.report_row_faults()
-
-    def _check_parents(self, child: ChildStream) -> None:
-        if child.parents_gone >= MIN_GONE and not child.parents_answered:
-            raise LevError(
-                f"Lev answers {child.endpoint} with 404 for each of {child.parents_gone} listed "
-                f"{self._source.name}, so nothing shows that the rows are read at all."
-            )
-
-    def _check_embed(self, child: ChildStream) -> None:
-        """Make sure that an embedded field without an endpoint can be had at all."""
-        if not child.embedded or child.path or child.block is None:
-            return
-        embed = self._source.embeds[child.block]
-        if not embed.is_omitted_when_empty or embed.seen or self._asking.shows_block(child.block):
-            return
-        raise LevError(f"Lev does not embed {child.block}, and gives {child.name} in no other way.")
-
-    def _check_count(self, member: LevStream, shortfall: int, *, by_its_word: bool) -> None:
-        """Hold the different rows that came against the least count of Lev's.
-
-        A count that does not fit may be Lev's own: then a second whole walk shows the same.
-        """
-        bookmark, source = member.walking.bookmark, self._source
-        before = bookmark.shortfall
-        if not shortfall:
-            bookmark.shortfall = None
-            return
-        is_same = before is not None and before[0] == shortfall
-        bookmark.shortfall = (shortfall, before[1] + 1 if before and is_same and by_its_word else 1)
-        if is_same and by_its_word:
-            return
-        if member.accepts_gap() or source.accepts_gap():
-            return
-        setting = json.dumps({member.name: "total"})
-        raise LevError(
-            f"Lev counts {self._counter.min_total} rows of {source.name}, but {self._counter.rows_read} "
-            f"came: {shortfall} {'is' if shortfall == 1 else 'are'} missing. The next run reads all "
-            f"rows again. To accept the gap, set accepted_gaps: {setting}."
-        )
-
-    def _tell_shortfall(self, member: LevStream) -> None:
-        """Name a known gap in each summary."""
-        shortfall = member.walking.bookmark.shortfall
-        if shortfall is None:
-            return
-        source = self._source
-        if member.accepts_gap() or source.accepts_gap():
-            member.report.gaps.append(f"{member.name}: {shortfall[0]} of Lev's count")
-        elif member is source or source not in self.members:
-            member.tell(
-                f"Lev counts {shortfall[0]} more rows of {source.name} than it sends, in each of "
-                f"{shortfall[1]} walks through all of them: taken for Lev's own count."
-            )
-
-    def _rows_kept(self) -> set[int]:
-        kept = {each.key for each in self._source.walking.bookmark.failed}
-        return self._lost_rows | (kept if self._source in self.members else set())
-
     # -- Places
 
     def _checkpoint(self, position: Position, parent: int | None, seen: int | None) -> None:
@@ -538,19 +415,3 @@ class Reading:
             self._tap.logger.warning("%s: %s is not there. %s", self._source.name, key, error)
         else:
             self._taking.page(answer, None)
-
-
-class _RestartError(LevError):
-    """A walk must be read from the beginning.
-
-    Attributes:
-        cause: The failure to end with, if it happens again and again.
-        is_final: Whether it cannot happen twice, and says nothing of a fault.
-    """
-
-    def __init__(
-        self, reason: str, cause: LevError | None = None, *, is_final: bool = False
-    ) -> None:
-        self.cause = cause
-        self.is_final = is_final
-        super().__init__(reason)

@@ -99,10 +99,10 @@ class Rescue:
             answer = self._asking.ids(position)
         except LevError:
             return self._by_cursor(position)
-        keys = [row.get("id") for row in items(answer)]
+        keys = [key for row in items(answer) if type(key := row.get("id")) is int]
         pagination = answer.pagination or {}
         cursor, has_more = pagination.get("next_cursor"), pagination.get("has_more")
-        if not keys or not all(type(key) is int for key in keys):
+        if not keys:
             return self._by_cursor(position)
         if has_more is False:
             return Skipped(keys, position, dataclasses.replace(answer, data=[]))

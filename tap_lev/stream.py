@@ -199,7 +199,9 @@ class LevStream(SingerStream):
             key: The id of a row of the list that cannot be read. None: fewer rows than Lev counts.
         """
         accepted = (self.config.get("accepted_gaps") or {}).get(self.name)
-        return accepted == "total" if key is None else isinstance(accepted, list) and key in accepted
+        return (
+            accepted == "total" if key is None else isinstance(accepted, list) and key in accepted
+        )
 
     def fail(self, error: Exception) -> None:
         """Give the stream up for this run. Its walk stays in the state."""

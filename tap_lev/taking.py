@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from msgspec import UNSET
 
-from tap_lev import timestamps
 from tap_lev.answers import Answers, AnswersOfPage
 from tap_lev.child import ChildStream
 from tap_lev.courses import Courses
 from tap_lev.errors import BrokenAnswerError, LevAPIError, LevConnectionError, LevError
+from tap_lev.row_counter import keys_of
 from tap_lev.walking import MAX_STREAK, UPDATED_AT
 
 if TYPE_CHECKING:
@@ -79,60 +79,58 @@ class Taking:
         self._guard = guard
         self._checkpoint = checkpoint
 
-    def page(self, answer: Answer, position: Position | None, parent: int | None = None) -> list[Any]:
+    def page(self, answer: Answer, position: Position | None, parent: int | None = None) -> None:
         """Write what a page brings.
 
         Args:
             answer: The page.
             position: Where it stands; None for rows that are no part of a walk.
             parent: The last row of the page that is written with its children.
-
-        Returns:
-            The keys of the rows, None for one that has none.
         """
         if answer.shaped and (shape := self._asking.shape_of_page):
             self._as_it_is(answer, shape)
             return
         rows = list(self._source.rows(answer))
-        keys = [*map(self._source.key_of, rows), *[None] * self._source.take_keyless()]
-        self._count(answer, keys)
+        keys = keys_of(rows, self._source.primary_keys)
+        self._count(answer, [*keys, *[None] * self._source.take_keyless()])
+        if position is not None:
+            if self._counter.is_repeated:
+                return  # a page that comes again is not written again
+            self._look(rows, answer)  # single rows are requested without a filter
         self._fill_fields(rows)
-        if position is not None:  # single rows are requested without a filter
-            self._look(rows, answer)
         if self._source in self._members:
             wanted = [row for row in rows if not self._source.is_done(row)]
             self._guard(partial(self._source.write_page, wanted, answer), self._source)
         self._children(rows, answer, position, parent)
-        return keys
 
-    def _as_it_is(self, answer: Answer, shape: PageShape) -> list[Any]:
+    def _as_it_is(self, answer: Answer, shape: PageShape) -> None:
         """Write what a page brings, without looking at each row more than it needs."""
         rows: list[Any] = answer.data
-        keys = [row.id for row in rows]
-        self._count(answer, keys)
+        self._count(answer, list(map(operator.attrgetter(*self._source.primary_keys), rows)))
+        if self._counter.is_repeated:
+            return
         self._fill_fields(rows)
         self._look(rows, answer)
         taken: dict[LevStream, list[Any]] = {}
-        lacking: dict[ChildStream, list[Any]] = {}
+        lacking: dict[ChildStream, list[dict[str, Any]]] = {}
         for member in self._members:
             held = member.walking.held(rows)
             if isinstance(member, ChildStream):
-                lacking[member] = shape.lacking(member, held)
+                bare = shape.lacking(member, held)
+                lacking[member] = [_row_without_blocks(row) for row in bare]
                 self._guard(partial(member.note_full_blocks, held), member)
                 held = shape.children(member, held)
+            elif member.done_rows:
+                held = [row for row in held if row.id not in member.done_rows]
             taken[member] = held
-        bare = {
-            child: [_row_without_blocks(row) for row in parents]
-            for child, parents in lacking.items()
-        }
         shape.strip(rows)
         for member, found in taken.items():
-            self._guard(partial(member.write_all, found, shape), member)
-        for child, parents in bare.items():
+            if member in self._members:
+                self._guard(partial(member.write_all, found, shape), member)
+        for child, parents in lacking.items():
             for row in parents:
                 if child in self._members:
                     self._visit(child, row, answer, Answers(self._tap.baton))
-        return keys
 
     def _look(self, rows: list[Any], answer: Answer) -> None:
         """Find out from the rows what Lev does with the filter."""
@@ -195,7 +193,8 @@ class Taking:
                 self._guard(partial(child.prove, rows, page.of), child)
             if self._tap.side_by_side and self._asking.dry_run_rows is None:
                 page.read_ahead(children, self._members)
-            before = self._counter.before_page
+            # A later run cannot tell which rows it reads again, unless ids rise.
+            before = self._counter.before_page if self._counter.is_ordered else None
             self.courses.parents(self._counter, first)
             for number, (row, answers) in enumerate(page, first + 1):
                 for child in children:
@@ -216,7 +215,11 @@ class Taking:
             try:
                 child.visit(row, answer, answers)
             except RecursionError:
-                self._fail(child, row["id"], BrokenAnswerError("Lev sends something that is nested too deeply."))
+                self._fail(
+                    child,
+                    row["id"],
+                    BrokenAnswerError("Lev sends something that is nested too deeply."),
+                )
             except ROW_FAULTS as error:
                 self._fail(child, row["id"], error)
             else:

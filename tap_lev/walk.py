@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import msgspec
 
@@ -94,26 +94,40 @@ class Walk:
             return None
         if DIGEST not in value:
             raise ValueError("an older release of tap-lev wrote it")
-        if value[DIGEST] != digest_of({name: held for name, held in value.items()}):
+        if value[DIGEST] != digest_of(value):
             raise ValueError("its digest does not match: it is edited, or mixed from two walks")
-        started_at = timestamps.parse(value.get("started_at"))
-        since, sent = (timestamps.parse(value.get(name)) for name in ("since", "filter"))
-        cursor, request = value.get("cursor"), value.get("request")
-        parent, version, seen = numbers = [value.get(n) for n in ("parent", "version", "seen")]
-        if started_at is None:
-            raise ValueError("started_at is not a date-time")
-        for name, bound in (("since", since), ("filter", sent)):
-            if bound is None and value.get(name) is not None:
-                raise ValueError(f"{name} is not a date-time")
-        if not isinstance(cursor, str | None) or cursor == "":
-            raise ValueError("cursor is not a text")
-        if cursor and len(cursor) > MAX_CURSOR:
-            raise ValueError("cursor is too long")
-        if not isinstance(request, str):
-            raise ValueError("request is not a text")  # noqa: TRY004
-        if not all(number is None or type(number) is int for number in numbers):
-            raise ValueError("parent, version or seen is not a whole number")
-        return cls(request, started_at, since, cursor, parent, version, seen, sent)
+        # The digest says that ``to_state`` wrote it; the rest only guards against a forged one.
+        try:
+            held = msgspec.convert(value, _Held)
+        except msgspec.ValidationError as error:
+            raise ValueError(f"{error}") from None
+        started_at = timestamps.parse(held.started_at)
+        since, sent = timestamps.parse(held.since), timestamps.parse(held.filter)
+        if started_at is None or (since is None) is not (held.since is None):
+            raise ValueError("started_at or since is not a date-time")
+        return cls(
+            held.request,
+            started_at,
+            since,
+            held.cursor,
+            held.parent,
+            held.version,
+            held.seen,
+            sent,
+        )
+
+
+class _Held(msgspec.Struct):
+    """The keys of a walk, as the state holds them."""
+
+    started_at: str
+    since: str | None
+    cursor: Annotated[str, msgspec.Meta(min_length=1, max_length=MAX_CURSOR)] | None
+    request: str
+    parent: int | None
+    seen: int | None
+    filter: str | None
+    version: int | None
 
 
 def digest_of(walk: dict[str, Any]) -> str:

@@ -262,7 +262,7 @@ class Walking:
         failed = {each.key: each for each in self.bookmark.failed}
         for key in keys:
             before = failed.get(key, Failed(key, timestamps.render(started_at), 0))
-            failed[key] = before._replace(count=before.count + 1)
+            failed[key] = before._replace(times=before.times + 1)
         if len(failed) > MAX_FAILED:
             raise LevError(
                 f"More than {MAX_FAILED} rows of {self._stream.source.name} cannot be read for "

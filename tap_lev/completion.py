@@ -1,0 +1,204 @@
+"""The end of a walk: what proves that everything came, and what is done if nothing does.
+
+A list that ends is complete only if the rows are as many as Lev counts, each parent and each
+embedded field was answered, and the filter is proven. Dropping rows from the target needs more.
+"""
+
+from __future__ import annotations
+
+import json
+from functools import partial
+from typing import TYPE_CHECKING
+
+from tap_lev.asking import FILTER, Asking
+from tap_lev.child import ChildStream
+from tap_lev.errors import LevError
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
+    from tap_lev.lists import ListStream
+    from tap_lev.row_counter import RowCounter
+    from tap_lev.stream import LevStream
+    from tap_lev.taking import Guard
+    from tap_lev.tap import TapLev
+
+MIN_GONE = 5
+"""From how many listed parents on nothing but 404 is no answer."""
+
+
+class RestartError(LevError):
+    """A walk must be read from the beginning.
+
+    Attributes:
+        cause: The failure to end with, if it happens again and again.
+        is_final: Whether it cannot happen twice, and says nothing of a fault.
+    """
+
+    def __init__(
+        self, reason: str, cause: LevError | None = None, *, is_final: bool = False
+    ) -> None:
+        self.cause = cause
+        self.is_final = is_final
+        super().__init__(reason)
+
+
+class Completion:
+    """Completes the streams of one walk.
+
+    Args:
+        tap: The tap.
+        source: The list.
+        members: The streams that the walk is for; those that fail are taken out.
+        asking: The requests.
+        counter: Counts the rows.
+        guard: What each stream's part is done in.
+    """
+
+    def __init__(  # noqa: PLR0913, PLR0917
+        self,
+        tap: TapLev,
+        source: ListStream,
+        members: list[LevStream],
+        asking: Asking,
+        counter: RowCounter,
+        guard: Guard,
+    ) -> None:
+        self._tap = tap
+        self._source = source
+        self._members = members
+        self._asking = asking
+        self._counter = counter
+        self._guard = guard
+        self._was_unproven = False
+
+    def check_filter(self) -> None:
+        """Find out whether the filter can be trusted, now that all pages have come.
+
+        Raises:
+            RestartError: It cannot: all rows must be read.
+        """
+        if not self._asking.is_filtered:
+            return
+        name = self._source.name
+        if not self._asking.proves_filter():
+            self._asking.all_rows = self._was_unproven = True
+            raise RestartError(
+                f"No row proves that Lev honours {FILTER} for {name}, so all rows are read.",
+                is_final=True,
+            )
+        total = self._counter.min_total
+        if self._counter.shortfall and total and not self._asking.counts_all_rows(total):
+            self._asking.all_rows = True
+            raise RestartError(
+                f"Lev counts {total} changed rows of {name} and sends {self._counter.rows_read}, "
+                "so all rows are read.",
+                is_final=True,
+            )
+
+    def finish(self, *, by_its_word: bool, lost: Collection[int]) -> None:
+        """Complete the streams for which everything came.
+
+        Args:
+            by_its_word: Whether the list ended because Lev said so.
+            lost: The ids of rows that no page brought, and that were requested by id.
+        """
+        filtered = self._asking.is_filtered
+        shortfall = None if filtered else self._counter.shortfall
+        if shortfall is not None:
+            # A row that is kept to be asked for again is not missing without a word.
+            shortfall = max(0, shortfall - len(self._rows_kept(lost)))
+        proof = self._asking.proof
+        if self._was_unproven and proof.is_proven:
+            self._source.tell(
+                f"Lev does not honour {FILTER}: a row that it must return did not come. All rows "
+                "are read instead."
+            )
+        for member in list(self._members):
+            bookmark = member.walking.bookmark
+            if self._source.replication_key is not None:
+                bookmark.canaries = proof.canaries
+                bookmark.undated = bookmark.undated or proof.undated
+            self._guard(partial(self._finish_stream, member, shortfall, by_its_word), member)
+        self._tap.write_state(at_once=True)
+
+    def _finish_stream(self, member: LevStream, shortfall: int | None, by_its_word: bool) -> None:  # noqa: FBT001
+        """Complete a stream.
+
+        Raises:
+            LevError: It is not proven that everything came.
+        """
+        walking = member.walking
+        try:
+            if isinstance(member, ChildStream):
+                self._check_parents(member)
+                self._check_embed(member)
+            if shortfall is not None:
+                self._check_count(member, shortfall, by_its_word=by_its_word)
+        except LevError:
+            # The pages are read to their end: the next run needs a walk of its own.
+            walking.begin_anew()
+            raise
+        # Over several runs, different rows cannot be counted where pages have no order.
+        uncounted = self._counter.rows_read is None
+        self._tell_shortfall(member)
+        walking.finish(drop=not shortfall and not uncounted and not self._counter.keyless)
+        member.report_row_faults()
+
+    def _check_parents(self, child: ChildStream) -> None:
+        if child.parents_gone >= MIN_GONE and not child.parents_answered:
+            raise LevError(
+                f"Lev answers {child.endpoint} with 404 for each of {child.parents_gone} listed "
+                f"{self._source.name}, so nothing shows that the rows are read at all."
+            )
+
+    def _check_embed(self, child: ChildStream) -> None:
+        """Make sure that an embedded field without an endpoint can be had at all."""
+        if not child.embedded or child.path or child.block is None:
+            return
+        embed = self._source.embeds[child.block]
+        if not embed.is_omitted_when_empty or embed.seen or self._asking.shows_block(child.block):
+            return
+        raise LevError(f"Lev does not embed {child.block}, and gives {child.name} in no other way.")
+
+    def _check_count(self, member: LevStream, shortfall: int, *, by_its_word: bool) -> None:
+        """Hold the different rows that came against the least count of Lev's.
+
+        A count that does not fit may be Lev's own: then a second whole walk shows the same.
+        """
+        bookmark, source = member.walking.bookmark, self._source
+        before = bookmark.shortfall
+        if not shortfall:
+            bookmark.shortfall = None
+            return
+        is_same = before is not None and before[0] == shortfall
+        bookmark.shortfall = (shortfall, before[1] + 1 if before and is_same and by_its_word else 1)
+        if is_same and by_its_word:
+            return
+        if member.accepts_gap() or source.accepts_gap():
+            return
+        setting = json.dumps({member.name: "total"})
+        raise LevError(
+            f"Lev counts {self._counter.min_total} rows of {source.name}, but "
+            f"{self._counter.rows_read} came: {shortfall} {'is' if shortfall == 1 else 'are'} "
+            "missing. The next run reads all rows again. To accept the gap, set accepted_gaps to "
+            f"{setting}."
+        )
+
+    def _tell_shortfall(self, member: LevStream) -> None:
+        """Name a known gap in each summary."""
+        shortfall = member.walking.bookmark.shortfall
+        if shortfall is None:
+            return
+        source = self._source
+        if member.accepts_gap() or source.accepts_gap():
+            member.report.gaps.append(f"{member.name}: {shortfall[0]} of Lev's count")
+        elif member is source or source not in self._members:
+            member.tell(
+                f"Lev counts {shortfall[0]} more rows of {source.name} than it sends, in each of "
+                f"{shortfall[1]} walks through all of them: taken for Lev's own count."
+            )
+
+    def _rows_kept(self, lost: Collection[int]) -> set[int]:
+        kept = {each.key for each in self._source.walking.bookmark.failed}
+        return {*lost, *(kept if self._source in self._members else ())}
