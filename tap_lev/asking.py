@@ -54,6 +54,15 @@ class Asking:
         self.proof = FilterProof(known)
         """Whether the filter can be trusted, by the rows so far."""
 
+        limits = [member.ABORT_AT_RECORD_COUNT for member in members]
+        known_limits = [limit for limit in limits if limit is not None]
+        self.dry_run_rows: int | None = (
+            max(DRY_RUN_ROWS, *known_limits)
+            if members and len(known_limits) == len(limits)
+            else None
+        )
+        """How many rows are looked at, None where it is no dry run."""
+
         self.by_row = False
         """Whether each row is looked at, whatever it is like."""
 
@@ -195,12 +204,6 @@ class Asking:
             return None
         page_size: int = self._tap.config["page_size"]
         return min(page_size, self.dry_run_rows or page_size)
-
-    @property
-    def dry_run_rows(self) -> int | None:
-        """How many rows are looked at, None where it is no dry run."""
-        limits = [member.ABORT_AT_RECORD_COUNT for member in self._members]
-        return None if None in limits else max(DRY_RUN_ROWS, *(limit or 0 for limit in limits))
 
     @property
     def _options(self) -> list[Option]:
