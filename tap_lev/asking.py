@@ -76,21 +76,19 @@ class Asking:
             page_size = self._tap.config["page_size"]
             limit = {"limit": min(page_size, self.dry_run_rows or page_size)}
 
-        sent: dict[str, str] = {}
-
-        def request(params: dict[str, str]) -> Answer:
-            nonlocal sent
-            sent, shape = params, self.shape_of_page
+        def request(params: dict[str, str]) -> tuple[Answer, dict[str, str]]:
+            shape = self.shape_of_page
             blocks = params.get("include", "").split(",")
             usual = shape and FIELDS not in params and shape.blocks.issubset(blocks)
-            return self._tap.client.read(
+            answer = self._tap.client.read(
                 f"GET {self._source.path}",
                 self._report,
                 limit | position | params,
                 decoder=shape.decoder if shape and usual else None,
             )
+            return answer, params
 
-        answer = self._source.optional.ask(self._options, request)
+        answer, sent = self._source.optional.ask(self._options, request)
         return self.page(position) if self._has_lost_blocks(answer, sent) else answer
 
     def row(self, key: int) -> Answer:
@@ -101,14 +99,12 @@ class Asking:
         """
         detail = self._source.detail or ""
         (name,) = re.findall(r"\{(\w+)\}", detail)
-        sent: dict[str, str] = {}
 
-        def request(params: dict[str, str]) -> Answer:
-            nonlocal sent
-            sent = params
-            return self._tap.client.read(f"GET {detail}", self._report, params, ids={name: key})
+        def request(params: dict[str, str]) -> tuple[Answer, dict[str, str]]:
+            ids = {name: key}
+            return self._tap.client.read(f"GET {detail}", self._report, params, ids=ids), params
 
-        answer = self._source.optional.ask(self._shape, request)
+        answer, sent = self._source.optional.ask(self._shape, request)
         answer = dataclasses.replace(answer, data=[answer.data])
         return self.row(key) if self._has_lost_blocks(answer, sent) else answer
 
