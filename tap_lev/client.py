@@ -375,8 +375,9 @@ class LevClient:
         if response.is_redirect:
             location = quoted(response.headers["Location"])
             raise ForeignAnswerError(
-                f"Something redirects {asked} to '{location}' ({response.status_code}). The key is "
-                "not sent to another address: set api_url to the one that answers."
+                f"Something between here and Lev seems to redirect {asked} to '{location}' "
+                f"({response.status_code}). The key is not sent to another address: if Lev's API "
+                "has moved there, set api_url to it."
             )
         if response.status_code != HTTPStatus.OK:
             raise api_error(response.status_code, content, response.headers, endpoint=asked)

@@ -253,8 +253,8 @@ def test_a_redirect_is_not_followed_and_the_key_stays(
             made.read()
     assert came == []
     assert str(error.value) == (
-        f"Something redirects GET /contacts to '{there}' ({status}). The key is not sent to "
-        "another address: set api_url to the one that answers."
+        f"Something between here and Lev seems to redirect GET /contacts to '{there}' ({status}). "
+        "The key is not sent to another address: if Lev's API has moved there, set api_url to it."
     )
     assert error.value.exit_code == 1
     assert error.value.on_the_way
