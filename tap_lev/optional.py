@@ -84,7 +84,10 @@ class OptionalParameters:
         try:
             return self._ask(wanted, request)
         except LevAPIError as error:
-            answer, refused = self._search(wanted, error, request)
+            found = self._search(wanted, error, request)
+            if found is None:
+                raise
+            answer, refused = found
             if again := self._try(wanted, request):
                 return again[0]
             for option in refused:
@@ -96,14 +99,14 @@ class OptionalParameters:
         wanted: Sequence[Option],
         error: LevAPIError,
         request: Callable[[dict[str, str]], T],
-    ) -> tuple[T, list[Option]]:
+    ) -> tuple[T, list[Option]] | None:
         """Find an answer without the options that Lev refuses, and which these are.
 
-        Raises:
-            LevAPIError: Lev refuses the request for another reason.
+        Returns:
+            Both, or None where the error has another reason.
         """
         if not _refuses(error, wanted):
-            raise error
+            return None
         suspects = self._suspects(wanted, error)
         for suspect in suspects:
             if answered := self._try([o for o in wanted if o is not suspect], request):
@@ -111,7 +114,7 @@ class OptionalParameters:
         accepted = [option for option in wanted if option not in suspects]
         answered = self._try(accepted, request) if len(suspects) > 1 else None
         if not answered:
-            raise error
+            return None
         if len(suspects) == 2:  # noqa: PLR2004 - both of two
             return answered[0], suspects
         # Some of more, which are added one by one.
