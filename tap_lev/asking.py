@@ -145,22 +145,21 @@ class Asking:
         self, position: Position, limit: int | None, patience: Patience | None
     ) -> tuple[Answer, dict[str, str]]:
         size: Position = {} if self.limit is None else {"limit": limit or self.limit}
-        sent: dict[str, str] = {}
 
-        def request(params: dict[str, str]) -> Answer:
-            nonlocal sent
-            sent, shape = params, self.shape_of_page
+        def request(params: dict[str, str]) -> tuple[Answer, dict[str, str]]:
+            shape = self.shape_of_page
             blocks = params.get("include", "").split(",")
             usual = shape and FIELDS not in params and shape.blocks.issubset(blocks)
-            return self._tap.client.read(
+            answer = self._tap.client.read(
                 f"GET {self._source.path}",
                 self.report,
                 size | position | params,
                 decoder=shape.decoder if shape and usual else None,
                 patience=patience,
             )
+            return answer, params
 
-        answer = self._source.optional.ask(self._options, request)
+        answer, sent = self._source.optional.ask(self._options, request)
         if not answer.shaped:
             items(answer, single=self._source.single)
         return answer, sent
@@ -171,14 +170,11 @@ class Asking:
         Returns:
             The answer, with the row as the only one of a list.
         """
-        sent: dict[str, str] = {}
 
-        def request(params: dict[str, str]) -> Answer:
-            nonlocal sent
-            sent = params
-            return self._source.read_row(key, params, self.report, patience=patience)
+        def request(params: dict[str, str]) -> tuple[Answer, dict[str, str]]:
+            return self._source.read_row(key, params, self.report, patience=patience), params
 
-        answer = self._source.optional.ask(self._shape, request)
+        answer, sent = self._source.optional.ask(self._shape, request)
         blocks = self._blocks_of(sent)
         if blocks and FIELDS in sent and self._loses_blocks_by_fields(answer, blocks):
             return self.row(key, patience=patience)

@@ -293,7 +293,8 @@ class LevClient:
                     self.meters.request(read.report.name, read.endpoint, None)
                 elif not error.is_foreign:
                     self._note_answer()
-                self._let_pass(read, error)
+                if not self._let_pass(read, error):
+                    raise
             else:
                 self._note_answer()
                 self._note_mending(read, answer)
@@ -334,11 +335,8 @@ class LevClient:
         return True
 
     def _try(self, read: _Read) -> tuple[bytes, Mapping[str, str]]:
-        prepared, asked, report = (
-            self._session.prepare_request(read.request),
-            read.asked,
-            read.report,
-        )
+        prepared = self._session.prepare_request(read.request)
+        asked, report = read.asked, read.report
         sent, seconds = False, math.inf
         try:
             # A redirect is never followed: the key belongs to one host (lev-api.md §1.1).
@@ -364,8 +362,7 @@ class LevClient:
                 "answer of its API is. It was not read to its end."
             ) from None
         except requests.RequestException as error:
-            innermost = _innermost(error)
-            cause = quoted(innermost) or type(innermost).__name__
+            cause, is_name = _cause(error)
             if "CERTIFICATE_VERIFY_FAILED" in cause:
                 raise LevError(
                     f"Lev is not who it says it is, or its certificate is of an authority that "
@@ -373,8 +370,7 @@ class LevClient:
                     "is your own, name its certificates in the environment variable "
                     "REQUESTS_CA_BUNDLE."
                 ) from None
-            unknown = isinstance(innermost, NameResolutionError)
-            raise (UnknownHostError if unknown else LevConnectionError)(
+            raise (UnknownHostError if is_name else LevConnectionError)(
                 f"The connection to Lev failed during {asked}: {cause}."
             ) from None
         finally:
@@ -385,8 +381,9 @@ class LevClient:
         if response.is_redirect:
             location = quoted(response.headers["Location"])
             raise ForeignAnswerError(
-                f"Something redirects {asked} to '{location}' ({response.status_code}). The key is "
-                "not sent to another address: set api_url to the one that answers."
+                f"Something between here and Lev seems to redirect {asked} to '{location}' "
+                f"({response.status_code}). The key is not sent to another address: if Lev's API "
+                "has moved there, set api_url to it."
             )
         if response.status_code != HTTPStatus.OK:
             raise api_error(response.status_code, content, response.headers, endpoint=asked)
@@ -394,14 +391,14 @@ class LevClient:
 
     # -- Trying again
 
-    def _let_pass(self, read: _Read, error: LevError) -> None:
+    def _let_pass(self, read: _Read, error: LevError) -> bool:
         """Wait before another try, or have the gate wait with all that a 429 concerns.
 
-        Raises:
-            LevError: There is no other try.
+        Returns:
+            Whether there is another try.
         """
         if isinstance(error, LevAPIError) and not error.is_transient:
-            raise error
+            return False
         patience = self._patience_with(read, error)
         wait, left = self._wait(error, read.tries + 1), patience.seconds - read.age
         if error.on_the_way:
@@ -419,13 +416,14 @@ class LevClient:
         if gives_up:
             if error.on_the_way and self.reached and read.tries >= self._patience.retries:
                 self._worn.add(read.endpoint)
-            raise error
+            return False
         read.tries += 1
         read.report.retries += 1
         self.meters.retry(read.report.name, read.endpoint)
         if not limited:
             self._logger.warning("%s Trying again in %.1f s (%s).", error, wait, of)
             self.gate.sleep(wait, read.endpoint)
+        return True
 
     def _patience_with(self, read: _Read, error: LevError) -> Patience:
         """Find how long a request is tried that fails like this."""
@@ -449,9 +447,15 @@ def _least(one: Patience, other: Patience) -> Patience:
     return Patience(*map(min, one, other))
 
 
-def _innermost(error: BaseException) -> BaseException:
-    """Find the innermost cause: what requests and urllib3 wrap around it tells nothing more."""
+def _cause(error: BaseException) -> tuple[str, bool]:
+    """Name the innermost cause: what requests and urllib3 wrap around it tells nothing more.
+
+    Returns:
+        The cause, and whether it is that a name cannot be resolved.
+    """
     while error.args and isinstance(error.args[-1], BaseException):
         error = error.args[-1]
     reason = getattr(error, "reason", None)
-    return _innermost(reason) if isinstance(reason, BaseException) else error
+    if isinstance(reason, BaseException):
+        return _cause(reason)
+    return quoted(error) or type(error).__name__, isinstance(error, NameResolutionError)

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
 T = TypeVar("T")
+INCLUDE = "include"
 
 
 class Option(NamedTuple):
@@ -28,15 +29,17 @@ class Option(NamedTuple):
     @property
     def name(self) -> str:
         """The option as messages call it, without a value that differs from run to run."""
-        return f"{self.param}={self.value}" if self.param == "include" else self.param
+        return f"{self.param}={self.value}" if self.param == INCLUDE else self.param
 
 
 class OptionalParameters:
     """What was learned, in this run and of one endpoint, about the options that can be sent.
 
     A refused option is left out for the rest of the run. Which of several was refused is found by
-    leaving one out at a time, the one that Lev's message names first, so that a refusal costs
-    one request in the usual case.
+    leaving one out at a time, the one that Lev's message names first. Then all of them are sent
+    once more: only what Lev refuses again was refused for itself, and not by a fault that has
+    passed. So a refusal costs two requests in the usual case. A 403 may be about what ``include``
+    asks for, so it is looked into like a refusal of that.
 
     Args:
         on_refusal: Called once for each refused option, with Lev's answer.
@@ -81,26 +84,48 @@ class OptionalParameters:
         try:
             return self._ask(wanted, request)
         except LevAPIError as error:
-            if not error.refuses_parameters:
+            found = self._search(wanted, error, request)
+            if found is None:
                 raise
-            suspects = self._suspects(wanted, error)
-            for suspect in suspects:
-                if answered := self._try([o for o in wanted if o is not suspect], request):
-                    self._refuse(suspect, error)
-                    return answered[0]
-            accepted = [option for option in wanted if option not in suspects]
-            answered = self._try(accepted, request) if len(suspects) > 1 else None
-            if not answered:
-                raise
-            # Several are refused: both of two, or some of more, which are added one by one.
-            for suspect in suspects:
-                more = self._try([*accepted, suspect], request) if len(suspects) > 2 else None  # noqa: PLR2004
-                if more:
-                    accepted.append(suspect)
-                    answered = more
-                else:
-                    self._refuse(suspect, error)
-            return answered[0]
+            answer, refused = found
+            if again := self._try(wanted, request):
+                return again[0]
+            for option in refused:
+                self._refuse(option, error)
+            return answer
+
+    def _search(
+        self,
+        wanted: Sequence[Option],
+        error: LevAPIError,
+        request: Callable[[dict[str, str]], T],
+    ) -> tuple[T, list[Option]] | None:
+        """Find an answer without the options that Lev refuses, and which these are.
+
+        Returns:
+            Both, or None where the error has another reason.
+        """
+        if not _refuses(error, wanted):
+            return None
+        suspects = self._suspects(wanted, error)
+        for suspect in suspects:
+            if answered := self._try([o for o in wanted if o is not suspect], request):
+                return answered[0], [suspect]
+        accepted = [option for option in wanted if option not in suspects]
+        answered = self._try(accepted, request) if len(suspects) > 1 else None
+        if not answered:
+            return None
+        if len(suspects) == 2:  # noqa: PLR2004 - both of two
+            return answered[0], suspects
+        # Some of more, which are added one by one.
+        refused = []
+        for suspect in suspects:
+            if more := self._try([*accepted, suspect], request):
+                accepted.append(suspect)
+                answered = more
+            else:
+                refused.append(suspect)
+        return answered[0], refused
 
     def _refuse(self, option: Option, error: LevAPIError) -> None:
         # Another thread may have found out meanwhile.
@@ -114,7 +139,7 @@ class OptionalParameters:
         try:
             return (self._ask(options, request),)
         except LevAPIError as error:
-            if not error.refuses_parameters:
+            if not _refuses(error, options):
                 raise
             return None
 
@@ -129,7 +154,13 @@ class OptionalParameters:
 
     def _suspects(self, sent: Sequence[Option], error: LevAPIError) -> list[Option]:
         """Find the options that may be what is refused, the likeliest first."""
-        unproven = [o for o in sent if not o.required and o.name not in self._accepted]
+        unproven = [
+            option
+            for option in sent
+            if not option.required
+            and option.name not in self._accepted
+            and (error.refuses_parameters or option.param == INCLUDE)
+        ]
         return sorted(
             unproven,
             key=lambda option: (
@@ -137,3 +168,9 @@ class OptionalParameters:
                 option.value not in error.message,
             ),
         )
+
+
+def _refuses(error: LevAPIError, sent: Iterable[Option]) -> bool:
+    """Say whether an error may be about an option that was sent."""
+    embeds = any(option.param == INCLUDE for option in sent)
+    return error.refuses_parameters or (error.is_forbidden and embeds)

@@ -133,7 +133,7 @@ def test_a_stream_that_fails_is_failing(lev: SandboxServer) -> None:
     report = check(lev, "deals", "placements", "pipelines", exit_code=1)
     assert results(report) == {"deals": "ok", "placements": "failing", "pipelines": "failing"}
     assert "500 internal_error" in found(report, "placements")["notes"][0]
-    assert "not the JSON of its API" in found(report, "pipelines")["notes"][0]
+    assert "not the JSON of Lev's API" in found(report, "pipelines")["notes"][0]
 
 
 def test_a_failing_sentence_says_what_is_not_complete(lev: SandboxServer) -> None:

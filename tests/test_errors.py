@@ -9,7 +9,14 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from tap_lev.errors import MAX_QUOTED, MAX_RETRY_AFTER, KeyRefusedError, LevAPIError, api_error
+from tap_lev.errors import (
+    MAX_EXCERPT,
+    MAX_QUOTED,
+    MAX_RETRY_AFTER,
+    KeyRefusedError,
+    LevAPIError,
+    api_error,
+)
 
 REQUEST_ID = "6f0c2a58-3a1e-4f0e-9a51-0d4f2f6b7c11"
 FORMS: dict[str, dict[str, Any]] = {
@@ -78,22 +85,61 @@ def test_lev_s_own_name_of_an_error_counts_more_than_its_status(name: str) -> No
             "400 bad_request: Active account required. (request_id not given)",
             id="no request_id",
         ),
-        pytest.param(
-            502,
-            b"<html><h1>Bad gateway</h1></html>",
-            "502 bad gateway: Bad Gateway (request_id not given)",
-            id="a proxy's page",
-        ),
-        pytest.param(503, b"", "503 service_unavailable: Service Unavailable", id="no body"),
-        pytest.param(599, b"", "599 unknown: unknown", id="a status without a name"),
-        pytest.param(500, b"[1, 2]", "500 internal_error: Internal Server Error", id="a list"),
-        pytest.param(500, b"\xff\xfe", "500 internal_error", id="not UTF-8"),
-        pytest.param(500, b"[" * 100_000, "500 internal_error", id="bottomless"),
         pytest.param(422, {"error": {"message": ""}}, "422 validation_error: ", id="empty message"),
     ],
 )
-def test_what_is_no_form_still_makes_a_sentence(status: int, body: object, sentence: str) -> None:
-    assert sentence in str(error_of(body, status))
+def test_what_lev_leaves_out_still_makes_a_sentence(
+    status: int, body: object, sentence: str
+) -> None:
+    error = error_of(body, status)
+    assert sentence in str(error)
+    assert not error.is_foreign
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "told"),
+    [
+        pytest.param(
+            502,
+            b"<html>\n<h1>Bad gateway</h1></html>",
+            "502 Bad Gateway: 34 bytes of text/html, '<html> <h1>Bad gateway</h1></html>'",
+            id="a proxy's page",
+        ),
+        pytest.param(503, b"", "503 Service Unavailable: 0 bytes of text/html", id="no body"),
+        pytest.param(599, b"", "599 unknown: 0 bytes of text/html", id="a status without a name"),
+        pytest.param(
+            500, b"[1, 2]", "500 Internal Server Error: 6 bytes of text/html, '[1, 2]'", id="a list"
+        ),
+        pytest.param(
+            403,
+            {"message": "Forbidden"},
+            '403 Forbidden: 24 bytes of text/html, \'{"message": "Forbidden"}\'',
+            id="an object of others",
+        ),
+        pytest.param(
+            404,
+            {"error": {"reason": "no route"}},
+            '404 Not Found: 33 bytes of text/html, \'{"error": {"reason": "no route"}}\'',
+            id="an error of others",
+        ),
+        pytest.param(
+            500, b"\xff\xfe", "500 Internal Server Error: 2 bytes of text/html", id="not UTF-8"
+        ),
+        pytest.param(
+            500,
+            b"[" * 100_000,
+            f"500 Internal Server Error: 100000 bytes of text/html, '{'[' * MAX_EXCERPT}'",
+            id="bottomless",
+        ),
+    ],
+)
+def test_what_is_no_form_still_makes_a_sentence(status: int, body: object, told: str) -> None:
+    error = error_of(body, status, {"Content-Type": "text/html"})
+    assert str(error) == (
+        f"Something between here and Lev seems to have answered GET /deals with {told}."
+    )
+    assert error.is_foreign
+    assert error.on_the_way
 
 
 def test_a_foreign_message_is_repeated_on_one_line_and_not_for_long() -> None:
@@ -121,28 +167,41 @@ def test_every_form_keeps_its_request_id(form: str, request_id: str, status: int
 # -- What follows from a status
 
 
+NOTHING, PARAMETERS, FORBIDDEN, GONE = 0, 1, 2, 3
+
+
 @pytest.mark.parametrize(
-    ("status", "transient", "refuses_parameters"),
+    ("status", "transient", "says"),
     [
-        (400, False, True),
-        (401, False, False),
-        (403, False, False),
-        (404, False, False),
-        (409, False, False),
-        (422, False, True),
-        (429, True, False),
-        (500, True, False),
-        (502, True, False),
-        (503, True, False),
-        (504, True, False),
+        (200, True, NOTHING),
+        (400, False, PARAMETERS),
+        (401, False, NOTHING),
+        (403, False, FORBIDDEN),
+        (404, False, GONE),
+        (408, True, NOTHING),
+        (409, False, NOTHING),
+        (422, False, PARAMETERS),
+        (425, True, NOTHING),
+        (429, True, NOTHING),
+        (451, False, NOTHING),
+        (500, True, NOTHING),
+        (502, True, NOTHING),
+        (503, True, NOTHING),
+        (504, True, NOTHING),
     ],
 )
-def test_which_errors_pass_and_which_concern_a_parameter(
-    status: int, *, transient: bool, refuses_parameters: bool
+@pytest.mark.parametrize("form", [*FORMS, None])
+def test_a_status_says_something_only_in_a_form_of_lev_s(
+    form: str | None, status: int, *, transient: bool, says: int
 ) -> None:
-    error = error_of(b"", status)
-    assert error.is_transient is transient
-    assert error.refuses_parameters is refuses_parameters
+    error = error_of(b"<html>" if form is None else FORMS[form], status)
+    foreign = form is None
+    assert error.is_foreign is foreign
+    assert error.is_transient is (transient or foreign)
+    assert error.on_the_way is (foreign and status != 429)
+    told = error.refuses_parameters, error.is_forbidden, error.is_gone
+    assert told == tuple(not foreign and says == what for what in (PARAMETERS, FORBIDDEN, GONE))
+    assert isinstance(error, KeyRefusedError) is (status == 401 and not foreign)
 
 
 def test_a_refused_key_says_how_to_get_another() -> None:
@@ -150,7 +209,7 @@ def test_a_refused_key_says_how_to_get_another() -> None:
     assert isinstance(error, KeyRefusedError)
     assert error.exit_code == 3
     assert "create one in Lev (the read_only preset is enough)" in str(error)
-    assert not isinstance(error_of(b"", status=403), KeyRefusedError)
+    assert not isinstance(error_of({"error": "No"}, status=403), KeyRefusedError)
 
 
 # -- How long to wait

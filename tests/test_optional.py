@@ -27,6 +27,12 @@ def refusal(message: str = "Unknown parameter", status: int = 400) -> LevAPIErro
     return LevAPIError(status=status, kind="bad_request", message=message, endpoint="GET /deals")
 
 
+def foreign(status: int) -> LevAPIError:
+    return LevAPIError(
+        status=status, kind="Oh", message="9 bytes", endpoint="GET /deals", is_foreign=True
+    )
+
+
 class Lev:
     """Refuses some options, and notes what it is asked."""
 
@@ -66,13 +72,105 @@ def test_options_of_one_parameter_are_a_comma_list() -> None:
 
 @pytest.mark.parametrize("status", [400, 422])
 @pytest.mark.parametrize("refused", OPTIONS, ids=lambda option: option.name)
-def test_a_refused_option_that_lev_names_costs_one_request(refused: Option, status: int) -> None:
+def test_a_refused_option_that_lev_names_costs_two_requests(refused: Option, status: int) -> None:
     lev = Lev(refused, status=status)
     assert lev.ask(*OPTIONS) == "answer"
     assert lev.ask(*OPTIONS) == "answer"
-    assert len(lev.asked) == 3
-    assert lev.asked[1] == lev.asked[2]
+    first, without, again, later = lev.asked
+    assert first == again
+    assert without == later
     assert lev.told == [refused]
+
+
+@pytest.mark.parametrize("refused", OPTIONS, ids=lambda option: option.name)
+@pytest.mark.parametrize("named", [True, False])
+def test_what_lev_accepts_when_it_is_asked_again_is_not_refused(
+    refused: Option,
+    named: bool,  # noqa: FBT001
+) -> None:
+    lev = Lev(refused, named=named)
+    number = 0
+
+    def request(params: dict[str, str]) -> dict[str, str]:
+        nonlocal number
+        number += 1
+        if number > 1:
+            lev.refused = ()
+        lev.request(params)
+        return params
+
+    every = {FILTER.param: FILTER.value, "include": "financials,team"}
+    assert lev.optional.ask(OPTIONS, request) == every, "the answer that holds all is used"
+    assert lev.asked[0] == lev.asked[2] == every
+    assert len(lev.asked) == 3
+    assert lev.told == []
+    assert lev.optional.sent(OPTIONS) == list(OPTIONS)
+
+
+def test_a_fault_after_a_refusal_is_no_refusal() -> None:
+    answers = iter([refusal("No."), None, refusal(status=500)])
+
+    def request(_: dict[str, str]) -> str:
+        if error := next(answers):
+            raise error
+        return "answer"
+
+    optional = OptionalParameters(lambda _, __: None)
+    with pytest.raises(LevAPIError) as caught:
+        optional.ask([FILTER], request)
+    assert caught.value.status == 500
+    assert optional.sent([FILTER]) == [FILTER]
+
+
+@pytest.mark.parametrize("status", [400, 422, 403, 404])
+def test_an_answer_that_is_not_lev_s_refuses_no_option(status: int) -> None:
+    asked: list[dict[str, str]] = []
+
+    def request(params: dict[str, str]) -> str:
+        asked.append(params)
+        raise foreign(status)
+
+    optional = OptionalParameters(lambda _, __: None)
+    with pytest.raises(LevAPIError) as caught:
+        optional.ask(OPTIONS, request)
+    assert caught.value.is_foreign
+    assert len(asked) == 1
+    assert optional.sent(OPTIONS) == list(OPTIONS)
+
+
+# -- What the key may not have embedded
+
+
+@pytest.mark.parametrize("named", [True, False])
+@pytest.mark.parametrize("refused", [FINANCIALS, TEAM], ids=lambda option: option.name)
+def test_a_block_that_is_forbidden_is_left_out(
+    refused: Option,
+    named: bool,  # noqa: FBT001
+) -> None:
+    lev = Lev(refused, status=403, named=named)
+    assert lev.ask(*OPTIONS) == "answer"
+    assert lev.told == [refused]
+    assert all(FILTER.param in params for params in lev.asked), "only blocks are suspected"
+    assert lev.optional.sent(OPTIONS) == [option for option in OPTIONS if option is not refused]
+
+
+def test_blocks_that_are_all_forbidden_are_all_left_out() -> None:
+    lev = Lev(FINANCIALS, TEAM, PROPERTIES, status=403)
+    assert lev.ask(*EVERY) == "answer"
+    assert sorted(lev.told) == sorted([FINANCIALS, TEAM, PROPERTIES])
+
+
+@pytest.mark.parametrize("options", [OPTIONS, (FILTER, TEAM)])
+def test_what_is_forbidden_without_any_block_too_stays_forbidden(
+    options: tuple[Option, ...],
+) -> None:
+    lev = Lev(FILTER, status=403)
+    with pytest.raises(LevAPIError) as caught:
+        lev.ask(*options)
+    assert caught.value.is_forbidden
+    assert lev.told == []
+    assert lev.asked[-1] == {FILTER.param: FILTER.value}
+    assert lev.optional.sent(options) == list(options)
 
 
 @pytest.mark.parametrize("refused", OPTIONS, ids=lambda option: option.name)
@@ -80,15 +178,18 @@ def test_a_refused_option_is_found_though_lev_does_not_name_it(refused: Option) 
     lev = Lev(refused, named=False)
     assert lev.ask(*OPTIONS) == "answer"
     assert lev.told == [refused]
+    assert lev.asked[-1] == lev.asked[0]
     assert lev.ask(*OPTIONS) == "answer"
-    assert lev.asked[-1] == lev.asked[-2]
+    assert lev.asked[-1] == lev.asked[-3]
 
 
 def test_when_all_are_refused_none_is_sent() -> None:
     lev = Lev(FILTER, FINANCIALS)
     assert lev.ask(FILTER, FINANCIALS) == "answer"
-    assert lev.asked[-1] == {}
+    assert lev.asked[-2:] == [{}, lev.asked[0]]
     assert sorted(lev.told) == sorted([FILTER, FINANCIALS])
+    lev.ask(FILTER, FINANCIALS)
+    assert lev.asked[-1] == {}
 
 
 def test_a_value_that_differs_from_run_to_run_does_not_make_another_option() -> None:
@@ -129,11 +230,14 @@ def test_a_refusal_that_no_option_explains_stays_the_error() -> None:
     assert optional.sent(OPTIONS) == list(OPTIONS)
 
 
-@pytest.mark.parametrize("status", [401, 403, 404, 429, 500])
-def test_other_errors_are_nobody_s_refusal(status: int) -> None:
+@pytest.mark.parametrize(
+    ("status", "options"),
+    [(401, OPTIONS), (404, OPTIONS), (429, OPTIONS), (500, OPTIONS), (403, (FILTER, FIELDS))],
+)
+def test_other_errors_are_nobody_s_refusal(status: int, options: tuple[Option, ...]) -> None:
     lev = Lev(FILTER, status=status)
     with pytest.raises(LevAPIError) as caught:
-        lev.ask(*OPTIONS)
+        lev.ask(*options)
     assert caught.value.status == status
     assert len(lev.asked) == 1
 
@@ -173,8 +277,8 @@ def test_whatever_lev_refuses_every_request_is_answered_and_no_refusal_comes_twi
         before = len(lev.asked)
         known = set(lev.told)
         assert lev.ask(*sorted(options)) == "answer"
-        # The request, one without each, one without all, and then one with each again.
-        assert len(lev.asked) - before <= 2 * len(options) + 2
+        # The request, one without each, one without all, then one with each again, and with all.
+        assert len(lev.asked) - before <= 2 * len(options) + 3
         assert refused & options <= set(lev.told) <= refused, "no good option is given up"
         answered = [params for params in lev.asked[before:] if not lev.refuses(params)]
         assert set(map(str, known)).isdisjoint(map(str, lev.options(answered[0])))

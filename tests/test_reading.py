@@ -70,7 +70,7 @@ def test_rows_are_counted_as_the_sdk_counts_them(
 
 def test_a_walk_asks_once_for_each_page(lev: SandboxServer) -> None:
     sync(config_of(lev, page_size=10), streams=("contacts",))
-    assert len(lev.sandbox.requests) == 7
+    assert [entry.path for entry in lev.sandbox.requests] == ["/me"] + ["/contacts"] * 7
 
 
 def test_a_walk_that_cannot_go_on_stays_as_it_is(lev: SandboxServer) -> None:
@@ -96,13 +96,14 @@ def test_a_row_that_may_not_be_read_is_not_one_that_is_gone(
 
 def test_blocks_that_come_cost_no_request(lev: SandboxServer) -> None:
     sync(config_of(lev, page_size=10), streams=("deals", "deal_properties"))
-    assert len(lev.sandbox.requests) == 5
+    assert [entry.path for entry in lev.sandbox.requests] == ["/me"] + ["/deals"] * 5
 
 
 def test_blocks_that_come_with_chosen_fields_leave_the_fields_chosen(lev: SandboxServer) -> None:
     catalog = catalog_of("deals", "deal_properties", deals={"title"})
     sync(config_of(lev, page_size=10), catalog=catalog)
-    assert ["fields" in dict(entry.query) for entry in lev.sandbox.requests] == [True] * 5
+    asked = ["fields" in dict(entry.query) for entry in lev.sandbox.requests]
+    assert asked == [False] + [True] * 5, "of /me, and of each page"
 
 
 def test_an_empty_list_says_nothing_of_its_blocks(

@@ -307,14 +307,14 @@ def test_one_after_the_other_needs_no_thread(
 
 @pytest.fixture
 def learn() -> Iterator[Callable[..., Limits]]:
-    """Make a tap, have it learn the limits, return them."""
+    """Make a tap, have it ask whose key it is, return the limits."""
     handlers = {signum: signal.getsignal(signum) for signum in (signal.SIGINT, signal.SIGTERM)}
 
     def made(lev: SandboxServer, **settings: Any) -> Limits:  # noqa: ANN401
         config = {"api_url": lev.url, "api_key": lev.key, "max_retries": 0, **settings}
         tap = TapLev(config=config)
         with tap.baton:
-            account.learn_limits(tap)
+            account.identify(tap)
         return tap.client.gate.budget.limits
 
     yield made
@@ -330,11 +330,12 @@ def learn() -> Iterator[Callable[..., Limits]]:
         ({"api_tier": "free", "requests_per_minute": 77}, Limits(77, 10)),
     ],
 )
-def test_limits_that_are_set_are_not_asked_for(
-    lev: SandboxServer, learn: Callable[..., Limits], config: dict[str, Any], limits: Limits
+def test_limits_that_are_set_are_kept_whatever_lev_says(
+    start_lev: StartLev, learn: Callable[..., Limits], config: dict[str, Any], limits: Limits
 ) -> None:
+    lev = start_lev(tier="standard")
     assert learn(lev, **config) == limits
-    assert lev.sandbox.requests == []
+    assert [entry.route for entry in lev.sandbox.requests] == ["/me"], "whose key it is"
 
 
 @pytest.mark.parametrize("form", ["empty", "flat", "nested", "absent"])
