@@ -87,6 +87,7 @@ class Reading:
         self._rescue: Rescue | None = None
         self._lost_rows: set[int] = set()
         self._is_answered = False
+        self._is_resumed = False
         self._writes = True
 
     @property
@@ -194,7 +195,9 @@ class Reading:
                 answer, position = self._start_again(restart)
                 parent = None
             else:
-                self._completion.finish(by_its_word=by_its_word, lost=self._lost_rows)
+                self._completion.finish(
+                    by_its_word=by_its_word, is_resumed=self._is_resumed, lost=self._lost_rows
+                )
                 return
 
     def _read_pages(self, answer: Answer, position: Position, parent: int | None) -> bool:
@@ -343,6 +346,7 @@ class Reading:
         if walk is None:
             answer, position = self._start()
             return answer, position, None
+        self._is_resumed = True
         self._asking.bound = walk.filter
         self._counter.begin(walk.seen if walk.cursor else 0)
         try:
@@ -370,7 +374,7 @@ class Reading:
 
     def _start(self) -> tuple[Answer, Position]:
         self._counter.begin(0)
-        self._rescue = None
+        self._rescue, self._is_resumed = None, False
         self._asking.begin()
         bound = self._asking.bound
         answer, position = self._fetch({})

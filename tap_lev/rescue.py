@@ -11,11 +11,12 @@ import base64
 import binascii
 import dataclasses
 import re
+from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from tap_lev.answer import items
 from tap_lev.client import ONCE
-from tap_lev.errors import LevAPIError, LevError
+from tap_lev.errors import KeyRefusedError, LevAPIError, LevError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -67,13 +68,19 @@ class Rescue:
         """Whether the list itself still answers: if not, no single row is to blame."""
         if not self._source.paged or self._source.detail is None or "offset" in position:
             return False
-        if not position:
+        # If a whole row does not come from the list's beginning, its id at least has to.
+        for request in (partial(self._asking.page, {}, limit=1, patience=ONCE), self._ids_at_all):
+            try:
+                request()
+            except KeyRefusedError:
+                raise
+            except LevError:
+                continue
             return True
-        try:
-            self._asking.page({}, limit=1, patience=ONCE)
-        except LevError:
-            return False
-        return True
+        return False
+
+    def _ids_at_all(self) -> Answer:
+        return self._asking.ids({})
 
     @property
     def is_over(self) -> bool:
