@@ -321,6 +321,9 @@ class Reading:
 
     def _read_single(self, key: int) -> None:
         """Write a row that does not come in a page, or record that it cannot be read."""
+        if all(key in member.done_rows for member in self.members):
+            self._lost_rows.add(key)
+            return
         try:
             answer = self._asking.row(key, patience=ONCE)
         except LevAPIError as error:

@@ -68,8 +68,13 @@ class Rescue:
         """Whether the list itself still answers: if not, no single row is to blame."""
         if not self._source.paged or self._source.detail is None or "offset" in position:
             return False
-        # If a whole row does not come from the list's beginning, its id at least has to.
-        for request in (partial(self._asking.page, {}, limit=1, patience=ONCE), self._ids_at_all):
+        # If the first row does not come, its id has to, or a row behind it.
+        behind: Position = {"cursor": _build(*FIRST)}
+        for request in (
+            partial(self._asking.page, {}, limit=1, patience=ONCE),
+            partial(self._asking.ids, {}),
+            partial(self._asking.page, behind, limit=1, patience=ONCE),
+        ):
             try:
                 request()
             except KeyRefusedError:
@@ -78,9 +83,6 @@ class Rescue:
                 continue
             return True
         return False
-
-    def _ids_at_all(self) -> Answer:
-        return self._asking.ids({})
 
     @property
     def is_over(self) -> bool:
@@ -118,7 +120,8 @@ class Rescue:
         return self._by_cursor(position)
 
     def _by_cursor(self, position: Position) -> Skipped | None:
-        form = _read(position.get("cursor"))
+        # At the beginning of a list no cursor has come yet: the published form is tried.
+        form = _read(position["cursor"]) if "cursor" in position else FIRST._replace(key=0)
         if form is None:
             return None
         space, last = form
@@ -141,14 +144,30 @@ class Rescue:
         return None
 
 
-def _read(cursor: object) -> tuple[str, int] | None:
-    """Read a cursor that names an id: the blank in it, and the id."""
+class _Cursor(NamedTuple):
+    """A cursor that names an id.
+
+    Attributes:
+        space: The blank in it, if there is one.
+        key: The id.
+    """
+
+    space: str
+    key: int
+
+
+FIRST = _Cursor(" ", 1)
+"""The published form, with the lowest id."""
+
+
+def _read(cursor: object) -> _Cursor | None:
+    """Read a cursor, None if it is of another form."""
     try:
         body = base64.b64decode(str(cursor), validate=True)
     except (binascii.Error, ValueError):
         return None
     form = _CURSOR.fullmatch(body)
-    return (form[1].decode(), int(form[2])) if form else None
+    return _Cursor(form[1].decode(), int(form[2])) if form else None
 
 
 def _build(space: str, key: int) -> str:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from msgspec import UNSET
 
+from tap_lev.answer import Answer
 from tap_lev.answers import Answers, AnswersOfPage
 from tap_lev.asking import Asking, has
 from tap_lev.child import ChildStream
@@ -22,7 +23,6 @@ from tap_lev.walking import MAX_STREAK, UPDATED_AT
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from tap_lev.answer import Answer
     from tap_lev.lists import ListStream
     from tap_lev.page import PageShape
     from tap_lev.pagination import Position
@@ -101,7 +101,7 @@ class Taking:
         self._fill_fields(rows)
         if self._source in self._members:
             wanted = [row for row in rows if not self._source.is_done(row)]
-            self._guard(partial(self._source.write_page, wanted, answer), self._source)
+            self._guard(partial(self._write_page, wanted, answer), self._source)
         self._children(rows, answer, position, parent)
 
     def _as_it_is(self, answer: Answer, shape: PageShape) -> None:
@@ -127,11 +127,22 @@ class Taking:
         shape.strip(rows)
         for member, found in taken.items():
             if member in self._members:
-                self._guard(partial(member.write_all, found, shape), member)
+                self._guard(partial(self._write_all, member, found, shape), member)
         for child, parents in lacking.items():
             for row in parents:
                 if child in self._members:
                     self._visit(child, row, answer, Answers(self._tap.baton))
+
+    def _write_page(self, rows: list[dict[str, Any]], answer: Answer) -> None:
+        self._source.write_page(rows, answer)
+        if rows:
+            self._source.walking.end_streak()
+
+    @staticmethod
+    def _write_all(member: LevStream, rows: list[Any], shape: PageShape) -> None:
+        member.write_all(rows, shape)
+        if rows:
+            member.walking.end_streak()
 
     def _look(self, rows: list[Any], answer: Answer) -> None:
         """Find out from the rows what Lev does with the filter."""
@@ -165,6 +176,7 @@ class Taking:
                 return
             value = answer.data[0].get(field)
             embed.check(found=value is not None)
+            source.walking.end_streak()
         if isinstance(row, dict):
             row[field] = value
         else:
@@ -253,16 +265,26 @@ class Taking:
         stream.walking.fail_row(key, error, (type(error), status), most)
 
     def fail_row(self, key: int, error: LevError) -> None:
-        """Record that a row of the list cannot be read, and read what belongs to it elsewhere.
+        """Record that a row of the list cannot be read. What is read by its id alone still is.
 
         Args:
             key: Its id.
             error: Why.
         """
         for member in list(self._members):
-            if isinstance(member, ChildStream) and not member.needs_row:
+            if key in member.done_rows:
                 continue
-            self._guard(partial(self._fail, member, key, error), member)
+            if isinstance(member, ChildStream) and not member.needs_row:
+                nothing = Answer(
+                    endpoint=f"GET {self._source.path}",
+                    data=[],
+                    pagination=None,
+                    request_id=None,
+                    server_time=self._tap.client.clock.now(),
+                )
+                self._visit(member, {"id": key}, nothing, Answers(self._tap.baton))
+            else:
+                self._guard(partial(self._fail, member, key, error), member)
 
     def again(self, member: LevStream, key: int, answer: Answer) -> None:
         """Ask for a row again that failed in an earlier run.
