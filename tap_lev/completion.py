@@ -136,6 +136,8 @@ class Completion:
             if isinstance(member, ChildStream):
                 self._check_parents(member)
                 self._check_embed(member)
+            else:
+                self._check_fields()
             if shortfall is not None:
                 self._check_count(member, shortfall, by_its_word=by_its_word)
         except LevError:
@@ -157,6 +159,16 @@ class Completion:
                 f"Lev answers {child.endpoint} with 404 for each of {child.parents_gone} listed "
                 f"{self._source.name}, so nothing shows that the rows are read at all."
             )
+
+    def _check_fields(self) -> None:
+        """Make sure that the embedded columns of the list's own rows can be had at all."""
+        for field in self._source.wanted_blocks:
+            if self._source.embeds[field].is_unavailable:
+                raise LevError(
+                    f"Lev embeds no {field} in {self._source.name}, neither in the list nor in "
+                    "single rows, though there are some. The rows are written without them. To do "
+                    f"without them, deselect the column {field}."
+                )
 
     def _check_embed(self, child: ChildStream) -> None:
         """Make sure that an embedded field without an endpoint can be had at all."""

@@ -98,7 +98,7 @@ class Taking:
         if position is not None:
             if self._counter.is_repeated:
                 return  # a page that comes again is not written again
-            self._look(rows, answer)  # single rows are requested without a filter
+            self._look(rows)  # single rows are requested without a filter
         self._fill_fields(rows)
         if self._source in self._members:
             wanted = [row for row in rows if not self._source.is_done(row)]
@@ -112,7 +112,7 @@ class Taking:
         if self._counter.is_repeated:
             return
         self._fill_fields(rows)
-        self._look(rows, answer)
+        self._look(rows)
         taken: dict[LevStream, list[Any]] = {}
         lacking: dict[ChildStream, list[dict[str, Any]]] = {}
         for member in self._members:
@@ -145,7 +145,7 @@ class Taking:
         if rows:
             member.walking.end_streak()
 
-    def _look(self, rows: list[Any], answer: Answer) -> None:
+    def _look(self, rows: list[Any]) -> None:
         """Find out from the rows what Lev does with the filter."""
         walks = [member.walking.walk for member in self._members]
         started_at = min((walk.started_at for walk in walks if walk), default=None)
@@ -174,19 +174,40 @@ class Taking:
     def _fill_field(self, row: Any, field: str) -> None:  # noqa: ANN401 - a row of either form
         source, key, value = self._source, value_of(row, "id"), None
         embed = source.embeds[field]
-        if not embed.is_omitted_when_empty and source.detail is not None:
+        if embed.is_unavailable or source.detail is None:
+            return  # null would take the place of what the target has
+        if not embed.is_omitted_when_empty:
             try:
                 answer = source.read_row(key, {"include": field}, self._asking.report)
+                value = answer.data[0].get(field)
+                if field not in answer.data[0] and not embed.seen:
+                    embed.is_unavailable = self._is_elsewhere(key, field)
             except ROW_FAULTS as error:
                 self._fail(source, key, error)
                 return
-            value = answer.data[0].get(field)
             embed.check(found=value is not None)
             source.walking.end_streak()
+            if embed.is_unavailable:
+                return
         if isinstance(row, dict):
             row[field] = value
         else:
             setattr(row, field, value)
+
+    def _is_elsewhere(self, key: int, field: str) -> bool:
+        """Whether the endpoint that an embedded field is taken from has something for a row."""
+        for stream in self._tap.lev_streams:
+            if isinstance(stream, ChildStream) and stream.block == field and stream.path:
+                try:
+                    answer = self._tap.client.read(
+                        f"GET {stream.path}", self._asking.report, ids={stream.parent_key: key}
+                    )
+                except LevAPIError as error:
+                    if not (error.is_gone or error.is_forbidden):
+                        raise
+                    return False
+                return bool(answer.data)
+        return False
 
     def _children(
         self,
