@@ -24,7 +24,7 @@ from tap_lev.errors import (
 )
 from tap_lev.pagination import Pages
 from tap_lev.rescue import Rescue
-from tap_lev.row_counter import RowCounter, keys_of
+from tap_lev.row_counter import RowCounter, keys_of, total_of
 from tap_lev.taking import Taking
 
 if TYPE_CHECKING:
@@ -211,6 +211,9 @@ class Reading:
         """
         pages, is_first = self._pages(), True
         while self.members:
+            if is_first and not answer.data and self._says_nothing(answer):
+                # An empty list may empty a table, so one response is not enough.
+                answer = self._asking.page(position)
             answer = pages.settled(answer, position, self._asking.page)
             self._taking.page(answer, position, parent)
             for member in self.members:
@@ -234,6 +237,10 @@ class Reading:
                     raise
                 return False
         return False
+
+    def _says_nothing(self, answer: Answer) -> bool:
+        """Whether a response does not say how many rows there are, though it should have some."""
+        return not self._asking.is_filtered and total_of(answer.pagination) is None
 
     def _pages(self) -> Pages:
         return Pages(
@@ -259,6 +266,7 @@ class Reading:
         """
         if self._rescue is None or self._rescue.is_over:
             self._rescue = None
+            was_filtered = self._asking.is_filtered
             try:
                 answer = self._asking.page(position)
             except LevAPIError as error:
@@ -271,6 +279,9 @@ class Reading:
                     raise
             else:
                 self._note_answer()
+                if was_filtered and "cursor" in position and not self._asking.is_filtered:
+                    # The cursor was made with the filter, and may not be valid without it.
+                    raise RestartError(f"Lev no longer accepts {FILTER}.")
                 return answer, position
         return self._read_around(position)
 
