@@ -281,8 +281,8 @@ class Pages:
             self._empty += 1
         if self._repeated >= MAX_REPEATED:
             raise BrokenAnswerError(
-                f"Lev sends the same page of {self._endpoint} again and again: "
-                f"{self._repeated} pages had no new row. Stopped rather than go on for ever."
+                f"Lev sends the same page of {self._endpoint} again and again. "
+                f"{self._repeated} pages had no new row: stopped rather than go on for ever."
             )
         if self._empty > MAX_EMPTY:
             raise BrokenAnswerError(
