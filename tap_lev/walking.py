@@ -84,6 +84,7 @@ class Walking:
             self._replaced.append(None)
             return
         if walk is None:
+            self.bookmark.discard_walk()  # what is there may lack keys
             return
         self._open_version = walk.version
         if walk.request != self._fingerprint:
