@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 from typing_extensions import override
 
+import tap_lev.tap
 from tap_lev.errors import LevError
 from tap_lev.tap import TapLev
 from tap_lev.writer import PageWriter, RecordMessage
@@ -62,6 +63,7 @@ def sync(
     catalog: Mapping[str, Any] | None = None,
     streams: tuple[str, ...] = (),
     kill_after: int | None = None,
+    state_interval: float = 0.0,
 ) -> Run:
     """Run a tap in this process.
 
@@ -71,7 +73,10 @@ def sync(
         catalog: The catalog.
         streams: The streams to select, where there is no catalog.
         kill_after: Kill it when so many lines are written.
+        state_interval: Seconds between two STATEs while pages come; by default each page has one.
     """
+    interval = tap_lev.tap.STATE_INTERVAL
+    tap_lev.tap.STATE_INTERVAL = state_interval
     handlers = {signum: signal.getsignal(signum) for signum in (signal.SIGINT, signal.SIGTERM)}
     threads = set(threading.enumerate())
     writer = Lines(kill_after)
@@ -89,6 +94,7 @@ def sync(
     except Killed:
         exit_code = -signal.SIGKILL
     finally:
+        tap_lev.tap.STATE_INTERVAL = interval
         for thread in set(threading.enumerate()) - threads:
             thread.join()  # it ends as soon as its request is answered
         for signum, handler in handlers.items():
