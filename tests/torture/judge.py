@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, Any
 from tests.torture.account import cursor_id, instant
 from tests.torture.destination import apply
 from tests.torture.launch import SIGNALS
-from tests.torture.repeats import Repeats, is_void
+from tests.torture.repeats import Repeats
 from tests.torture.rows import content, key_of
 from tests.torture.source import Source
+from tests.torture.states import completed, is_void, page_of, place, walk_of
 from tests.torture.streams import STREAMS
 
 if TYPE_CHECKING:
@@ -187,7 +188,7 @@ class Judge:
             was, now = completed(old), completed(new)
             if was is not None and (now is None or now < was):
                 self.find("regression", f"{name}: the bookmark went from {was} to {now}")
-            walk, next_walk = old.get("walk") or {}, new.get("walk") or {}
+            walk, next_walk = walk_of(old), walk_of(new)
             same = walk and all(
                 walk.get(part) == next_walk.get(part) for part in ("started_at", "request")
             )
@@ -212,14 +213,14 @@ class Judge:
         for name, entry in after.items():
             if name not in tables or entry == before.get(name):
                 continue
-            walk, there = entry.get("walk"), written.get(name, {})
+            walk, there = walk_of(entry), written.get(name, {})
             if walk and STREAMS[name].root and name != "index_metric_definitions":
                 covered = cursor_id(walk["cursor"]) if STREAMS[name].is_list else place(walk)
                 began, since = instant(walk["started_at"]), instant(walk["since"])
                 self._covered(name, began, covered, there, tables[name], since or DAY_ONE)
             old = before.get(name, {})
             if (moment := completed(entry)) != completed(old):
-                walk = old.get("walk") or {}
+                walk = walk_of(old)
                 same = walk and moment == instant(walk["started_at"])
                 since = instant(walk["since"]) or DAY_ONE if same else None
                 self._covered(name, moment, None, there, tables[name], since)
@@ -262,21 +263,6 @@ class Judge:
             if stream in self._plan.mirrors:
                 for key in there.keys() - table.keys():
                     self.find("left", f"{stream} {key} is gone and was not removed")
-
-
-def completed(entry: dict[str, Any]) -> datetime | None:
-    """Read when a stream's last complete walk began."""
-    return instant(entry.get("replication_key_value") or entry.get("completed_at"))
-
-
-def place(walk: dict[str, Any]) -> int:
-    """Read up to which row of the list a walk has come."""
-    return max(page_of(walk), walk.get("parent") or 0)
-
-
-def page_of(walk: dict[str, Any]) -> int:
-    """Read which row of the list the page stands behind that a walk has come to."""
-    return cursor_id(walk.get("cursor"))
 
 
 def _microseconds(moment: datetime) -> int:

@@ -6,12 +6,11 @@ import json
 from collections import defaultdict
 from typing import TYPE_CHECKING, Any
 
-from tests.torture.account import instant
+from tests.torture.states import completed, is_void, walk_of
 from tests.torture.streams import LISTS, STREAMS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from datetime import datetime
 
     from tests.torture.account import Account
     from tests.torture.run import Run
@@ -75,7 +74,7 @@ class Repeats:
     def _within(self, run: Run) -> set[tuple[str, int]]:
         """Find the rows that a run goes on behind, within a page: list and id."""
         bookmarks = (run.state or {}).get("bookmarks", {})
-        walks = {name: bookmarks.get(name, {}).get("walk") or {} for name in run.selection.streams}
+        walks = {name: walk_of(bookmarks.get(name, {})) for name in run.selection.streams}
         return {
             (STREAMS[name].root or "", walk["parent"])
             for name, walk in walks.items()
@@ -112,7 +111,7 @@ def _comparable(name: str, crashed: Run, run: Run) -> bool:
     places = [asked.place for asked in crashed.asked if asked.root == (name, 0)]
     if len(places) != len(set(places)):
         return False
-    return [_completed(e) for e in before] == [_completed(e) for e in after]
+    return [completed(e) for e in before] == [completed(e) for e in after]
 
 
 def _answered(run: Run, name: str) -> dict[tuple[Any, ...], int]:
@@ -140,16 +139,5 @@ def _entries(state: dict[str, Any] | None, members: list[str]) -> list[dict[str,
 
 
 def _place(entry: dict[str, Any]) -> tuple[Any, ...]:
-    walk = entry.get("walk") or {}
+    walk = walk_of(entry)
     return walk.get("cursor"), walk.get("parent"), walk.get("started_at")
-
-
-def is_void(entry: dict[str, Any]) -> bool:
-    """Say whether a walk began in the second of the one before: it looks complete, and is not."""
-    walk, done = entry.get("walk") or {}, _completed(entry)
-    began = instant(walk.get("started_at"))
-    return done is not None and began is not None and began <= done
-
-
-def _completed(entry: dict[str, Any]) -> datetime | None:
-    return instant(entry.get("replication_key_value") or entry.get("completed_at"))

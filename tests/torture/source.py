@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from tests.torture.account import instant
 from tests.torture.rows import content
+from tests.torture.states import walk_of
 from tests.torture.streams import STREAMS
 
 if TYPE_CHECKING:
@@ -74,7 +75,7 @@ class Source:
         overlap = timedelta(seconds=self._plan.config["overlap_seconds"])
         bound = (value - overlap).replace(microsecond=0)
         bound = max(bound, start) if start else bound
-        since = instant((entry.get("walk") or {}).get("since"))
+        since = instant(walk_of(entry).get("since"))
         return min(bound, since) if since else bound
 
     def changed(self, stream: str, root: int) -> int:
