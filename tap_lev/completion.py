@@ -133,6 +133,9 @@ class Completion:
             if isinstance(member, ChildStream):
                 self._check_parents(member)
                 self._check_embed(member)
+            for field in member.includes:
+                if (fault := self._source.embeds[field].unread) is not None:
+                    raise fault
             if shortfall is not None:
                 self._check_count(member, shortfall, by_its_word=by_its_word)
         except LevError:

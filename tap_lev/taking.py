@@ -11,9 +11,11 @@ from typing import TYPE_CHECKING, Any, Protocol
 from msgspec import UNSET
 
 from tap_lev.answers import Answers, AnswersOfPage
+from tap_lev.asking import has
 from tap_lev.child import ChildStream
 from tap_lev.courses import Courses
 from tap_lev.errors import BrokenAnswerError, LevAPIError, LevConnectionError, LevError
+from tap_lev.proof import value_of
 from tap_lev.row_counter import keys_of
 from tap_lev.walking import MAX_STREAK, UPDATED_AT
 
@@ -150,21 +152,26 @@ class Taking:
             if source.optional.is_refused(f"include={field}"):
                 continue
             for row in rows:
-                if isinstance(row, dict):
-                    if field not in row:
-                        row[field] = self._field_of(row["id"], field)
-                elif getattr(row, field) is UNSET:
-                    setattr(row, field, self._field_of(row.id, field))
+                if not has(row, field):
+                    self._guard(partial(self._fill_field, row, field), source)
 
-    def _field_of(self, key: int, field: str) -> Any:  # noqa: ANN401 - JSON is anything
-        embed = self._source.embeds[field]
-        if embed.is_omitted_when_empty or self._source.detail is None:
-            return None
-        answer = self._source.read_row(key, {"include": field}, self._asking.report)
-        row = answer.data[0]
-        value = row.get(field) if isinstance(row, dict) else None
-        embed.check(found=value is not None)
-        return value
+    def _fill_field(self, row: Any, field: str) -> None:  # noqa: ANN401 - a row of either form
+        is_dict, source = isinstance(row, dict), self._source
+        key = row["id"] if is_dict else row.id
+        if source not in self._members or not source.walking.holds_date(value_of(row, UPDATED_AT)):
+            return
+        try:
+            value = self._asking.field_of(key, field)
+        except ROW_FAULTS as error:
+            if not (isinstance(error, LevAPIError) and error.is_gone):
+                self._fail(source, key, error)
+            return
+        if value is UNSET:
+            return
+        if is_dict:
+            row[field] = value
+        else:
+            setattr(row, field, value)
 
     def _children(
         self,

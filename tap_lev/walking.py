@@ -300,9 +300,13 @@ class Walking:
 
     def holds(self, row: dict[str, Any]) -> bool:
         """Return whether a row of the list belongs to the stream's walk."""
+        return self.holds_date(row.get(UPDATED_AT))
+
+    def holds_date(self, updated_at: object) -> bool:
+        """Return whether a row that changed at a moment belongs to the stream's walk."""
         if self.walk is None or self.walk.since is None:
             return True
-        return self.walk.holds(timestamps.parse(row.get(UPDATED_AT)))
+        return self.walk.holds(timestamps.parse(updated_at))
 
     def held(self, rows: list[Any]) -> list[Any]:
         """Return those of a page's rows that belong to the stream's walk."""
