@@ -187,7 +187,7 @@ class Reading:
                 by_its_word = self._read_pages(answer, position, parent)
                 if not self.members or self._asking.dry_run_rows:
                     return  # not all was seen
-                self._completion.check_filter()
+                self._completion.check_filter(is_ignored=self._taking.is_filter_ignored)
             except RestartError as restart:
                 restarts += not restart.is_final
                 if restarts > MAX_RESTARTS:
@@ -220,11 +220,6 @@ class Reading:
                 member.walking.witness(answer.server_time)
             if self._taking.found:
                 parent = None
-            if self._taking.is_filter_ignored:
-                self._taking.is_filter_ignored = False
-                self._asking.drop_filter(f"Lev ignores {FILTER}")
-                if not is_first:
-                    raise RestartError("Lev filters some pages and not others.")
             following = pages.after(answer, position)
             if following is None or not self.members or self._asking.dry_run_rows:
                 return pages.end_is_stated
@@ -389,6 +384,7 @@ class Reading:
     def _start(self) -> tuple[Answer, Position]:
         self._counter.begin(0)
         self._rescue, self._is_resumed = None, False
+        self._taking.is_filter_ignored = False
         self._asking.begin()
         bound = self._asking.bound
         answer, position = self._fetch({})
