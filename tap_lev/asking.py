@@ -12,7 +12,7 @@ from tap_lev.answer import items
 from tap_lev.child import ChildStream
 from tap_lev.client import ONCE
 from tap_lev.embeds import MAX_REPEATS
-from tap_lev.errors import LevError
+from tap_lev.errors import KeyRefusedError, LevError
 from tap_lev.optional import Option
 from tap_lev.page import PageShape
 from tap_lev.proof import INEXACT, MARGIN, FilterProof, oldest_of
@@ -300,6 +300,8 @@ class Asking:
             self._tap.client.read(
                 f"GET {self._source.path}", self.report, {"limit": 1} | position, patience=ONCE
             )
+        except KeyRefusedError:
+            raise
         except LevError:
             return False
         return True
@@ -321,8 +323,13 @@ class Asking:
     def _returns(self, canary: Canary) -> bool:
         bound = canary.updated_at - MARGIN
         params = {"limit": self._tap.config["page_size"], FILTER: timestamps.render(bound)}
-        answer = self._tap.client.read(f"GET {self._source.path}", self.report, params)
-        rows = items(answer)
+        try:
+            answer = self._tap.client.read(f"GET {self._source.path}", self.report, params)
+            rows = items(answer)
+        except KeyRefusedError:
+            raise
+        except LevError:
+            return False  # no answer is no proof
         oldest = oldest_of(rows)
         if oldest is not None and oldest < bound - INEXACT:
             return False
@@ -338,8 +345,13 @@ class Asking:
         One row without the filter is requested: its ``total`` is of all rows. If it is the same
         number, and that row is older than the bound, the filter does not change the count.
         """
-        answer = self._tap.client.read(f"GET {self._source.path}", self.report, {"limit": 1})
-        rows = items(answer)
+        try:
+            answer = self._tap.client.read(f"GET {self._source.path}", self.report, {"limit": 1})
+            rows = items(answer)
+        except KeyRefusedError:
+            raise
+        except LevError:
+            return False
         oldest = oldest_of(rows)
         is_left_out = oldest is not None and self.bound is not None and oldest < self.bound
         return is_left_out and (answer.pagination or {}).get("total") == total

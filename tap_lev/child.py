@@ -202,10 +202,13 @@ class ChildStream(PerParentStream):
                     yield found
                 if none and block and self.absent_is_none:
                     # Not none: the embedded form shows that there is something.
-                    raise BrokenAnswerError(
+                    why = (
                         f"Lev answers {call.endpoint} with nothing for {self.source.name} "
                         f"{row['id']}, but embeds its {self.block}."
                     )
+                    if not self._is_gone(parent_ids, report):
+                        raise BrokenAnswerError(why)
+                    self._note_gone(parent_ids, report, why)
 
     def _is_incomplete(self, block: object) -> bool:
         """Whether a block lacks fields that it was found to hold."""

@@ -71,6 +71,7 @@ class Completion:
         self._counter = counter
         self._guard = guard
         self._was_unproven = False
+        self._is_resumed = False
 
     def check_filter(self) -> None:
         """Find out whether the filter can be trusted, now that all pages have come.
@@ -96,14 +97,16 @@ class Completion:
                 is_final=True,
             )
 
-    def finish(self, *, by_its_word: bool, lost: Collection[int]) -> None:
+    def finish(self, *, by_its_word: bool, is_resumed: bool, lost: Collection[int]) -> None:
         """Complete the streams for which everything came.
 
         Args:
             by_its_word: Whether the list ended because Lev said so.
+            is_resumed: Whether an earlier run has read the first part of it.
             lost: The ids of rows that no page brought, and that were requested by id.
         """
         filtered = self._asking.is_filtered
+        self._is_resumed = is_resumed
         shortfall = None if filtered else self._counter.shortfall
         if shortfall is not None:
             # A row that is kept to be asked for again is not missing without a word.
@@ -133,6 +136,8 @@ class Completion:
             if isinstance(member, ChildStream):
                 self._check_parents(member)
                 self._check_embed(member)
+            else:
+                self._check_fields()
             if shortfall is not None:
                 self._check_count(member, shortfall, by_its_word=by_its_word)
         except LevError:
@@ -146,11 +151,24 @@ class Completion:
         member.report_row_faults()
 
     def _check_parents(self, child: ChildStream) -> None:
+        # What the parents of the first part answered, an earlier run knew.
+        if self._is_resumed:
+            return
         if child.parents_gone >= MIN_GONE and not child.parents_answered:
             raise LevError(
                 f"Lev answers {child.endpoint} with 404 for each of {child.parents_gone} listed "
                 f"{self._source.name}, so nothing shows that the rows are read at all."
             )
+
+    def _check_fields(self) -> None:
+        """Make sure that the embedded columns of the list's own rows can be had at all."""
+        for field in self._source.wanted_blocks:
+            if self._source.embeds[field].is_unavailable:
+                raise LevError(
+                    f"Lev embeds no {field} in {self._source.name}, neither in the list nor in "
+                    "single rows, though there are some. The rows are written without them. To do "
+                    f"without them, deselect the column {field}."
+                )
 
     def _check_embed(self, child: ChildStream) -> None:
         """Make sure that an embedded field without an endpoint can be had at all."""
@@ -171,11 +189,11 @@ class Completion:
         if not shortfall:
             bookmark.shortfall = None
             return
-        is_same = before is not None and before[0] == shortfall
-        bookmark.shortfall = (shortfall, before[1] + 1 if before and is_same and by_its_word else 1)
-        if is_same and by_its_word:
-            return
-        if member.accepts_gap() or source.accepts_gap():
+        is_accepted = member.accepts_gap() or source.accepts_gap()
+        is_same = before is not None and before[0] == shortfall and by_its_word
+        walks = before[1] + 1 if before and is_same else 1
+        bookmark.shortfall = (shortfall, max(walks, 2) if is_accepted else walks)
+        if is_same or is_accepted:
             return
         setting = json.dumps({member.name: "total"})
         raise LevError(
@@ -200,5 +218,6 @@ class Completion:
             )
 
     def _rows_kept(self, lost: Collection[int]) -> set[int]:
-        kept = {each.key for each in self._source.walking.bookmark.failed}
-        return {*lost, *(kept if self._source in self._members else ())}
+        if self._source not in self._members:
+            return {*lost}
+        return {*lost, *(each.key for each in self._source.walking.bookmark.failed)}

@@ -24,12 +24,14 @@ class Embed:
         seen: Whether it has come with a row of a list.
         missing: How many rows came without it and were read elsewhere.
         found: Whether one of these had something there.
+        is_unavailable: Whether there is something in it that no request brings.
         repeats: How many pages were requested again in vain since it came last.
     """
 
     seen: bool = False
     missing: int = 0
     found: bool = False
+    is_unavailable: bool = False
     repeats: int = 0
 
     @property

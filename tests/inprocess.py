@@ -9,15 +9,17 @@ import threading
 from typing import TYPE_CHECKING, Any
 
 import msgspec
+import pytest
 from typing_extensions import override
 
+from tap_lev import tap as tap_module
 from tap_lev.errors import LevError
 from tap_lev.tap import TapLev
 from tap_lev.writer import PageWriter, RecordMessage
 from tests.support import UNLIMITED, Run
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from singer_sdk.singerlib.encoding.simple import Message
 
@@ -55,13 +57,15 @@ def config_of(server: SandboxServer, **settings: Any) -> dict[str, Any]:  # noqa
     return {"api_url": server.url, "api_key": server.key, "max_retries": 2} | UNLIMITED | settings
 
 
-def sync(
+def sync(  # noqa: PLR0913
     config: Mapping[str, Any],
     *,
     state: Mapping[str, Any] | None = None,
     catalog: Mapping[str, Any] | None = None,
     streams: tuple[str, ...] = (),
     kill_after: int | None = None,
+    state_interval: float = 0.0,
+    clock: Callable[[], float] | None = None,
 ) -> Run:
     """Run a tap in this process.
 
@@ -71,10 +75,14 @@ def sync(
         catalog: The catalog.
         streams: The streams to select, where there is no catalog.
         kill_after: Kill it when so many lines are written.
+        state_interval: Seconds from one STATE to the next, while pages come.
+        clock: Tells the tap the time in seconds.
     """
     handlers = {signum: signal.getsignal(signum) for signum in (signal.SIGINT, signal.SIGTERM)}
     threads = set(threading.enumerate())
     writer = Lines(kill_after)
+    patch = pytest.MonkeyPatch()
+    patch.setattr(tap_module, "STATE_INTERVAL", state_interval)
     try:
         tap = TapLev(
             config=dict(config),
@@ -82,6 +90,8 @@ def sync(
             catalog=copy.deepcopy(catalog or catalog_of(*streams, config=config)),
             message_writer=writer,
         )
+        if clock is not None:
+            tap.report.clock = clock
         tap.run()
         exit_code = 0
     except LevError as error:
@@ -93,6 +103,7 @@ def sync(
             thread.join()  # it ends as soon as its request is answered
         for signum, handler in handlers.items():
             signal.signal(signum, handler)
+        patch.undo()
     return Run(exit_code, writer.lines, "")
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import copy
 import functools
 import json
 import os
@@ -27,6 +28,9 @@ UNLIMITED = {
     "requests_per_minute_per_endpoint": 1_000_000_000,
 }
 """Settings for a Lev without limits: nothing is waited for, and Lev is not asked for its limits."""
+
+EAGER_STATES = (str(Path(__file__).with_name("eager_states.py")),)
+"""The program of a tap process that writes a STATE after each page."""
 
 LOG_LINE = re.compile(r"[-\d]+ [:,\d]+ \| (?P<level>[A-Z]+) +\| \S+ +\| (?P<message>.*)")
 
@@ -220,6 +224,20 @@ def in_docs(name: str) -> str:
     shown = re.search(rf"<!-- {name} -->\n```text\n((?:.*\n)*?)```\n", page)
     assert shown is not None
     return shown[1]
+
+
+def merged(new: Mapping[str, Any], old: Mapping[str, Any]) -> dict[str, Any]:
+    """Merge a state into an older one, as Meltano's stores do with a partial state.
+
+    It fails, as Meltano does, where a key is an object in one state and null in the other.
+    """
+    result = copy.deepcopy(dict(old))
+    for key, value in new.items():
+        if isinstance(value, dict):
+            result[key] = merged(value, result.get(key, {}))
+        else:
+            result[key] = value
+    return result
 
 
 @dataclass
