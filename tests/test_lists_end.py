@@ -263,7 +263,7 @@ def test_the_rows_of_a_parent_that_never_end_fail_the_stream(
         run = served.run("deals", "deal_notes")
     told = failure(run, caplog, "deal_notes")
     assert "/deals/{deal_id}/notes" in told
-    assert "Stopped rather than" in told
+    assert "topped rather than" in told
     assert ids(run, "deals") == [1]
     assert len(served.requests("/deals/1/notes")) == requests
 
