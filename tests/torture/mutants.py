@@ -44,6 +44,14 @@ class Mutant:
         """
         return [message]
 
+    def exit_code(self, code: int) -> int:
+        """Change how the tap ends."""
+        return code
+
+    def log(self, text: str) -> str:
+        """Change what the tap logs."""
+        return text
+
 
 class DropsRows(Mutant):
     """Leaves out every 50th row."""
