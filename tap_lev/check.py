@@ -16,7 +16,7 @@ from tap_lev.asking import FILTER, Asking
 from tap_lev.child import ChildStream
 from tap_lev.errors import BrokenAnswerError, KeyRefusedError, LevAPIError, LevError
 from tap_lev.optional import Option
-from tap_lev.proof import INEXACT, FilterProof, oldest_of
+from tap_lev.proof import FilterProof, oldest_of
 from tap_lev.streams import STREAMS
 from tap_lev.walk import Walk
 from tap_lev.walking import UPDATED_AT
@@ -187,7 +187,8 @@ class _Check:
         found = [row for row in source.rows(given) if timestamps.parse(row.get(UPDATED_AT))]
         oldest = oldest_of(found)
         if oldest is not None and oldest < newest.updated_at:
-            return "ignored" if oldest < newest.updated_at - INEXACT else "not proven"
+            is_same = [row["id"] for row in found] == [row["id"] for row in rows]
+            return "ignored" if is_same else "not proven"
         came = any(
             row["id"] == newest.key and timestamps.parse(row[UPDATED_AT]) == newest.updated_at
             for row in found

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 from tap_lev.asking import FILTER, Asking
 from tap_lev.child import ChildStream
@@ -71,39 +71,51 @@ class Completion:
         self._counter = counter
         self._guard = guard
         self._was_unproven = False
+        self._is_resumed = False
 
-    def check_filter(self) -> None:
-        """Find out whether the filter can be trusted, now that all pages have come.
+    def check_filter(self, *, is_ignored: bool) -> None:
+        """Find out whether all rows came that the walk wants, now that all pages have come.
+
+        Args:
+            is_ignored: Whether rows came that the filter should leave out.
 
         Raises:
-            RestartError: It cannot: all rows must be read.
+            RestartError: It is not proven: all rows must be read.
         """
         if not self._asking.is_filtered:
             return
-        name = self._source.name
-        if not self._asking.proves_filter():
-            self._asking.all_rows = self._was_unproven = True
-            raise RestartError(
-                f"No row proves that Lev honours {FILTER} for {name}, so all rows are read.",
-                is_final=True,
-            )
-        total = self._counter.min_total
-        if self._counter.shortfall and total and not self._asking.counts_all_rows(total):
-            self._asking.all_rows = True
-            raise RestartError(
-                f"Lev counts {total} changed rows of {name} and sends {self._counter.rows_read}, "
-                "so all rows are read.",
-                is_final=True,
+        name, asking, counter = self._source.name, self._asking, self._counter
+        if counter.keyless:
+            self._read_all_rows(f"A row of {name} came without its key")
+        if is_ignored:
+            # Older rows come, but a filter on another field returns such rows, too.
+            if not (asking.proof.is_proven or asking.all_rows_came(counter.rows_read)):
+                self._read_all_rows(f"No row proves that {FILTER} leaves out no row of {name}")
+            asking.drop_filter(f"Lev ignores {FILTER}")
+            return
+        if not asking.proves_filter():
+            self._was_unproven = True
+            self._read_all_rows(f"No row proves that Lev honours {FILTER} for {name}")
+        total = counter.min_total
+        if counter.shortfall and total and not asking.counts_all_rows(total):
+            self._read_all_rows(
+                f"Lev counts {total} changed rows of {name} and sends {counter.rows_read}"
             )
 
-    def finish(self, *, by_its_word: bool, lost: Collection[int]) -> None:
+    def _read_all_rows(self, reason: str) -> NoReturn:
+        self._asking.all_rows = True
+        raise RestartError(f"{reason}, so all rows are read.", is_final=True)
+
+    def finish(self, *, by_its_word: bool, is_resumed: bool, lost: Collection[int]) -> None:
         """Complete the streams for which everything came.
 
         Args:
             by_its_word: Whether the list ended because Lev said so.
+            is_resumed: Whether an earlier run has read the first part of it.
             lost: The ids of rows that no page brought, and that were requested by id.
         """
         filtered = self._asking.is_filtered
+        self._is_resumed = is_resumed
         shortfall = None if filtered else self._counter.shortfall
         if shortfall is not None:
             # A row that is kept to be asked for again is not missing without a word.
@@ -133,6 +145,9 @@ class Completion:
             if isinstance(member, ChildStream):
                 self._check_parents(member)
                 self._check_embed(member)
+            for field in member.includes:
+                if (fault := self._source.embeds[field].unread) is not None:
+                    raise fault
             if shortfall is not None:
                 self._check_count(member, shortfall, by_its_word=by_its_word)
         except LevError:
@@ -146,6 +161,9 @@ class Completion:
         member.report_row_faults()
 
     def _check_parents(self, child: ChildStream) -> None:
+        # What the parents of the first part answered, an earlier run knew.
+        if self._is_resumed:
+            return
         if child.parents_gone >= MIN_GONE and not child.parents_answered:
             raise LevError(
                 f"Lev answers {child.endpoint} with 404 for each of {child.parents_gone} listed "
@@ -171,11 +189,11 @@ class Completion:
         if not shortfall:
             bookmark.shortfall = None
             return
-        is_same = before is not None and before[0] == shortfall
-        bookmark.shortfall = (shortfall, before[1] + 1 if before and is_same and by_its_word else 1)
-        if is_same and by_its_word:
-            return
-        if member.accepts_gap() or source.accepts_gap():
+        is_accepted = member.accepts_gap() or source.accepts_gap()
+        is_same = before is not None and before[0] == shortfall and by_its_word
+        walks = before[1] + 1 if before and is_same else 1
+        bookmark.shortfall = (shortfall, max(walks, 2) if is_accepted else walks)
+        if is_same or is_accepted:
             return
         setting = json.dumps({member.name: "total"})
         raise LevError(
@@ -200,5 +218,6 @@ class Completion:
             )
 
     def _rows_kept(self, lost: Collection[int]) -> set[int]:
-        kept = {each.key for each in self._source.walking.bookmark.failed}
-        return {*lost, *(kept if self._source in self._members else ())}
+        if self._source not in self._members:
+            return {*lost}
+        return {*lost, *(each.key for each in self._source.walking.bookmark.failed)}

@@ -110,30 +110,33 @@ class PerParentStream(LevStream):
             if not error.is_gone:
                 raise
             if not self.absent_is_none:
-                self._note_gone(ids, report)
-                gone = (self.parent.name, *ids.values())
-                # Each of many streams may ask for the same parent: once is told.
-                level = logging.DEBUG if gone in self._tap.report.parents_gone else logging.WARNING
-                self._tap.report.parents_gone.add(gone)
-                self.logger.log(
-                    level, "%s: the parent is gone, so it is skipped. %s", self.name, error
-                )
+                self._note_gone(ids, report, str(error))
 
-    def _note_gone(self, ids: Ids, report: StreamReport) -> None:
+    def _note_gone(self, ids: Ids, report: StreamReport, why: str) -> None:
         """Count a parent that is listed, but whose rows Lev says are not there.
 
         Its rows may be hidden, and not gone. So if the parent itself can still be read, no row is
         dropped from the target in this run.
         """
-        self.parents_gone += not self.parent_is_archived
-        if self.version is None or self.walking.keeps_rows:
-            return
+        if self.parent_is_archived:
+            self.logger.info("%s: the parent is archived, so it is skipped. %s", self.name, why)
+        else:
+            self.parents_gone += 1
+            gone = (self.parent.name, *ids.values())
+            # Each of many streams may ask for the same parent: once is logged.
+            level = logging.DEBUG if gone in self._tap.report.parents_gone else logging.WARNING
+            self._tap.report.parents_gone.add(gone)
+            self.logger.log(level, "%s: the parent is gone, so it is skipped. %s", self.name, why)
+        if self.version is not None and not self.walking.keeps_rows:
+            self.walking.keeps_rows = not self._is_gone(ids, report)
+
+    def _is_gone(self, ids: Ids, report: StreamReport) -> bool:
+        """Whether Lev says that a parent's own row is not there, either."""
         try:
             self.source.read_row(next(iter(ids.values())), {}, report)
         except LevAPIError as error:
-            if error.is_gone:
-                return
-        self.walking.keeps_rows = True
+            return error.is_gone
+        return False
 
     def _read(self, call: Call, ids: Ids, answer: Answer) -> Iterator[dict[str, Any]]:
         for item in items(answer, single=self.single):

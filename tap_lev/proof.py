@@ -63,14 +63,22 @@ class FilterProof:
         """Forget the rows of a walk that restarts."""
         self._came.clear()
 
-    def look(self, rows: Sequence[Any], latest: datetime) -> None:
+    def look(
+        self, rows: Sequence[Any], started_at: datetime, overlap: timedelta = timedelta(0)
+    ) -> None:
         """Look at the rows of a page.
 
         Args:
             rows: The rows, all as dicts or all as structs.
-            latest: The server's clock: a row dated later is no canary.
+            started_at: When the walk began. A canary is older than the bound of the next walk:
+                only then no row that this walk wants can be missing if the canary comes.
+            overlap: How far before the start of a walk the bound of the next one is.
         """
         if not rows:
+            return
+        try:
+            latest = started_at - overlap
+        except OverflowError:
             return
         read = operator.itemgetter if isinstance(rows[0], dict) else operator.attrgetter
         dates = texts_of(rows)

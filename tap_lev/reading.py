@@ -24,7 +24,7 @@ from tap_lev.errors import (
 )
 from tap_lev.pagination import Pages
 from tap_lev.rescue import Rescue
-from tap_lev.row_counter import RowCounter, keys_of
+from tap_lev.row_counter import RowCounter, keys_of, total_of
 from tap_lev.taking import Taking
 
 if TYPE_CHECKING:
@@ -87,6 +87,7 @@ class Reading:
         self._rescue: Rescue | None = None
         self._lost_rows: set[int] = set()
         self._is_answered = False
+        self._is_resumed = False
         self._writes = True
 
     @property
@@ -186,7 +187,7 @@ class Reading:
                 by_its_word = self._read_pages(answer, position, parent)
                 if not self.members or self._asking.dry_run_rows:
                     return  # not all was seen
-                self._completion.check_filter()
+                self._completion.check_filter(is_ignored=self._taking.is_filter_ignored)
             except RestartError as restart:
                 restarts += not restart.is_final
                 if restarts > MAX_RESTARTS:
@@ -194,7 +195,9 @@ class Reading:
                 answer, position = self._start_again(restart)
                 parent = None
             else:
-                self._completion.finish(by_its_word=by_its_word, lost=self._lost_rows)
+                self._completion.finish(
+                    by_its_word=by_its_word, is_resumed=self._is_resumed, lost=self._lost_rows
+                )
                 return
 
     def _read_pages(self, answer: Answer, position: Position, parent: int | None) -> bool:
@@ -208,17 +211,15 @@ class Reading:
         """
         pages, is_first = self._pages(), True
         while self.members:
+            if is_first and not answer.data and self._says_nothing(answer):
+                # An empty list may empty a table, so one response is not enough.
+                answer = self._asking.page(position)
             answer = pages.settled(answer, position, self._asking.page)
             self._taking.page(answer, position, parent)
             for member in self.members:
                 member.walking.witness(answer.server_time)
             if self._taking.found:
                 parent = None
-            if self._taking.is_filter_ignored:
-                self._taking.is_filter_ignored = False
-                self._asking.drop_filter(f"Lev ignores {FILTER}")
-                if not is_first:
-                    raise RestartError("Lev filters some pages and not others.")
             following = pages.after(answer, position)
             if following is None or not self.members or self._asking.dry_run_rows:
                 return pages.end_is_stated
@@ -231,6 +232,10 @@ class Reading:
                     raise
                 return False
         return False
+
+    def _says_nothing(self, answer: Answer) -> bool:
+        """Whether a response does not say how many rows there are, though it should have some."""
+        return not self._asking.is_filtered and total_of(answer.pagination) is None
 
     def _pages(self) -> Pages:
         return Pages(
@@ -256,6 +261,7 @@ class Reading:
         """
         if self._rescue is None or self._rescue.is_over:
             self._rescue = None
+            was_filtered = self._asking.is_filtered
             try:
                 answer = self._asking.page(position)
             except LevAPIError as error:
@@ -268,6 +274,9 @@ class Reading:
                     raise
             else:
                 self._note_answer()
+                if was_filtered and "cursor" in position and not self._asking.is_filtered:
+                    # The cursor was made with the filter, and may not be valid without it.
+                    raise RestartError(f"Lev no longer accepts {FILTER}.")
                 return answer, position
         return self._read_around(position)
 
@@ -318,6 +327,9 @@ class Reading:
 
     def _read_single(self, key: int) -> None:
         """Write a row that does not come in a page, or record that it cannot be read."""
+        if all(key in member.done_rows for member in self.members):
+            self._lost_rows.add(key)
+            return
         try:
             answer = self._asking.row(key, patience=ONCE)
         except LevAPIError as error:
@@ -334,6 +346,7 @@ class Reading:
         """Find out what Lev refuses: the cursor, or the cursor together with the filter."""
         if self._asking.is_filtered and self._asking.takes_cursor_without_filter(position):
             self._asking.drop_filter(f"Lev refuses {FILTER} together with a cursor")
+            return RestartError("The walk restarts without the filter.", error, is_final=True)
         return RestartError(f"Lev refuses the cursor: {error}", error)
 
     # -- Beginnings
@@ -343,6 +356,7 @@ class Reading:
         if walk is None:
             answer, position = self._start()
             return answer, position, None
+        self._is_resumed = True
         self._asking.bound = walk.filter
         self._counter.begin(walk.seen if walk.cursor else 0)
         try:
@@ -370,7 +384,8 @@ class Reading:
 
     def _start(self) -> tuple[Answer, Position]:
         self._counter.begin(0)
-        self._rescue = None
+        self._rescue, self._is_resumed = None, False
+        self._taking.is_filter_ignored = False
         self._asking.begin()
         bound = self._asking.bound
         answer, position = self._fetch({})

@@ -236,7 +236,8 @@ class LevStream(SingerStream):
         first = self.row_faults.get(rest[0])
         setting = json.dumps({self.name: rest})
         error = RowsFailedError(
-            f"{_listed(rest)} of {source} could not be read for {self.name}"
+            f"{_listed(rest)} of {source} could not be read"
+            + ("" if source == self.name else f" for {self.name}")
             + (f": {first}" if first else ".")
             + " The next run asks for them first. To accept the gap, add to the setting "
             f"accepted_gaps: {setting}.",

@@ -299,11 +299,15 @@ class Walking:
     def _start_date(self) -> datetime | None:
         return timestamps.parse(self._stream.config.get("start_date"))
 
-    def holds(self, row: dict[str, Any]) -> bool:
-        """Return whether a row of the list belongs to the stream's walk."""
+    def includes(self, updated_at: object) -> bool:
+        """Return whether a row that changed at a moment, as it comes, belongs to the walk."""
         if self.walk is None or self.walk.since is None:
             return True
-        return self.walk.holds(timestamps.parse(row.get(UPDATED_AT)))
+        return self.walk.holds(timestamps.parse(updated_at))
+
+    def holds(self, row: dict[str, Any]) -> bool:
+        """Return whether a row of the list belongs to the stream's walk."""
+        return self.includes(row.get(UPDATED_AT))
 
     def held(self, rows: list[Any]) -> list[Any]:
         """Return those of a page's rows that belong to the stream's walk."""

@@ -6,6 +6,7 @@ import base64
 import copy
 import json
 import time
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 from unittest import mock
 
@@ -13,10 +14,11 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from tap_lev.answer import items, read_answer
+from tap_lev.answer import Answer, items, read_answer
 from tap_lev.errors import BrokenAnswerError
 from tap_lev.pagination import MAX_CURSOR, Pages
 from tap_lev.records import suitable
+from tap_lev.row_counter import RowCounter
 from tests.hostile.attempt import ANYTHING, DEEP, ODD, attempt, broken, readable, spoiled, text_of
 from tests.hostile.servers import serving
 from tests.hostile.tally import count, examples
@@ -27,6 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from lev_sandbox import SandboxServer
+    from tap_lev.pagination import Position
     from tests.support import Run
 
 ENDPOINT = "GET /contacts"
@@ -343,22 +346,46 @@ def test_a_cursor_that_fits_into_no_url_is_not_kept(
     assert "xxx" not in json.dumps(run.state)
 
 
+def after(
+    pagination: dict[str, Any], position: Position, rows: int, *, cursor_only: bool
+) -> Position | None:
+    """The position after a page with so many rows."""
+    counter = RowCounter()
+    counter.add(pagination, range(rows))
+    answer = Answer(ENDPOINT, [], pagination, None, datetime.now(UTC))
+    pages = Pages(ENDPOINT, counter, cursor_only=cursor_only, api_url="https://lev.example")
+    return pages.after(answer, position)
+
+
 @given(
     pagination=st.dictionaries(
-        st.sampled_from(["has_more", "next_cursor", "total", "limit", "offset", "cursor"]),
+        st.sampled_from(
+            [
+                "has_more",
+                "has_next",
+                "next_cursor",
+                "next",
+                "total",
+                "limit",
+                "offset",
+                "cursor",
+                "page",
+                "total_pages",
+            ]
+        ),
         ODD | st.integers() | st.text(),
     ),
     position=st.sampled_from([{}, {"cursor": "a"}, {"limit": 5, "page": 1}, {"offset": 5}]),
-    rows=st.sampled_from([None, 0, 1, 200]),
+    rows=st.sampled_from([0, 1, 200]),
     cursor_only=st.booleans(),
 )
 @examples(200)
 def test_any_pagination_leads_on_or_ends_or_is_a_sentence(
-    pagination: dict[str, Any], position: dict[str, Any], rows: int | None, *, cursor_only: bool
+    pagination: dict[str, Any], position: dict[str, Any], rows: int, *, cursor_only: bool
 ) -> None:
     count("paginations")
     try:
-        following = Pages(ENDPOINT, cursor_only=cursor_only).after(pagination, position, rows)
+        following = after(pagination, position, rows, cursor_only=cursor_only)
     except BrokenAnswerError as error:
         readable(error)
     else:
@@ -396,5 +423,4 @@ def test_what_must_not_go_out_does_not_at_any_depth(value: Any) -> None:  # noqa
 
 def test_a_cursor_may_be_anything_that_fits() -> None:
     for cursor in ("&a=b#?/%", "ä🏠", base64.b64encode(b'{"id": 1}').decode(), "x" * MAX_CURSOR):
-        position = Pages(ENDPOINT, cursor_only=True).after({"next_cursor": cursor}, {}, 1)
-        assert position == {"cursor": cursor}
+        assert after({"next_cursor": cursor}, {}, 1, cursor_only=True) == {"cursor": cursor}

@@ -12,6 +12,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from tests.torture.account import cursor_id
+from tests.torture.states import walk_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator
@@ -42,6 +43,14 @@ class Mutant:
             now: Tells Lev's time.
         """
         return [message]
+
+    def exit_code(self, code: int) -> int:
+        """Change how the tap ends."""
+        return code
+
+    def log(self, text: str) -> str:
+        """Change what the tap logs."""
+        return text
 
 
 class DropsRows(Mutant):
@@ -182,7 +191,7 @@ class ForgetsTheRest(Mutant):
 
 def _walks(state: State) -> Iterator[dict[str, Any]]:
     for entry in (state or {}).get("bookmarks", {}).values():
-        if entry.get("walk"):
+        if walk_of(entry):
             yield entry["walk"]
 
 
