@@ -56,7 +56,7 @@ def config_of(server: SandboxServer, **settings: Any) -> dict[str, Any]:  # noqa
     return {"api_url": server.url, "api_key": server.key, "max_retries": 2} | UNLIMITED | settings
 
 
-def sync(
+def sync(  # noqa: PLR0913
     config: Mapping[str, Any],
     *,
     state: Mapping[str, Any] | None = None,
