@@ -121,6 +121,9 @@ class Reading:
         with self._metered(schemas=True):
             for key in keys:
                 self._guard(partial(self._refresh, key, missing), *self.members)
+        for member in self.members:
+            member.walking.end_streak()
+            member.report_row_faults(member.row_faults)
         if missing and self._source.report.failure is None:
             ids = ", ".join(map(str, missing))
             self._source.fail(LevError(f"Lev has no row of {self._source.name} with id {ids}."))
@@ -424,9 +427,16 @@ class Reading:
         try:
             answer = self._asking.row(key)
         except LevAPIError as error:
-            if not error.is_gone:
+            if error.is_gone:
+                missing.append(key)
+                self._tap.logger.warning("%s: %s is not there. %s", self._source.name, key, error)
+            elif error.may_be_of_a_row and not isinstance(error, KeyRefusedError):
+                self._source.row_faults[key] = error
+            else:
                 raise
-            missing.append(key)
-            self._tap.logger.warning("%s: %s is not there. %s", self._source.name, key, error)
+        except (BrokenAnswerError, LevConnectionError) as error:
+            if not self._tap.client.reached:
+                raise
+            self._source.row_faults[key] = error
         else:
             self._taking.page(answer, None)
