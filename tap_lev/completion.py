@@ -115,7 +115,7 @@ class Completion:
             RestartError: Lev now counts more rows than came.
         """
         read, most = self._counter.rows_read, self._counter.max_total
-        if self._is_recounted or read is None or most is None or read >= most:
+        if read is None or most is None or read >= most:
             return
         total = self._asking.total()
         if self._counter.shortfall or total is None or read >= total:
