@@ -188,6 +188,25 @@ class Completion:
         self._tell_shortfall(member)
         walking.finish(drop=not shortfall and not uncounted and not self._counter.keyless)
         member.report_row_faults()
+        self._check_keys(member)
+
+    def _check_keys(self, member: LevStream) -> None:
+        """Name rows that came without a key: no count shows them where Lev gives none.
+
+        Raises:
+            LevError: They are missing, and nobody has accepted that.
+        """
+        keyless, name = self._counter.keyless, self._source.name
+        if not keyless or member.report.failure is not None:
+            return
+        if not (member.accepts_gap() or self._source.accepts_gap()):
+            raise LevError(
+                f"{keyless} {'row' if keyless == 1 else 'rows'} of {name} came without a key and "
+                "cannot be loaded. To accept the gap, set accepted_gaps to "
+                f"{json.dumps({member.name: 'total'})}."
+            )
+        if member.walking.bookmark.shortfall is None:
+            member.report.gaps.append(f"{member.name}: {keyless} without a key")
 
     def _check_parents(self, child: ChildStream) -> None:
         # What the parents of the first part answered, an earlier run knew.

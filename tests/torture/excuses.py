@@ -234,7 +234,10 @@ WARNINGS: tuple[tuple[str, Callable[[Excuses], bool]], ...] = (
         lambda e: e.switches["children_of_archived"] == "404" or e.poisoned("no_children"),
     ),
     ("does not agree with Lev's other times|is later than Lev's clock", _clocks),
-    ("new columns:|walk cannot be used|other columns or settings|another user", lambda e: e.is_twisted),
+    (
+        "new columns:|walk cannot be used|other columns or settings|another user",
+        lambda e: e.is_twisted,
+    ),
     ("this release does not know", lambda e: any(e.switches["extra_fields"].values())),
     ("is not complete: |Sync failed: |Run it again, from", lambda e: e.ever_failing),
 )
