@@ -9,16 +9,17 @@ import threading
 from typing import TYPE_CHECKING, Any
 
 import msgspec
+import pytest
 from typing_extensions import override
 
-import tap_lev.tap
+from tap_lev import tap as tap_module
 from tap_lev.errors import LevError
 from tap_lev.tap import TapLev
 from tap_lev.writer import PageWriter, RecordMessage
 from tests.support import UNLIMITED, Run
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from singer_sdk.singerlib.encoding.simple import Message
 
@@ -64,6 +65,7 @@ def sync(  # noqa: PLR0913
     streams: tuple[str, ...] = (),
     kill_after: int | None = None,
     state_interval: float = 0.0,
+    clock: Callable[[], float] | None = None,
 ) -> Run:
     """Run a tap in this process.
 
@@ -73,13 +75,14 @@ def sync(  # noqa: PLR0913
         catalog: The catalog.
         streams: The streams to select, where there is no catalog.
         kill_after: Kill it when so many lines are written.
-        state_interval: Seconds between two STATEs while pages come; by default each page has one.
+        state_interval: Seconds from one STATE to the next, while pages come.
+        clock: Tells the tap the time in seconds.
     """
-    interval = tap_lev.tap.STATE_INTERVAL
-    tap_lev.tap.STATE_INTERVAL = state_interval
     handlers = {signum: signal.getsignal(signum) for signum in (signal.SIGINT, signal.SIGTERM)}
     threads = set(threading.enumerate())
     writer = Lines(kill_after)
+    patch = pytest.MonkeyPatch()
+    patch.setattr(tap_module, "STATE_INTERVAL", state_interval)
     try:
         tap = TapLev(
             config=dict(config),
@@ -87,6 +90,8 @@ def sync(  # noqa: PLR0913
             catalog=copy.deepcopy(catalog or catalog_of(*streams, config=config)),
             message_writer=writer,
         )
+        if clock is not None:
+            tap.report.clock = clock
         tap.run()
         exit_code = 0
     except LevError as error:
@@ -94,11 +99,11 @@ def sync(  # noqa: PLR0913
     except Killed:
         exit_code = -signal.SIGKILL
     finally:
-        tap_lev.tap.STATE_INTERVAL = interval
         for thread in set(threading.enumerate()) - threads:
             thread.join()  # it ends as soon as its request is answered
         for signum, handler in handlers.items():
             signal.signal(signum, handler)
+        patch.undo()
     return Run(exit_code, writer.lines, "")
 
 

@@ -1,0 +1,12 @@
+"""The tap with a STATE after each page: for tests that cut a real process at an exact line.
+
+``python eager_states.py`` takes what ``tap-lev`` does.
+"""
+
+from __future__ import annotations
+
+from tap_lev import tap
+
+if __name__ == "__main__":
+    tap.STATE_INTERVAL = 0.0
+    tap.TapLev.cli()
