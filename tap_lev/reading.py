@@ -313,6 +313,13 @@ class Reading:
         if (answer := rescue.shorter(position)) is not None:
             return answer, position
         skipped = rescue.skip(position)
+        if skipped is None and self._asking.is_filtered:
+            self._asking.all_rows = True
+            raise RestartError(
+                f"No way leads past a row of {self._source.name} while the list is filtered, so "
+                "all rows are read.",
+                is_final=True,
+            )
         if skipped is None:
             raise LevError(
                 f"A page of {self._source.name} cannot be read, and neither its ids nor a built "
