@@ -26,7 +26,7 @@ UNLIMITED = {
     "requests_per_minute": 1_000_000_000,
     "requests_per_minute_per_endpoint": 1_000_000_000,
 }
-"""Settings for a Lev without limits: nothing is waited for, and Lev is not asked for its limits."""
+"""Settings for a Lev without limits: nothing is waited for."""
 
 LOG_LINE = re.compile(r"[-\d]+ [:,\d]+ \| (?P<level>[A-Z]+) +\| \S+ +\| (?P<message>.*)")
 
