@@ -93,6 +93,12 @@ class Excuses:
             said = switches["total_says"].get(resource) or 0
             if said > 0 and resource not in LISTS:
                 return "Lev counts too many for each parent"
+        hidden = (
+            switches["missing_blocks"]["financials"] == "everywhere",
+            switches["refuse_include"]["financials"] == "ignored",
+        )
+        if stream == "deals" and any(hidden):
+            return "Lev does not embed a column"
         if stream == "billing_summary" and switches["me_account"] != "whole":
             return "Lev does not name the account"
         if kind.root and (reason := self._is_stopped(kind.root)):
@@ -234,7 +240,10 @@ WARNINGS: tuple[tuple[str, Callable[[Excuses], bool]], ...] = (
         lambda e: e.switches["children_of_archived"] == "404" or e.poisoned("no_children"),
     ),
     ("does not agree with Lev's other times|is later than Lev's clock", _clocks),
-    ("new columns:|walk cannot be used|other columns or settings|another user", lambda e: e.is_twisted),
+    (
+        "new columns:|walk cannot be used|other columns or settings|another user",
+        lambda e: e.is_twisted,
+    ),
     ("this release does not know", lambda e: any(e.switches["extra_fields"].values())),
     ("is not complete: |Sync failed: |Run it again, from", lambda e: e.ever_failing),
 )
