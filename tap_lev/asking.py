@@ -11,11 +11,12 @@ from tap_lev import timestamps
 from tap_lev.answer import items
 from tap_lev.child import ChildStream
 from tap_lev.client import ONCE
-from tap_lev.embeds import MAX_REPEATS
-from tap_lev.errors import KeyRefusedError, LevError
+from tap_lev.embeds import CHECKED_ROWS, MAX_REPEATS
+from tap_lev.errors import KeyRefusedError, LevAPIError, LevError
 from tap_lev.optional import Option
 from tap_lev.page import PageShape
-from tap_lev.proof import INEXACT, MARGIN, FilterProof, oldest_of
+from tap_lev.proof import INEXACT, MARGIN, FilterProof, oldest_of, value_of
+from tap_lev.row_counter import total_of
 from tap_lev.stream import FIELDS
 from tap_lev.walking import UPDATED_AT
 
@@ -139,6 +140,12 @@ class Asking:
             for block in blank:
                 if not self._has_come(answer, block):
                     self._source.embeds[block].repeats += 1
+        for block in blocks:
+            embed = self._source.embeds[block]
+            embed.seen_empty = embed.seen_empty or any(
+                has(row, block) and not value_of(row, block)
+                for row in (answer.data if answer.shaped else items(answer))
+            )
         return answer
 
     def _page(
@@ -264,6 +271,49 @@ class Asking:
         )
         return True
 
+    def field_of(self, key: int, field: str) -> Any:  # noqa: ANN401 - JSON is anything
+        """Read an embedded column of a row that came without it.
+
+        Returns:
+            Its value; None where this server leaves empty ones out; UNSET where it cannot be had,
+            so that a target keeps what it has.
+
+        Raises:
+            LevError: The row cannot be read.
+        """
+        embed, source = self._source.embeds[field], self._source
+        if source.detail is None:
+            return None
+        if embed.unread_rows >= CHECKED_ROWS and not embed.seen_empty:
+            return UNSET if embed.unread else None
+        (row,) = source.read_row(key, {"include": field}, self.report).data
+        if field in row:
+            return row[field]
+        embed.unread_rows += 1
+        if embed.unread is None and self._endpoint_has(key, field):
+            embed.unread = LevError(
+                f"Lev does not embed {field} in {source.name} though it is asked to, but its own "
+                f"endpoint has {field} of {source.name} {key}. The column is left out. To do "
+                "without it, deselect it."
+            )
+        return UNSET if embed.unread else None
+
+    def _endpoint_has(self, key: int, field: str) -> bool:
+        """Whether the endpoint of an embedded field has something for a row."""
+        for stream in self._tap.lev_streams:
+            if isinstance(stream, ChildStream) and stream.block == field and stream.path:
+                try:
+                    answer = self._tap.client.read(
+                        f"GET {stream.path}", self.report, ids={stream.parent_key: key}
+                    )
+                except LevAPIError as error:
+                    if error.is_gone or error.is_forbidden:
+                        continue
+                    raise
+                if answer.data:
+                    return True
+        return False
+
     def shows_block(self, block: str) -> bool:
         """Whether any row of the list's first page has an embedded field, whatever its age."""
         answer = self._tap.client.read(
@@ -339,22 +389,34 @@ class Asking:
             for row in rows
         )
 
+    def total(self) -> int | None:
+        """Return how many rows the list has now without the filter, None if unknown."""
+        answer = self._first_row()
+        return total_of(answer.pagination) if answer else None
+
+    def _first_row(self) -> Answer | None:
+        """Request one row without the filter, None if there is no answer."""
+        try:
+            answer = self._tap.client.read(f"GET {self._source.path}", self.report, {"limit": 1})
+            items(answer)
+        except KeyRefusedError:
+            raise
+        except LevError:
+            return None
+        return answer
+
     def counts_all_rows(self, total: int) -> bool:
         """Whether ``total`` of a filtered list counts the rows that the filter leaves out, too.
 
         One row without the filter is requested: its ``total`` is of all rows. If it is the same
         number, and that row is older than the bound, the filter does not change the count.
         """
-        try:
-            answer = self._tap.client.read(f"GET {self._source.path}", self.report, {"limit": 1})
-            rows = items(answer)
-        except KeyRefusedError:
-            raise
-        except LevError:
+        answer = self._first_row()
+        if answer is None:
             return False
-        oldest = oldest_of(rows)
+        oldest = oldest_of(items(answer))
         is_left_out = oldest is not None and self.bound is not None and oldest < self.bound
-        return is_left_out and (answer.pagination or {}).get("total") == total
+        return is_left_out and total_of(answer.pagination) == total
 
 
 def has(row: Any, field: str) -> bool:  # noqa: ANN401 - a row of either form

@@ -228,19 +228,28 @@ class ChildStream(PerParentStream):
         """Read the rows that should have come embedded: at their endpoint, or with the row."""
         block, source = self.block or "", self.source
         embed, ids = source.embeds[block], {self.parent_key: row["id"]}
-        if embed.is_omitted_when_empty:
+        # The endpoint does not say whether a page would show an empty field: another row must have
+        # come with it.
+        if embed.is_omitted_when_empty and (embed.seen or not self.path):
             return
         found: list[tuple[dict[str, Any], Answer]] = []
         if self.path:
             for call in self.calls():
                 found += self._called(call, ids, answers, report)
         else:
-            answer = source.read_row(row["id"], {"include": block}, report)
-            for single in answer.data:
-                if isinstance(single, dict) and block in single:
-                    embed.come()
-                    children = self._embedded(single, answer)
-                    found += [(self._of_parent(each, ids, {}, answer), answer) for each in children]
+            try:
+                answer = source.read_row(row["id"], {"include": block}, report)
+            except LevAPIError as error:
+                if not error.is_gone:
+                    raise
+                self._note_gone(ids, report, str(error))
+                return
+            (single,) = answer.data
+            if block in single:  # even if there is nothing in it, it is not left out for that
+                embed.seen = True
+                for each in self._embedded(single, answer):
+                    yield self._of_parent(each, ids, {}, answer), answer
+                return
         embed.check(found=bool(found))
         if found and self.path and not embed.seen:
             source.optional.leave_out(f"include={block}")

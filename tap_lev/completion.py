@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 from tap_lev.asking import FILTER, Asking
 from tap_lev.child import ChildStream
@@ -71,31 +71,69 @@ class Completion:
         self._counter = counter
         self._guard = guard
         self._was_unproven = False
+        self._is_recounted = False
         self._is_resumed = False
 
-    def check_filter(self) -> None:
-        """Find out whether the filter can be trusted, now that all pages have come.
+    def check_filter(self, *, is_ignored: bool) -> None:
+        """Find out whether all rows came that the walk wants, now that all pages have come.
+
+        Args:
+            is_ignored: Whether rows came that the filter should leave out.
 
         Raises:
-            RestartError: It cannot: all rows must be read.
+            RestartError: It is not proven: all rows must be read.
         """
         if not self._asking.is_filtered:
+            self._check_totals()
             return
-        name = self._source.name
-        if not self._asking.proves_filter():
-            self._asking.all_rows = self._was_unproven = True
-            raise RestartError(
-                f"No row proves that Lev honours {FILTER} for {name}, so all rows are read.",
-                is_final=True,
+        name, asking, counter = self._source.name, self._asking, self._counter
+        if counter.keyless:
+            self._read_all_rows(f"A row of {name} came without its key")
+        if is_ignored:
+            # Older rows come, but a filter on another field returns such rows, too.
+            if not (asking.proof.is_proven or self._all_rows_came()):
+                self._read_all_rows(f"No row proves that {FILTER} leaves out no row of {name}")
+            asking.drop_filter(f"Lev ignores {FILTER}")
+            return
+        if not asking.proves_filter():
+            self._was_unproven = True
+            self._read_all_rows(f"No row proves that Lev honours {FILTER} for {name}")
+        total = counter.min_total
+        if counter.shortfall and total and not asking.counts_all_rows(total):
+            self._read_all_rows(
+                f"Lev counts {total} changed rows of {name} and sends {counter.rows_read}"
             )
-        total = self._counter.min_total
-        if self._counter.shortfall and total and not self._asking.counts_all_rows(total):
-            self._asking.all_rows = True
-            raise RestartError(
-                f"Lev counts {total} changed rows of {name} and sends {self._counter.rows_read}, "
-                "so all rows are read.",
-                is_final=True,
-            )
+
+    def _all_rows_came(self) -> bool:
+        total, read = self._asking.total(), self._counter.rows_read
+        return total is not None and read is not None and read >= total
+
+    def _check_totals(self) -> None:
+        """Look into counts that differ: fewer rows than at first may mean that rows were deleted.
+
+        Raises:
+            RestartError: Lev now counts more rows than came.
+        """
+        read, most = self._counter.rows_read, self._counter.max_total
+        if read is None or most is None or read >= most:
+            return
+        total = self._asking.total()
+        if self._counter.shortfall or total is None or read >= total:
+            return
+        if self._is_recounted:
+            # It happened twice, so it is no row that came or went meanwhile.
+            self._counter.min_total = total
+            return
+        self._is_recounted = True
+        raise RestartError(
+            f"Lev's counts of {self._source.name} differ from page to page, so all rows are read "
+            "again.",
+            is_final=True,
+        )
+
+    def _read_all_rows(self, reason: str) -> NoReturn:
+        self._asking.all_rows = True
+        raise RestartError(f"{reason}, so all rows are read.", is_final=True)
 
     def finish(self, *, by_its_word: bool, is_resumed: bool, lost: Collection[int]) -> None:
         """Complete the streams for which everything came.
@@ -136,8 +174,9 @@ class Completion:
             if isinstance(member, ChildStream):
                 self._check_parents(member)
                 self._check_embed(member)
-            else:
-                self._check_fields()
+            for field in member.includes:
+                if (fault := self._source.embeds[field].unread) is not None:
+                    raise fault
             if shortfall is not None:
                 self._check_count(member, shortfall, by_its_word=by_its_word)
         except LevError:
@@ -149,6 +188,25 @@ class Completion:
         self._tell_shortfall(member)
         walking.finish(drop=not shortfall and not uncounted and not self._counter.keyless)
         member.report_row_faults()
+        self._check_keys(member)
+
+    def _check_keys(self, member: LevStream) -> None:
+        """Name rows that came without a key: no count shows them where Lev gives none.
+
+        Raises:
+            LevError: They are missing, and nobody has accepted that.
+        """
+        keyless, name = self._counter.keyless, self._source.name
+        if not keyless or member.report.failure is not None:
+            return
+        if not (member.accepts_gap() or self._source.accepts_gap()):
+            raise LevError(
+                f"{keyless} {'row' if keyless == 1 else 'rows'} of {name} came without a key and "
+                "cannot be loaded. To accept the gap, set accepted_gaps to "
+                f"{json.dumps({member.name: 'total'})}."
+            )
+        if member.walking.bookmark.shortfall is None:
+            member.report.gaps.append(f"{member.name}: {keyless} without a key")
 
     def _check_parents(self, child: ChildStream) -> None:
         # What the parents of the first part answered, an earlier run knew.
@@ -159,16 +217,6 @@ class Completion:
                 f"Lev answers {child.endpoint} with 404 for each of {child.parents_gone} listed "
                 f"{self._source.name}, so nothing shows that the rows are read at all."
             )
-
-    def _check_fields(self) -> None:
-        """Make sure that the embedded columns of the list's own rows can be had at all."""
-        for field in self._source.wanted_blocks:
-            if self._source.embeds[field].is_unavailable:
-                raise LevError(
-                    f"Lev embeds no {field} in {self._source.name}, neither in the list nor in "
-                    "single rows, though there are some. The rows are written without them. To do "
-                    f"without them, deselect the column {field}."
-                )
 
     def _check_embed(self, child: ChildStream) -> None:
         """Make sure that an embedded field without an endpoint can be had at all."""

@@ -8,6 +8,10 @@ at the field's own endpoint, or by id. If they have nothing there, the server om
 from __future__ import annotations
 
 import dataclasses
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from tap_lev.errors import LevError
 
 CHECKED_ROWS = 5
 """How many rows without the field are read elsewhere before the server counts as omitting it."""
@@ -21,23 +25,27 @@ class Embed:
     """What is known of one embedded field of a list.
 
     Attributes:
-        seen: Whether it has come with a row of a list.
+        seen: Whether it has come with a row.
+        seen_empty: Whether it has come with nothing in it, so that empty ones are not left out.
         missing: How many rows came without it and were read elsewhere.
         found: Whether one of these had something there.
-        is_unavailable: Whether there is something in it that no request brings.
         repeats: How many pages were requested again in vain since it came last.
+        unread: Why it cannot be read, where its endpoint shows that there is something in it.
+        unread_rows: How many rows came without it, by id too.
     """
 
     seen: bool = False
+    seen_empty: bool = False
     missing: int = 0
     found: bool = False
-    is_unavailable: bool = False
     repeats: int = 0
+    unread: LevError | None = None
+    unread_rows: int = 0
 
     @property
     def is_omitted_when_empty(self) -> bool:
         """Whether a row without the field counts as a row that has nothing in it."""
-        return self.missing >= CHECKED_ROWS and not self.found
+        return self.missing >= CHECKED_ROWS and not self.found and not self.seen_empty
 
     def come(self) -> None:
         """Record that it came with a row."""

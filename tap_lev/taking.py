@@ -57,7 +57,7 @@ class Taking:
     Attributes:
         courses: How far the streams are.
         found: Whether the row was found that an earlier run had got to.
-        is_filter_ignored: Whether the last page holds rows that the filter should leave out.
+        is_filter_ignored: Whether rows came that the filter should leave out.
     """
 
     def __init__(  # noqa: PLR0913, PLR0917
@@ -154,7 +154,7 @@ class Taking:
         # A row proves the next walk's filter only if it is not newer than the bound of that walk.
         overlap = timedelta(seconds=self._tap.config["overlap_seconds"])
         self._asking.proof.look(rows, started_at, overlap)
-        self.is_filter_ignored = self._asking.ignores_filter(rows)
+        self.is_filter_ignored = self.is_filter_ignored or self._asking.ignores_filter(rows)
 
     def _fill_fields(self, rows: Iterable[Any]) -> None:
         """Read the embedded columns of the list's own rows that came without them.
@@ -168,46 +168,26 @@ class Taking:
             if source.optional.is_refused(f"include={field}"):
                 continue
             for row in rows:
-                if not has(row, field) and source.walking.includes(value_of(row, UPDATED_AT)):
+                if not has(row, field):
                     self._guard(partial(self._fill_field, row, field), source)
 
     def _fill_field(self, row: Any, field: str) -> None:  # noqa: ANN401 - a row of either form
-        source, key, value = self._source, value_of(row, "id"), None
-        embed = source.embeds[field]
-        if embed.is_unavailable or source.detail is None:
-            return  # null would take the place of what the target has
-        if not embed.is_omitted_when_empty:
-            try:
-                answer = source.read_row(key, {"include": field}, self._asking.report)
-                value = answer.data[0].get(field)
-                if field not in answer.data[0] and not embed.seen:
-                    embed.is_unavailable = self._is_elsewhere(key, field)
-            except ROW_FAULTS as error:
+        source, key = self._source, value_of(row, "id")
+        if source not in self._members or not source.walking.includes(value_of(row, UPDATED_AT)):
+            return
+        try:
+            value = self._asking.field_of(key, field)
+        except ROW_FAULTS as error:
+            if not (isinstance(error, LevAPIError) and error.is_gone):
                 self._fail(source, key, error)
-                return
-            embed.check(found=value is not None)
-            source.walking.end_streak()
-            if embed.is_unavailable:
-                return
+            return
+        source.walking.end_streak()
+        if value is UNSET:
+            return
         if isinstance(row, dict):
             row[field] = value
         else:
             setattr(row, field, value)
-
-    def _is_elsewhere(self, key: int, field: str) -> bool:
-        """Whether the endpoint that an embedded field is taken from has something for a row."""
-        for stream in self._tap.lev_streams:
-            if isinstance(stream, ChildStream) and stream.block == field and stream.path:
-                try:
-                    answer = self._tap.client.read(
-                        f"GET {stream.path}", self._asking.report, ids={stream.parent_key: key}
-                    )
-                except LevAPIError as error:
-                    if not (error.is_gone or error.is_forbidden):
-                        raise
-                    return False
-                return bool(answer.data)
-        return False
 
     def _children(
         self,
@@ -285,10 +265,11 @@ class Taking:
             stream.walking.keep_failed(key)
             return
         most = MAX_STREAK
-        if isinstance(error, LevAPIError) and error.is_forbidden and not stream.is_answered:
-            # Not one row was answered: the key may not read the stream. If no scope is named, a
-            # second row decides, since the first one may be restricted by itself.
-            most = 1 if "scope" in error.message.lower() else 2
+        is_first = not stream.is_answered and not stream.walking.is_resumed
+        if isinstance(error, LevAPIError) and error.is_forbidden and is_first:
+            # No row was answered yet. If the message names a scope, the key may not read the
+            # stream. If not, one deal may be restricted by itself: several rows decide.
+            most = 1 if "scope" in error.message.lower() else MAX_STREAK
         stream.walking.fail_row(key, error, (type(error), status), most)
 
     def fail_row(self, key: int, error: LevError) -> None:

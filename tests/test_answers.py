@@ -186,9 +186,8 @@ class Child:
         self.errors: dict[int, Exception] = {}
         self.latency = latency
         self._page = page
-        self.walking = SimpleNamespace(holds=self.holds)
 
-    def holds(self, row: dict[str, Any]) -> bool:
+    def takes(self, row: dict[str, Any]) -> bool:
         return row["id"] not in self.left_out
 
     def read_ahead(self, row: dict[str, Any], _: object, answers: Answers) -> None:
@@ -225,6 +224,7 @@ class Page:
         self.writing = 0
         self.too_far: list[tuple[str, int]] = []
         self.time_for_a_row = 0.0
+        self.passed_over = {404}
         self.answers = AnswersOfPage(tap, self.rows, cast("Answer", None), more)
 
     def _expect(self, child: Child, endpoint: str, requests: float) -> None:
@@ -243,11 +243,11 @@ class Page:
             for row, answers in page:
                 self.writing = row["id"]
                 for child in self.children:
-                    if child in self.wanted and child.walking.holds(row):
+                    if child in self.wanted and child.takes(row):
                         try:
                             child.visit(row, answers)
                         except LevAPIError as error:
-                            if error.status != 404:
+                            if error.status not in self.passed_over:
                                 self.wanted.remove(child)
                 if self.time_for_a_row:
                     with self.stage.lent():
@@ -305,11 +305,23 @@ def test_what_was_read_for_a_row_is_forgotten_after_it() -> None:
 def test_a_stream_that_fails_reads_no_further(status: int) -> None:
     page = Page(30, "notes", "team")
     notes, team = page.children
-    notes.errors[12] = api_error(status)
+    notes.errors = dict.fromkeys((12, 13), api_error(status))
     page.write()
-    assert notes.read == list(range(13))
+    assert notes.read == list(range(14))
     assert team.read == list(range(30))
     assert page.wanted == [team]
+
+
+@pytest.mark.parametrize("failing", [(12,), (12, 14, 16), (0, 29)])
+def test_single_rows_that_fail_are_no_reason_to_read_no_further(failing: tuple[int, ...]) -> None:
+    page = Page(30, "notes", "team")
+    page.passed_over.add(500)
+    page.time_for_a_row = 1
+    notes, team = page.children
+    notes.errors = dict.fromkeys(failing, api_error(500))
+    page.write()
+    assert notes.read == team.read == list(range(30))
+    assert page.stage.now == 31, "still ahead of the writer"
 
 
 def test_a_stream_that_is_taken_out_reads_no_further() -> None:
