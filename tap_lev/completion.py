@@ -220,10 +220,7 @@ class Completion:
 
     def _check_embed(self, child: ChildStream) -> None:
         """Make sure that an embedded field without an endpoint can be had at all."""
-        if not child.embedded or child.path or child.block is None:
-            return
-        embed = self._source.embeds[child.block]
-        if not embed.is_omitted_when_empty or embed.seen or self._asking.shows_block(child.block):
+        if not child.awaits_block or self._asking.shows_block(child.block or ""):
             return
         raise LevError(f"Lev does not embed {child.block}, and gives {child.name} in no other way.")
 

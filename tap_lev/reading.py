@@ -428,7 +428,9 @@ class Reading:
             return  # an offset is no place to come back to
         bound = self._asking.sent_bound
         for member in self.members:
-            member.walking.checkpoint(cursor, parent, seen, bound)
+            # Rows count as having nothing in a block only once the block is known to come.
+            if not member.awaits_block:
+                member.walking.checkpoint(cursor, parent, seen, bound)
         self._tap.write_state()
 
     # -- Single rows

@@ -51,6 +51,9 @@ class LevStream(SingerStream):
     block: ClassVar[str | None] = None
     """The field of another stream's row that embeds the rows, when ``include=`` asks for it."""
 
+    awaits_block = False
+    """Whether rows came without the block that brings the stream's, and none with it so far."""
+
     def __init__(self, tap: TapLev) -> None:
         collects = self.collects and tap.config.get("unknown_fields") == "collect"
         collected = {UNKNOWN_FIELDS: OBJECT} if collects else {}
