@@ -389,11 +389,10 @@ class Asking:
             for row in rows
         )
 
-    def all_rows_came(self, rows_read: int | None) -> bool:
-        """Whether as many rows came as the list has without the filter."""
+    def total(self) -> int | None:
+        """Return how many rows the list has now without the filter, None if unknown."""
         answer = self._first_row()
-        total = total_of(answer.pagination) if answer else None
-        return total is not None and rows_read is not None and rows_read >= total
+        return total_of(answer.pagination) if answer else None
 
     def _first_row(self) -> Answer | None:
         """Request one row without the filter, None if there is no answer."""

@@ -161,20 +161,21 @@ class _Check:
     # -- What Lev does with what it is asked
 
     def _try_filter(self, rows: Sequence[Mapping[str, Any]]) -> str:
-        """Ask for the rows since the newest one changed: it must come, and no older one.
+        """Ask for the rows since the second newest changed: both must come, and no older one.
 
-        A row whose ``created_at`` is clearly older is taken, so that a filter on that field does
-        not pass for one on ``updated_at``.
+        Rows whose ``created_at`` is clearly older are taken, so that a filter on that field does
+        not pass for one on ``updated_at``; two, so that one which compares for equality does not.
         """
         source, mode = self._source, self._tap.config["updated_at_filter"]
         if mode == "client":
             return "not sent"
         proof = FilterProof()
         proof.look(list(rows), datetime.max.replace(tzinfo=UTC))
-        newest = next(iter(proof.candidates), None)
-        if newest is None:
+        expected = proof.candidates
+        if not expected:
             return "not proven"
-        option = Option(FILTER, timestamps.render(newest.updated_at), required=mode == "server")
+        bound = expected[-1].updated_at
+        option = Option(FILTER, timestamps.render(bound), required=mode == "server")
         limit = {"limit": self._tap.config["page_size"]}
         given = source.optional.ask(
             [option],
@@ -186,14 +187,11 @@ class _Check:
             return "refused"
         found = [row for row in source.rows(given) if timestamps.parse(row.get(UPDATED_AT))]
         oldest = oldest_of(found)
-        if oldest is not None and oldest < newest.updated_at:
+        if oldest is not None and oldest < bound:
             is_same = [row["id"] for row in found] == [row["id"] for row in rows]
             return "ignored" if is_same else "not proven"
-        came = any(
-            row["id"] == newest.key and timestamps.parse(row[UPDATED_AT]) == newest.updated_at
-            for row in found
-        )
-        return "honoured" if came else "not proven"
+        came = {(row["id"], timestamps.parse(row[UPDATED_AT])) for row in found}
+        return "honoured" if came.issuperset(expected) else "not proven"
 
     def _refused(self, stream: LevStream) -> list[str]:
         refused = [name for name in stream.optional.refused if name != FILTER]

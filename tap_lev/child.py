@@ -66,6 +66,14 @@ class ChildStream(PerParentStream):
         return not self.probe or bool(self.whole)
 
     @property
+    def awaits_block(self) -> bool:  # type: ignore[override]
+        """Whether rows came without the block, and none with it, though there is no other way."""
+        if self.path or self.block is None or not self.embedded:
+            return False
+        embed = self.source.embeds[self.block]
+        return embed.missing > 0 and not embed.seen
+
+    @property
     def is_plain_block(self) -> bool:
         """Whether the rows can be taken out of the parent's row as they are."""
         return (

@@ -71,6 +71,7 @@ class Completion:
         self._counter = counter
         self._guard = guard
         self._was_unproven = False
+        self._is_recounted = False
         self._is_resumed = False
 
     def check_filter(self, *, is_ignored: bool) -> None:
@@ -83,13 +84,14 @@ class Completion:
             RestartError: It is not proven: all rows must be read.
         """
         if not self._asking.is_filtered:
+            self._check_totals()
             return
         name, asking, counter = self._source.name, self._asking, self._counter
         if counter.keyless:
             self._read_all_rows(f"A row of {name} came without its key")
         if is_ignored:
             # Older rows come, but a filter on another field returns such rows, too.
-            if not (asking.proof.is_proven or asking.all_rows_came(counter.rows_read)):
+            if not (asking.proof.is_proven or self._all_rows_came()):
                 self._read_all_rows(f"No row proves that {FILTER} leaves out no row of {name}")
             asking.drop_filter(f"Lev ignores {FILTER}")
             return
@@ -101,6 +103,33 @@ class Completion:
             self._read_all_rows(
                 f"Lev counts {total} changed rows of {name} and sends {counter.rows_read}"
             )
+
+    def _all_rows_came(self) -> bool:
+        total, read = self._asking.total(), self._counter.rows_read
+        return total is not None and read is not None and read >= total
+
+    def _check_totals(self) -> None:
+        """Look into counts that differ: fewer rows than at first may mean that rows were deleted.
+
+        Raises:
+            RestartError: Lev now counts more rows than came.
+        """
+        read, most = self._counter.rows_read, self._counter.max_total
+        if read is None or most is None or read >= most:
+            return
+        total = self._asking.total()
+        if self._counter.shortfall or total is None or read >= total:
+            return
+        if self._is_recounted:
+            # It happened twice, so it is no row that came or went meanwhile.
+            self._counter.min_total = total
+            return
+        self._is_recounted = True
+        raise RestartError(
+            f"Lev's counts of {self._source.name} differ from page to page, so all rows are read "
+            "again.",
+            is_final=True,
+        )
 
     def _read_all_rows(self, reason: str) -> NoReturn:
         self._asking.all_rows = True
@@ -191,10 +220,7 @@ class Completion:
 
     def _check_embed(self, child: ChildStream) -> None:
         """Make sure that an embedded field without an endpoint can be had at all."""
-        if not child.embedded or child.path or child.block is None:
-            return
-        embed = self._source.embeds[child.block]
-        if not embed.is_omitted_when_empty or embed.seen or self._asking.shows_block(child.block):
+        if not child.awaits_block or self._asking.shows_block(child.block or ""):
             return
         raise LevError(f"Lev does not embed {child.block}, and gives {child.name} in no other way.")
 

@@ -29,6 +29,9 @@ if TYPE_CHECKING:
 LONGEST_STEP = 512
 """How many ids are jumped over at most, each of which costs a request."""
 
+FILTERED_STEP = 16
+"""The same in a filtered list: beyond that it is better to read the list without the filter."""
+
 _CURSOR = re.compile(rb'\{"id":( ?)(\d{1,18})\}')
 """The form of all published cursors, once decoded (lev-api.md §1.5)."""
 
@@ -125,8 +128,10 @@ class Rescue:
         if form is None:
             return None
         space, last = form
+        # A filtered list has gaps, and each id that is jumped over costs a request.
+        longest = FILTERED_STEP if self._asking.is_filtered else LONGEST_STEP
         step = 1
-        while step <= LONGEST_STEP:
+        while step <= longest:
             target = last + step
             built: Position = {"cursor": _build(space, target)}
             try:

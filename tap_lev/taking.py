@@ -265,10 +265,11 @@ class Taking:
             stream.walking.keep_failed(key)
             return
         most = MAX_STREAK
-        if isinstance(error, LevAPIError) and error.is_forbidden and not stream.is_answered:
-            # Not one row was answered: the key may not read the stream. If no scope is named, a
-            # second row decides, since the first one may be restricted by itself.
-            most = 1 if "scope" in error.message.lower() else 2
+        is_first = not stream.is_answered and not stream.walking.is_resumed
+        if isinstance(error, LevAPIError) and error.is_forbidden and is_first:
+            # No row was answered yet. If the message names a scope, the key may not read the
+            # stream. If not, one deal may be restricted by itself: several rows decide.
+            most = 1 if "scope" in error.message.lower() else MAX_STREAK
         stream.walking.fail_row(key, error, (type(error), status), most)
 
     def fail_row(self, key: int, error: LevError) -> None:

@@ -39,6 +39,8 @@ class Walking:
         """The stream's entry in the state."""
         self.walk: Walk | None = None
         """The walk that is under way."""
+        self.is_resumed = False
+        """Whether the walk began in an earlier run."""
         self.keeps_rows = False
         """Whether something was not answered, so that no row may be dropped from the target."""
         self._replaced: list[datetime | None] = []
@@ -94,7 +96,7 @@ class Walking:
             self.log_restart("start_date is earlier now.")
             self._replaced.append(self._start_date)
         elif not walk.is_at_its_beginning:
-            self.walk = walk
+            self.walk, self.is_resumed = walk, True
             if not self._emits_versions:
                 # Some rows now come without a version: a message at the end would drop them.
                 walk.version = None
@@ -246,9 +248,13 @@ class Walking:
             self.end_streak()
         self._streak.append(key)
         self._streak_fault = fault
-        if len(self._streak) >= most:
-            self._streak.clear()
-            raise error
+        if len(self._streak) < most:
+            return
+        streak, self._streak = self._streak, []
+        if most == MAX_STREAK:
+            # The next run asks for these first and then passes them, so none can stop it for ever.
+            self.keep_failed(*streak)
+        raise error
 
     def end_streak(self) -> None:
         """Keep the rows that failed, because another one did not.

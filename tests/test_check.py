@@ -192,7 +192,7 @@ def test_a_filter_that_is_insisted_on_and_refused_is_a_failure(lev: SandboxServe
 
 def test_a_filter_that_is_not_sent_or_cannot_be_told(start_lev: StartLev) -> None:
     lev = start_lev(contacts=0)
-    assert found(check(lev, "contacts"), "contacts")["updated_at_filter"] == "not known"
+    assert found(check(lev, "contacts"), "contacts")["updated_at_filter"] == "not proven"
     report = check(lev, "deals", updated_at_filter="client")
     assert found(report, "deals")["updated_at_filter"] == "not sent"
     assert not [q for entry in lev.sandbox.requests for q in entry.query if "filter" in q[0]]
@@ -208,7 +208,7 @@ def test_rows_without_a_date_or_of_the_future_prove_nothing(start_lev: StartLev)
 def test_a_date_after_which_there_is_none_is_no_fault(lev: SandboxServer) -> None:
     rows = [{"id": 1, "updated_at": "9999-12-31T23:59:59Z"}]
     lev.sandbox.fault("wrong_shape", route="/contacts", data=rows, times=None)
-    assert found(check(lev, "contacts"), "contacts")["updated_at_filter"] == "not known"
+    assert found(check(lev, "contacts"), "contacts")["updated_at_filter"] == "not proven"
 
 
 # -- What Lev does not accept, and what it has added

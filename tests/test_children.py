@@ -143,6 +143,35 @@ def test_refused_pipelines_fail_alone(
     assert "embed" in told
 
 
+def test_a_field_that_never_came_moves_no_place(lev: SandboxServer) -> None:
+    """The first rows may be read as having nothing there, until a row shows that it can be had."""
+    lev.sandbox.switch(missing_blocks={"pipelines": "everywhere"})
+    lev.sandbox.fault("status", route="/deals", query={"cursor": "*"}, at=2, times=None)
+    config = config_of(lev, page_size=3, max_retries=0)
+    first = sync(config, streams=("deals", "deal_pipelines"))
+    assert first.exit_code == 1
+    lev.sandbox.clear_faults()
+    lev.sandbox.switch(missing_blocks={"pipelines": None})
+    second = sync(config, state=first.state, streams=("deals", "deal_pipelines"))
+    rows = [*first.records("deal_pipelines"), *second.records("deal_pipelines")]
+    assert {row["deal_id"] for row in rows} == {
+        row["deal_id"] for row in lev.sandbox.rows("deal_pipelines", parents=True)
+    }
+
+
+@pytest.mark.parametrize("deals", [1, 4, 7])
+def test_a_field_that_comes_in_no_row_fails_its_stream(deals: int) -> None:
+    with SandboxServer(Sandbox(seed=1, deals=deals)) as lev:
+        config = config_of(lev)
+        first = sync(config, streams=("deal_pipelines",))
+        assert first.exit_code == 0
+        assert first.records("deal_pipelines")
+        lev.sandbox.switch(missing_blocks={"pipelines": "everywhere"})
+        second = sync(config, state=first.state, streams=("deal_pipelines",))
+    assert second.exit_code == 1
+    assert not second.of("ACTIVATE_VERSION")
+
+
 def test_refused_financials_leave_deals_as_they_are(lev: SandboxServer) -> None:
     lev.sandbox.switch(refuse_include={"financials": 422})
     streams = ("deals", *EMBEDDED, "deal_financials")

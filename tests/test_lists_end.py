@@ -220,16 +220,23 @@ def test_a_refusal_that_is_not_of_lev_is_no_end(caplog: pytest.LogCaptureFixture
     assert "404" in failure(run, caplog, "contacts")
 
 
+@pytest.mark.parametrize("offset", ["honoured", "ignored", "400", "404", "422"])
 @pytest.mark.parametrize("count", [200, 430])
-def test_the_rows_of_a_parent_are_read_by_offset_where_nothing_says_how(count: int) -> None:
-    def notes(params: Params) -> Page:
+def test_the_rows_of_a_parent_are_read_by_offset_where_nothing_says_how(
+    offset: str, count: int
+) -> None:
+    def notes(params: Params) -> Page | Refusal:
         at = int(params.get("offset", 0))
+        if at and offset.isdecimal():
+            return refused(int(offset))
+        at = at if offset == "honoured" else 0
         return rows(count)[at : at + int(params["limit"])], None
 
     with lev({"/deals": whole(rows(1)), "/deals/1/notes": notes}) as served:
         run = served.run("deal_notes")
     assert run.exit_code == 0
-    assert ids(run, "deal_notes") == list(range(1, count + 1))
+    expected = count if offset == "honoured" else 200
+    assert ids(run, "deal_notes") == list(range(1, expected + 1)), "each row comes once"
 
 
 # -- Lists without an end
@@ -570,3 +577,31 @@ def test_a_list_in_no_order_is_counted_by_its_ids(
     assert set(ids(run, "contacts")) == set(range(1, 51))
     missing = [text for text in caplog.messages if "but 50 came: 1 are missing" in text]
     assert bool(missing) == bool(lost)
+
+
+@pytest.mark.parametrize("children", [(), ("contact_notes",)])
+def test_a_later_run_does_not_compare_what_came_in_no_order(children: tuple[str, ...]) -> None:
+    """It cannot tell which rows it reads again."""
+    pages = [[6, 5], [1, 2], [3, 4]]
+
+    def answer(params: Params) -> Page:
+        at = int(params.get("cursor", 0))
+        following = f"{at + 1}" if at < 2 else None
+        said = {"total": 6, "has_more": at < 2, "next_cursor": following}
+        return [{"id": key, "updated_at": NOW} for key in pages[at]], said
+
+    lists: dict[str, Any] = {"/contacts": answer}
+    lists |= {f"/contacts/{key}/notes": whole([]) for key in range(1, 7)}
+    with lev(lists) as served:
+        run = served.run("contacts", *children)
+    assert run.exit_code == 0
+    walks = [
+        entry["walk"]
+        for state in run.of("STATE")
+        for entry in state["value"]["bookmarks"].values()
+        if entry.get("walk")
+    ]
+    assert walks
+    assert [walk.get("seen") for walk in walks if walk.get("cursor")] == [None] * sum(
+        bool(walk.get("cursor")) for walk in walks
+    )

@@ -66,7 +66,7 @@ def complete(run: Run) -> set[str]:
     return {
         name
         for name, entry in bookmarks.items()
-        if entry.keys() & {"replication_key_value", "completed_at"}
+        if entry["replication_key_value"] or entry["completed_at"]
     }
 
 
@@ -174,9 +174,11 @@ def test_an_odd_id_lands_and_is_told(
 def test_rows_with_one_id_all_land(account: SandboxServer, config: dict[str, Any]) -> None:
     page = pages_of(account, "deals")
     page["data"] = [page["data"][0]] * 3
-    run = answered(account, config, "deals", text_of(page))
-    assert run.exit_code == 0
-    assert len(run.records("deals")) == 3
+    for total, code in ((1, 0), (3, 1)):  # different rows are what Lev's count is held against
+        page["pagination"]["total"] = total
+        run = answered(account, config, "deals", text_of(page))
+        assert run.exit_code == code
+        assert len(run.records("deals")) == 3
 
 
 def nested(account: SandboxServer, column: str, levels: int) -> tuple[Any, bytes]:
@@ -307,8 +309,8 @@ def test_the_same_rows_under_ever_new_cursors_are_no_list_without_end(
         config, lambda n: envelope([row, row], has_more=True, next_cursor=f"c{n}"), caplog
     )
     assert run.exit_code == 1
-    assert "Lev sends the same page of GET /contacts again and again." in told
-    assert len(run.records("contacts")) == 4
+    assert "Lev sends the same page of GET /contacts again and again: 2 pages had no new" in told
+    assert len(run.records("contacts")) == 2
 
 
 def test_pages_without_rows_are_no_list_without_end(
@@ -390,7 +392,8 @@ def test_any_pagination_leads_on_or_ends_or_is_a_sentence(
         readable(error)
     else:
         assert following is None or following != position
-        assert following or not pagination.get("next_cursor") or not pagination.get("has_more", 1)
+        more = pagination.get("has_more", pagination.get("has_next", True))
+        assert following or not pagination.get("next_cursor") or not more
 
 
 # -- Whatever stands in a body

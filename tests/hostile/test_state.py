@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from typing import TYPE_CHECKING, Any
 
@@ -33,7 +34,7 @@ def config(account: SandboxServer) -> dict[str, Any]:
 def stopped(account: SandboxServer, config: dict[str, Any]) -> dict[str, Any]:
     """The state of a run that was broken off in the middle of a walk."""
     sync(config, streams=STREAMS)
-    account.sandbox.fault("status", status=403, route="/contacts", at=2)
+    account.sandbox.fault("status", status=500, route="/contacts", at=2, times=None)
     state = sync(config, streams=STREAMS).state
     account.sandbox.clear_faults()
     assert state is not None
@@ -131,7 +132,9 @@ def test_a_cursor_that_fits_into_no_url_does_not_stay_in_the_way(
     config: dict[str, Any], stopped: dict[str, Any], rows: int
 ) -> None:
     state = json.loads(text_of(stopped))
-    state["bookmarks"]["contacts"]["walk"]["cursor"] = "x" * 100_000
+    entry = state["bookmarks"]["contacts"]
+    walk = dataclasses.replace(Walk.from_state(entry["walk"]), cursor="x" * 100_000)
+    entry["walk"] = walk.to_state()  # with a digest that fits
     with pytest.raises(ValueError, match="cursor is too long"):
         Walk.from_state(state["bookmarks"]["contacts"]["walk"])
     run = attempt(config, state=state, streams=STREAMS)

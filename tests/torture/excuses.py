@@ -93,6 +93,12 @@ class Excuses:
             said = switches["total_says"].get(resource) or 0
             if said > 0 and resource not in LISTS:
                 return "Lev counts too many for each parent"
+        hidden = (
+            switches["missing_blocks"]["financials"] == "everywhere",
+            switches["refuse_include"]["financials"] == "ignored",
+        )
+        if stream == "deals" and any(hidden):
+            return "Lev does not embed a column"
         if stream == "billing_summary" and switches["me_account"] != "whole":
             return "Lev does not name the account"
         if kind.root and (reason := self._is_stopped(kind.root)):

@@ -337,6 +337,7 @@ class Judge:
             # Whoever looks for its place within a page still goes on with that page.
             of = page_of if root in self.repeats.lost_places else place
             behind = of(next_walk) < of(walk)
+            behind = behind and self._is_ordered(name)
             if same and behind and not (is_void(old) or self._may_restart(run, name)):
                 self.find("regression", f"{name}: the walk went from {walk} to {next_walk}")
 
@@ -416,7 +417,9 @@ class Judge:
     def _missing(self, stream: str, entry: dict[str, Any]) -> set[int]:
         """Find the rows of the list that are known to be missing, or cannot be known to be."""
         excuses = self._excuses
-        return failed(entry) | excuses.keyless(stream) | excuses.believed(stream)
+        found = failed(entry) | excuses.keyless(stream) | excuses.believed(stream)
+        # Any deal brings these, and they are no deal's.
+        return found | {0} if found and stream == "index_metric_definitions" else found
 
     # -- The destination
 

@@ -91,6 +91,12 @@ def _asset_type(row: Row) -> Row:
     return {**row, **({"property_sub_types": listed} if "property_sub_types" in row else {})}
 
 
+def _entity(row: Row) -> Row:
+    if row.get("entity_ref") is not None:
+        return row
+    return {**row, "entity_ref": f"{row.get('entity_type')}:{row.get('entity_id')}"}
+
+
 def _current_user(row: Row) -> Row:
     user = {("user_id" if name == "id" else name): value for name, value in row["user"].items()}
     return user | {name: value for name, value in row.items() if name != "user"}
@@ -101,4 +107,5 @@ _ADAPT = {
     "account_team_members": _team_member,
     "asset_types": _asset_type,
     "current_user": _current_user,
+    "index_entities": _entity,
 }
