@@ -221,10 +221,11 @@ class Walking:
             if drop and not self.keeps_rows and not bookmark.failed and self._emits_versions:
                 self._stream.end_table(walk.version)
             bookmark.version = walk.version
+        before, start_date = bookmark.start_date, self._start_date
         if bookmark.value is None or walk.since is None:
             bookmark.start_date = walk.since
-        elif bookmark.start_date is not None:
-            bookmark.start_date = self._start_date
+        elif before is not None and (start_date is None or start_date < before):
+            bookmark.start_date = start_date  # what does not come is logged once
         bookmark.columns = "".join(sorted({_hash_of(name) for name in self._stream.columns}))
         bookmark.finish(walk)
         self._replaced.clear()
