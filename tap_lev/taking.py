@@ -137,7 +137,7 @@ class Taking:
     def _look(self, rows: list[Any], answer: Answer) -> None:
         """Find out from the rows what Lev does with the filter."""
         if self._source.replication_key is not None:
-            self._asking.proof.look(rows, answer.server_time)
+            self._asking.proof.look(rows, answer.server_time, self._asking.sent_bound)
             self.is_filter_ignored = self._asking.ignores_filter(rows)
 
     def _fill_fields(self, rows: Iterable[Any]) -> None:
