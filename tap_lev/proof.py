@@ -63,16 +63,25 @@ class FilterProof:
         """Forget the rows of a walk that restarts."""
         self._came.clear()
 
+<<<<<<< HEAD
     def look(
         self, rows: Sequence[Any], started_at: datetime, overlap: timedelta = timedelta(0)
     ) -> None:
+=======
+    def look(self, rows: Sequence[Any], latest: datetime, bound: datetime | None = None) -> None:
+>>>>>>> testsb
         """Look at the rows of a page.
 
         Args:
             rows: The rows, all as dicts or all as structs.
+<<<<<<< HEAD
             started_at: When the walk began. A canary is older than the bound of the next walk:
                 only then no row that this walk wants can be missing if the canary comes.
             overlap: How far before the start of a walk the bound of the next one is.
+=======
+            latest: The server's clock: a row dated later is no canary.
+            bound: The bound that the request sent, None if it sent none.
+>>>>>>> testsb
         """
         if not rows:
             return
@@ -84,7 +93,7 @@ class FilterProof:
         dates = texts_of(rows)
         self.undated = self.undated or "" in dates
         if self._known and self._known.keys() & set(map(read("id"), rows)):
-            self._look_for_known(rows)
+            self._look_for_known(rows, bound)
         # Comparing texts costs far less than parsing them, and each page is looked at.
         if max(dates) < self._threshold:
             return
@@ -92,15 +101,17 @@ class FilterProof:
             if date and date >= self._threshold:
                 self._consider(row, latest)
 
-    def _look_for_known(self, rows: Iterable[Any]) -> None:
+    def _look_for_known(self, rows: Iterable[Any], bound: datetime | None) -> None:
         for row in rows:
             canary = self._known.get(value_of(row, "id"))
             if canary is None:
                 continue
-            if timestamps.parse(value_of(row, UPDATED_AT)) == canary.updated_at:
-                self._came.add(canary)
-            else:
+            created_at = timestamps.parse(value_of(row, CREATED_AT))
+            if timestamps.parse(value_of(row, UPDATED_AT)) != canary.updated_at:
                 self._changed.add(canary.key)
+            elif bound is None or (created_at and bound - created_at >= MIN_AGE):
+                # Otherwise a filter on the other date returns it as well.
+                self._came.add(canary)
 
     def _consider(self, row: Any, latest: datetime) -> None:  # noqa: ANN401 - a row of either form
         key = value_of(row, "id")
