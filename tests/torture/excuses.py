@@ -103,6 +103,9 @@ class Excuses:
             return "Lev does not name the account"
         if kind.root and (reason := self._is_stopped(kind.root)):
             return reason
+        shape = switches["pagination_shape"].get(kind.root)
+        if self.keyless(stream) and (shape or not switches["pagination_total"]):
+            return "a row without a key, where Lev counts nothing"
         for (resource, _), (_, _, kinds) in self._account.poisoned.items():
             if kind.root is None and resource == kind.resource and kinds:
                 return "a row of a short list goes wrong"

@@ -22,7 +22,6 @@ from tests.torture.streams import STREAMS
 
 if TYPE_CHECKING:
     from tests.torture.account import Account
-    from tests.torture.destination import Destination
     from tests.torture.plan import Plan
     from tests.torture.rows import Form
     from tests.torture.run import Run
@@ -423,10 +422,10 @@ class Judge:
 
     # -- The destination
 
-    def finish(self, destination: Destination) -> None:
+    def finish(self, tables: dict[str, dict[Key, Row]]) -> None:
         """Hold the destination against the source: what is missing must have been named."""
         for stream in self._plan.streams:
-            there, table = destination.tables.get(stream, {}), self._source.table(stream)
+            there, table = tables.get(stream, {}), self._source.table(stream)
             entry = self._last.get(stream, {})
             if stream in self._told and self._excuses.incomplete(stream):
                 continue
