@@ -103,17 +103,17 @@ class Excuses:
             return "Lev does not name the account"
         if kind.root and (reason := self._is_stopped(kind.root)):
             return reason
-        shape = switches["pagination_shape"].get(kind.root)
-        if self.keyless(stream) and (shape or not switches["pagination_total"]):
-            return "a row without a key, where Lev counts nothing"
         for (resource, _), (_, _, kinds) in self._account.poisoned.items():
             if kind.root is None and resource == kind.resource and kinds:
                 return "a row of a short list goes wrong"
         return None
 
     def _is_stopped(self, root: str) -> str | None:
-        """Say why a list may stop at a row that cannot be sent."""
+        """Say why a list may stop at a row that cannot be sent, or not end whole because of it."""
         switches = self._plan.switches
+        uncounted = switches["pagination_shape"].get(root) or not switches["pagination_total"]
+        if self.keyless(root) and uncounted:
+            return "a row without a key, where Lev counts nothing"
         for (resource, number), (_, _, kinds) in self._account.poisoned.items():
             if resource != root or not kinds & {"500", "500_always"}:
                 continue
