@@ -147,20 +147,14 @@ class Taking:
 
     def _look(self, rows: list[Any]) -> None:
         """Find out from the rows what Lev does with the filter."""
-<<<<<<< HEAD
         walks = [member.walking.walk for member in self._members]
         started_at = min((walk.started_at for walk in walks if walk), default=None)
         if self._source.replication_key is None or started_at is None:
             return
         # A row proves the next walk's filter only if it is not newer than the bound of that walk.
         overlap = timedelta(seconds=self._tap.config["overlap_seconds"])
-        self._asking.proof.look(rows, started_at, overlap)
+        self._asking.proof.look(rows, started_at, overlap, self._asking.sent)
         self.is_filter_ignored = self.is_filter_ignored or self._asking.ignores_filter(rows)
-=======
-        if self._source.replication_key is not None:
-            self._asking.proof.look(rows, answer.server_time, self._asking.sent_bound)
-            self.is_filter_ignored = self._asking.ignores_filter(rows)
->>>>>>> testsb
 
     def _fill_fields(self, rows: Iterable[Any]) -> None:
         """Read the embedded columns of the list's own rows that came without them.

@@ -109,8 +109,11 @@ class Excuses:
         return None
 
     def _is_stopped(self, root: str) -> str | None:
-        """Say why a list may stop at a row that cannot be sent."""
+        """Say why a list may stop at a row that cannot be sent, or not end whole because of it."""
         switches = self._plan.switches
+        uncounted = switches["pagination_shape"].get(root) or not switches["pagination_total"]
+        if self.keyless(root) and uncounted:
+            return "a row without a key, where Lev counts nothing"
         for (resource, number), (_, _, kinds) in self._account.poisoned.items():
             if resource != root or not kinds & {"500", "500_always"}:
                 continue
