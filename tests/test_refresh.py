@@ -107,7 +107,7 @@ def test_every_stream_with_a_single_row_read_can_be_refreshed(
     assert run.exit_code == 0
     (row,) = [row for row in truth(account, stream) if row["id"] == 2]
     assert run.records(stream) == [row]
-    assert [entry.route for entry in account.sandbox.requests] == [REFRESHABLE[stream]]
+    assert [entry.route for entry in account.sandbox.requests] == ["/me", REFRESHABLE[stream]]
 
 
 def test_of_a_stream_that_is_not_selected_only_children_come(account: SandboxServer) -> None:
@@ -140,6 +140,7 @@ def test_only_selected_children_come(account: SandboxServer) -> None:
     assert {message["stream"] for message in run.messages} == {"deals", "deal_notes"}
     requests = [(entry.path, dict(entry.query)) for entry in account.sandbox.requests]
     assert requests == [
+        ("/me", {}),
         ("/deals/7", {"include": "financials"}),
         ("/deals/7/notes", {"limit": "200"}),
         ("/deals/3", {"include": "financials"}),
