@@ -29,9 +29,9 @@ from tap_lev.transport import Transport
 
 kept, send = [], Transport.send
 
-def send_and_leak(self, request):
+def send_and_leak(self, *given):
     {leak}
-    return send(self, request)
+    return send(self, *given)
 
 Transport.send = send_and_leak
 TapLev.cli()
