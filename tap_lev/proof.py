@@ -53,7 +53,7 @@ class Sent(NamedTuple):
         one that was created later may come by its ``created_at``.
         """
         created_at = timestamps.parse(value_of(row, CREATED_AT))
-        if created_at is None or created_at >= self.bound:
+        if created_at is None or self.bound - created_at < MIN_AGE:
             return False
         return canary.updated_at <= self.since
 

@@ -90,7 +90,7 @@ class RowCounter:
             keys: The primary keys of the page's rows in order, None for a row without one.
         """
         self.on_page = len(keys)
-        self.keyless_on_page = sum(key is None for key in keys)
+        self.keyless_on_page = keys.count(None)
         self.keyless += self.keyless_on_page
         if self.keyless_on_page:
             keys = [key for key in keys if key is not None]

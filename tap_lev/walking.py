@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import hashlib
 import zlib
@@ -101,6 +102,12 @@ class Walking:
                 walk.version = None
             return
         self._replaced.append(walk.since)
+
+    def keep_open_version(self) -> None:
+        """Have rows carry the version of the walk that an earlier run left for a later one."""
+        with contextlib.suppress(ValueError):
+            if (walk := self.bookmark.load_walk()) is not None:
+                self._open_version = walk.version
 
     def _is_too_narrow(self, walk: Walk) -> bool:
         """Whether a first walk leaves out rows that start_date now asks for."""

@@ -27,7 +27,7 @@ UNLIMITED = {
     "requests_per_minute": 1_000_000_000,
     "requests_per_minute_per_endpoint": 1_000_000_000,
 }
-"""Settings for a Lev without limits: nothing is waited for, and Lev is not asked for its limits."""
+"""Settings for a Lev without limits: nothing is waited for."""
 
 EAGER_STATES = (str(Path(__file__).with_name("eager_states.py")),)
 """The program of a tap process that writes a STATE after each page."""

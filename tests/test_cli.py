@@ -127,7 +127,7 @@ def test_a_stream_that_fails_leaves_the_others_complete_and_ends_with_1(
     assert summary.startswith(
         f"Sync failed: 1 of 11 streams are not complete: contacts (request_id {request_id}); "
     )
-    assert advice == "Run it again, from the last state: what is missing comes then."
+    assert advice == "Run it again, from the last state: it goes on where each stream stopped."
     assert run.state is not None
     assert set(run.state["bookmarks"]) >= DEFAULT - {"contacts"}
     assert len(run.records("placements")) == 4

@@ -631,6 +631,17 @@ def test_a_fault_that_passes_uses_nothing_up(
     assert made.report.retries == 6
 
 
+def test_a_request_of_one_try_uses_no_retries_up(
+    server: SandboxServer, setup: Callable[..., Setup]
+) -> None:
+    made = setup(max_retries=2)
+    made.read()
+    server.sandbox.fault("status", status=403, form="html", times=3)
+    with pytest.raises(LevAPIError):
+        made.client.read(CONTACTS, made.report, patience=ONCE)
+    assert made.read().data
+
+
 def test_a_name_that_cannot_be_resolved_has_two_tries(
     setup: Callable[..., Setup], monkeypatch: pytest.MonkeyPatch
 ) -> None:

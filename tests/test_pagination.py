@@ -557,6 +557,13 @@ def test_what_follows_a_bare_page_is_asked_for_by_offset(
     assert not walk.pages.end_is_stated
 
 
+def test_a_total_without_an_offset_is_held_against_all_rows() -> None:
+    walk = pages(cursor_only=False)
+    position = walk.after({"total": 90}, {}, 50)
+    assert position == {"limit": 50, "offset": 50}
+    assert walk.after({"total": 90}, position, 40) is None
+
+
 def test_a_list_by_offset_is_not_asked_for_twice() -> None:
     walk, second = pages(limit=10), Asked(answered(None, []))
     position = walk.after(None, {}, 10)

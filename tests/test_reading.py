@@ -42,7 +42,7 @@ def taps(monkeypatch: pytest.MonkeyPatch) -> list[TapLev]:
 def test_what_failed_is_expected_to_ask_no_more(
     lev: SandboxServer, taps: list[TapLev], route: str, streams: tuple[str, ...]
 ) -> None:
-    lev.sandbox.fault("status", status=403, route=route, at=3)
+    lev.sandbox.fault("status", status=403, route=route, at=3, times=None)
     assert sync(config_of(lev, page_size=10), streams=streams).exit_code == 1
     assert taps[-1].client.gate.remaining.requests == 0
     failure = taps[-1].report.stream(streams[-1]).failure
@@ -75,9 +75,11 @@ def test_a_walk_asks_once_for_each_page(lev: SandboxServer) -> None:
 
 def test_a_walk_that_cannot_go_on_stays_as_it_is(lev: SandboxServer) -> None:
     config = config_of(lev, page_size=10)
-    lev.sandbox.fault("status", status=403, route="/contacts", at=3)
+    lev.sandbox.fault("status", status=403, route="/contacts", at=3, times=None)
     cut = sync(config, streams=("contacts",))
-    lev.sandbox.fault("status", status=403, route="/contacts")
+    assert cut.state is not None
+    assert cut.state["bookmarks"]["contacts"]["walk"]["seen"] == 20
+    lev.sandbox.fault("status", status=403, route="/contacts", times=None)
     again = sync(config, streams=("contacts",), state=cut.state)
     assert (cut.exit_code, again.exit_code) == (1, 1)
     assert again.state == cut.state

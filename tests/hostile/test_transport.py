@@ -154,6 +154,20 @@ def test_a_request_that_may_not_take_long_is_given_up_whatever_the_timeout_is(
         assert time.monotonic() - begun < 20
 
 
+def test_no_piece_is_waited_for_longer_than_the_whole_may_take() -> None:
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        ours.settimeout(60)
+        theirs.sendall(HEAD + b"Content-Length: 2\r\n\r\n{}")
+        before = transport._DEADLINE.set(time.monotonic() + 50)
+        response = transport._BoundedResponse(ours)
+        response.begin()
+        transport._DEADLINE.reset(before)
+        assert response.read() == b"{}"
+        assert 0 < (ours.gettimeout() or 0) < 50
+        response.close()
+
+
 def test_a_last_piece_that_does_not_come_is_not_waited_for() -> None:
     def pieces() -> Iterator[bytes]:
         yield HEAD + b"Content-Length: 12\r\n\r\n{"
