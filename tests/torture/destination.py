@@ -150,7 +150,7 @@ def apply(
             old = [
                 key
                 for key, of in held.items()
-                if (of != version if drops == "other" else of is None or of < version)
+                if (of != version if drops == "other" else of is not None and of < version)
             ]
             for key in old:
                 del table[key]

@@ -138,8 +138,11 @@ class Excuses:
         """Say whether a full table may keep what Lev no longer has: not all was answered."""
         switches, kind = self._plan.switches, STREAMS[stream]
         root = kind.root or kind.resource
+        # Such a target keeps rows without a version.
+        silent = self._plan.drops == "older" and any(t.silent for t in self._plan.twists)
         return (
-            bool(self.rows(stream) or self.keyless(stream) or self.believed(stream))
+            silent
+            or bool(self.rows(stream) or self.keyless(stream) or self.believed(stream))
             or bool(switches["total_says"].get(root))
             or bool(switches["list_order"].get(root, "id") != "id")
             or (switches["children_of_archived"] == "404" and root == "deals" and kind.calls > 0)
