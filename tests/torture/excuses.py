@@ -145,7 +145,7 @@ class Excuses:
             or bool(self.rows(stream) or self.keyless(stream) or self.believed(stream))
             or bool(switches["total_says"].get(root))
             or bool(switches["list_order"].get(root, "id") != "id")
-            or (switches["children_of_archived"] == "404" and root == "deals" and kind.calls > 0)
+            or (switches["children_of_archived"] == "404" and root == "deals" and not kind.is_list)
             or self.incomplete(stream) is not None
         )
 
