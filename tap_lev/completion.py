@@ -182,7 +182,7 @@ class Completion:
             if shortfall is not None:
                 self._check_count(member, shortfall, by_its_word=by_its_word)
         except LevError:
-            # The pages are read to their end: the next run needs a walk of its own.
+            # The pages are read to their end, so the next run needs a new walk.
             walking.begin_anew()
             raise
         # Over several runs, different rows cannot be counted where pages have no order.
