@@ -15,7 +15,7 @@ from tap_lev.embeds import CHECKED_ROWS, MAX_REPEATS
 from tap_lev.errors import KeyRefusedError, LevAPIError, LevError
 from tap_lev.optional import Option
 from tap_lev.page import PageShape
-from tap_lev.proof import INEXACT, MARGIN, FilterProof, oldest_of, value_of
+from tap_lev.proof import INEXACT, MARGIN, FilterProof, Sent, oldest_of, value_of
 from tap_lev.row_counter import total_of
 from tap_lev.stream import FIELDS
 from tap_lev.walking import UPDATED_AT
@@ -108,6 +108,15 @@ class Asking:
     def sent_bound(self) -> datetime | None:
         """The bound, where Lev takes it."""
         return self.bound if self.bound is not None and self.is_filtered else None
+
+    @property
+    def sent(self) -> Sent | None:
+        """The filter that the request sends, if it sends one."""
+        bounds = [member.walking.bound for member in self._members]
+        known = [bound for bound in bounds if bound is not None]
+        if self.sent_bound is None or not known:
+            return None
+        return Sent(self.sent_bound, min(known))
 
     @property
     def report(self) -> StreamReport:

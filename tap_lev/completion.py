@@ -157,10 +157,12 @@ class Completion:
             )
         for member in list(self._members):
             bookmark = member.walking.bookmark
-            if self._source.replication_key is not None:
-                bookmark.canaries = proof.canaries
-                bookmark.undated = bookmark.undated or proof.undated
+            bookmark.undated = bookmark.undated or proof.undated
             self._guard(partial(self._finish_stream, member, shortfall, by_its_word), member)
+            if member in self._members and self._source.replication_key is not None:
+                # Only with the bookmark: a canary that changed after it does not show that rows
+                # from before it come.
+                bookmark.canaries = proof.canaries
         self._tap.write_state(at_once=True)
 
     def _finish_stream(self, member: LevStream, shortfall: int | None, by_its_word: bool) -> None:  # noqa: FBT001
@@ -180,7 +182,7 @@ class Completion:
             if shortfall is not None:
                 self._check_count(member, shortfall, by_its_word=by_its_word)
         except LevError:
-            # The pages are read to their end: the next run needs a walk of its own.
+            # The pages are read to their end, so the next run needs a new walk.
             walking.begin_anew()
             raise
         # Over several runs, different rows cannot be counted where pages have no order.

@@ -128,7 +128,7 @@ def unknown(properties: Mapping[str, Any], config: Mapping[str, Any]) -> Iterato
 
     Args:
         properties: The settings that there are.
-        config: The settings that are given. What is unknown there is told elsewhere.
+        config: The settings that are given. Unknown ones are reported elsewhere.
     """
     known = [PREFIX + name for name in (*(name.upper() for name in properties), LOG_LEVEL)]
     for variable in sorted(os.environ):

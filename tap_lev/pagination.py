@@ -266,8 +266,8 @@ class Pages:
 
         It does if nothing but the length of a page, or a total, spoke for more rows.
         """
-        # A body that is not Lev's has no request id: it says nothing of the list.
-        if self._guess is None or error.request_id is None or error.status not in _NO_MORE:
+        # A body that is not Lev's says nothing of the list.
+        if self._guess is None or error.is_foreign or error.status not in _NO_MORE:
             return False
         self._cap.learn(self._guess, followed=False)
         return True

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import operator
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from tap_lev import timestamps
 from tap_lev.bookmark import Canary
@@ -33,6 +33,29 @@ inexact, but not ignored."""
 
 MARGIN = timedelta(seconds=1)
 """How far before the canary the bound is: a filter that excludes its bound returns the row, too."""
+
+
+class Sent(NamedTuple):
+    """A filter that was sent.
+
+    Attributes:
+        bound: Its bound.
+        since: The moment from which on rows are wanted.
+    """
+
+    bound: datetime
+    since: datetime
+
+    def is_proven_by(self, row: Any, canary: Canary) -> bool:  # noqa: ANN401 - a row of either form
+        """Return whether no wanted row can be missing if a canary comes.
+
+        A canary that changed later may come though the filter excludes wanted rows before it, and
+        one that was created later may come by its ``created_at``.
+        """
+        created_at = timestamps.parse(value_of(row, CREATED_AT))
+        if created_at is None or self.bound - created_at < MIN_AGE:
+            return False
+        return canary.updated_at <= self.since
 
 
 class FilterProof:
@@ -64,7 +87,11 @@ class FilterProof:
         self._came.clear()
 
     def look(
-        self, rows: Sequence[Any], started_at: datetime, overlap: timedelta = timedelta(0)
+        self,
+        rows: Sequence[Any],
+        started_at: datetime,
+        overlap: timedelta = timedelta(0),
+        sent: Sent | None = None,
     ) -> None:
         """Look at the rows of a page.
 
@@ -73,6 +100,7 @@ class FilterProof:
             started_at: When the walk began. A canary is older than the bound of the next walk:
                 only then no row that this walk wants can be missing if the canary comes.
             overlap: How far before the start of a walk the bound of the next one is.
+            sent: The filter that was sent, if one was.
         """
         if not rows:
             return
@@ -84,7 +112,7 @@ class FilterProof:
         dates = texts_of(rows)
         self.undated = self.undated or "" in dates
         if self._known and self._known.keys() & set(map(read("id"), rows)):
-            self._look_for_known(rows)
+            self._look_for_known(rows, sent)
         # Comparing texts costs far less than parsing them, and each page is looked at.
         if max(dates) < self._threshold:
             return
@@ -92,15 +120,15 @@ class FilterProof:
             if date and date >= self._threshold:
                 self._consider(row, latest)
 
-    def _look_for_known(self, rows: Iterable[Any]) -> None:
+    def _look_for_known(self, rows: Iterable[Any], sent: Sent | None) -> None:
         for row in rows:
             canary = self._known.get(value_of(row, "id"))
             if canary is None:
                 continue
-            if timestamps.parse(value_of(row, UPDATED_AT)) == canary.updated_at:
-                self._came.add(canary)
-            else:
+            if timestamps.parse(value_of(row, UPDATED_AT)) != canary.updated_at:
                 self._changed.add(canary.key)
+            elif sent is None or sent.is_proven_by(row, canary):
+                self._came.add(canary)
 
     def _consider(self, row: Any, latest: datetime) -> None:  # noqa: ANN401 - a row of either form
         key = value_of(row, "id")

@@ -153,7 +153,7 @@ class Taking:
             return
         # A row proves the next walk's filter only if it is not newer than the bound of that walk.
         overlap = timedelta(seconds=self._tap.config["overlap_seconds"])
-        self._asking.proof.look(rows, started_at, overlap)
+        self._asking.proof.look(rows, started_at, overlap, self._asking.sent)
         self.is_filter_ignored = self.is_filter_ignored or self._asking.ignores_filter(rows)
 
     def _fill_fields(self, rows: Iterable[Any]) -> None:

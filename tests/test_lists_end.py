@@ -58,10 +58,13 @@ class Lev:
 
             def _answer(self, path: str, params: Params) -> None:
                 path = path.removeprefix(BASE)
-                outer.asked.append((path, params))
-                first, second = lists[path](params)
-                status = first if isinstance(first, int) else 200
-                body = second if isinstance(second, bytes) else _body(first, second)
+                if path == "/me":  # requested in each run, and no list
+                    status, body = 200, _body({"account": {"id": 56}, "user": {"id": 1}}, None)
+                else:
+                    outer.asked.append((path, params))
+                    first, second = lists[path](params)
+                    status = first if isinstance(first, int) else 200
+                    body = second if isinstance(second, bytes) else _body(first, second)
                 self.send_response(status)
                 self.send_header("Content-Length", str(len(body)))
                 self.end_headers()
@@ -113,7 +116,7 @@ def by_cursor(all_rows: list[dict[str, Any]], size: int) -> Callable[[Params], P
     def answer(params: Params) -> Page:
         at = int(params.get("cursor", 0))
         more = at + size < len(all_rows)
-        said = {"total": len(all_rows), "has_more": more, "next_cursor": None}
+        said: dict[str, Any] = {"total": len(all_rows), "has_more": more, "next_cursor": None}
         if more:
             said["next_cursor"] = f"{at + size}"
         return all_rows[at : at + size], said
@@ -208,7 +211,8 @@ def test_a_list_that_takes_no_limit_may_be_cut_at_a_usual_one(count: int, *, lim
 def test_a_list_that_is_not_full_costs_one_request(count: int) -> None:
     with lev({"/market/asset-types": lambda _: (rows(count), None)}) as served:
         assert served.run("asset_types").exit_code == 0
-    assert len(served.asked) == 1
+    # An empty list may empty a table, so it is requested twice.
+    assert len(served.asked) == (1 if count else 2)
 
 
 def test_a_refusal_that_is_not_of_lev_is_no_end(caplog: pytest.LogCaptureFixture) -> None:
@@ -575,7 +579,7 @@ def test_a_list_in_no_order_is_counted_by_its_ids(
     with lev({"/contacts": answer}) as served:
         run = served.run("contacts", page_size=10)
     assert set(ids(run, "contacts")) == set(range(1, 51))
-    missing = [text for text in caplog.messages if "but 50 came: 1 are missing" in text]
+    missing = [text for text in caplog.messages if "but 50 came: 1 is missing" in text]
     assert bool(missing) == bool(lost)
 
 

@@ -109,9 +109,10 @@ class Destination:
         if message["type"] != "STATE":
             self._pending.append(message)
             return
-        for stream in self.empties:
-            self.tables.pop(stream, None)
-        self.empties = ()
+        if self.empties:
+            for stream in self.empties:
+                self.tables.pop(stream, None)
+            self.empties, self._history = (), []  # no state before this one is true any more
         self.end(drained=True)
         value = message["value"]
         text = json.dumps(merged(self.state, value) if self._merges else value)
@@ -149,7 +150,7 @@ def apply(
             old = [
                 key
                 for key, of in held.items()
-                if (of != version if drops == "other" else of is None or of < version)
+                if (of != version if drops == "other" else of is not None and of < version)
             ]
             for key in old:
                 del table[key]

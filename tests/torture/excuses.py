@@ -109,8 +109,11 @@ class Excuses:
         return None
 
     def _is_stopped(self, root: str) -> str | None:
-        """Say why a list may stop at a row that cannot be sent."""
+        """Say why a list may stop at a row that cannot be sent, or not end whole because of it."""
         switches = self._plan.switches
+        uncounted = switches["pagination_shape"].get(root) or not switches["pagination_total"]
+        if self.keyless(root) and uncounted:
+            return "a row without a key, where Lev counts nothing"
         for (resource, number), (_, _, kinds) in self._account.poisoned.items():
             if resource != root or not kinds & {"500", "500_always"}:
                 continue
@@ -135,11 +138,14 @@ class Excuses:
         """Say whether a full table may keep what Lev no longer has: not all was answered."""
         switches, kind = self._plan.switches, STREAMS[stream]
         root = kind.root or kind.resource
+        # Such a target keeps rows without a version.
+        silent = self._plan.drops == "older" and any(t.silent for t in self._plan.twists)
         return (
-            bool(self.rows(stream) or self.keyless(stream) or self.believed(stream))
+            silent
+            or bool(self.rows(stream) or self.keyless(stream) or self.believed(stream))
             or bool(switches["total_says"].get(root))
             or bool(switches["list_order"].get(root, "id") != "id")
-            or (switches["children_of_archived"] == "404" and root == "deals" and kind.calls > 0)
+            or (switches["children_of_archived"] == "404" and root == "deals" and not kind.is_list)
             or self.incomplete(stream) is not None
         )
 

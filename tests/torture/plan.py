@@ -354,7 +354,8 @@ def _moods(chance: random.Random, usual: Selection) -> tuple[Selection, ...]:
             streams = some or usual.streams[-1:]
         if chance.random() < 0.5:
             columns = _some_columns(chance, usual.streams)
-        moods.append(Selection(streams, columns, usual.whole))
+        whole = usual.whole if chance.random() < 0.7 else ()
+        moods.append(Selection(streams, columns, whole))
     return tuple(moods[1:])
 
 
