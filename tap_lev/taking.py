@@ -179,7 +179,7 @@ class Taking:
         if not embed.is_omitted_when_empty:
             try:
                 answer = source.read_row(key, {"include": field}, self._asking.report)
-                value = answer.data[0].get(field)
+                value = source.mended(answer.data[0], answer).get(field)
                 if field not in answer.data[0] and not embed.seen:
                     embed.is_unavailable = self._is_elsewhere(key, field)
             except ROW_FAULTS as error:
