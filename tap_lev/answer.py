@@ -136,7 +136,7 @@ def _read_anything(body: bytes) -> tuple[Any, int, bool]:
     """
     value, halves = _decoded(body, _ANYTHING)
     if value is not None:
-        return value, halves, values.NUL_ESCAPE in body
+        return value, halves, values.may_hold_nul(body)
     whole, halves = surrogates.mended(body)
     try:
         return values.decoded(whole), halves, True

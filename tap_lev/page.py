@@ -19,7 +19,7 @@ from tap_lev import timestamps
 from tap_lev.answer import Envelope
 from tap_lev.records import suitable
 from tap_lev.schema import UNKNOWN_FIELDS
-from tap_lev.values import NUL_ESCAPE
+from tap_lev.values import may_hold_nul
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -119,7 +119,7 @@ class PageDecoder:
         Raises:
             msgspec.DecodeError: It is of another form, or a value has to be mended.
         """
-        if NUL_ESCAPE in body:
+        if may_hold_nul(body):
             raise msgspec.ValidationError("There may be a NUL character in it.")
         page = self._decoder.decode(body)
         self._shape.settle(page.data)

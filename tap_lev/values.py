@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 NUL = "\0"
 NUL_ESCAPE = rb"\u0000"
-"""How JSON writes it: there is no other way."""
+"""How JSON writes a NUL character: there is no other way."""
 
 MAX_EXACT = 2**53
 """Up to here each whole number has a float of its own."""
@@ -178,6 +178,11 @@ def _renamed(row: dict[str, Any]) -> dict[str, Any]:
 
 def _without_nul(text: str) -> str:
     return text.replace(NUL, "")
+
+
+def may_hold_nul(body: bytes) -> bool:
+    """Say whether JSON may hold a NUL character. A look for one backslash takes far less time."""
+    return b"\\" in body and NUL_ESCAPE in body
 
 
 def decoded(body: bytes) -> Any:  # noqa: ANN401 - JSON is anything
