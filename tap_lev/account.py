@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from tap_lev import budget
 from tap_lev.errors import KeyRefusedError, LevError, quoted
+from tap_lev.values import whole
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -77,10 +78,12 @@ def _identity(tap: TapLev) -> Identity:
     if not isinstance(me, dict):
         return Identity(active, server_time=clock, me=me, fault=_no_object(answer))
     account, user = _object(me, "account"), _object(me, "user")
-    told = [account[key] for key in ("id", "slug") if _is_name(account.get(key))]
+    names = [whole(account.get(key)) for key in ("id", "slug")]
+    told = [name for name in names if _is_name(name)]
+    user_id = whole(user.get("id"))
     return Identity(
         account=told[0] if told else active,
-        user=user["id"] if type(user.get("id")) is int else None,
+        user=user_id if type(user_id) is int else None,
         checked=bool(told),
         server_time=clock,
         me=me,

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TypedDict
 
 import msgspec
 
-from tap_lev import errors, surrogates, timestamps
+from tap_lev import errors, surrogates, timestamps, values
 from tap_lev.errors import BrokenAnswerError, ForeignAnswerError, quoted
 
 if TYPE_CHECKING:
@@ -30,7 +30,8 @@ class Answer:
         envelope_time: The envelope's ``timestamp``, None where there is none to read.
         envelope_has_zone: Whether that names its time zone; without one it is read as UTC.
         date_header: The ``Date`` header, None where there is none to read.
-        mended: How many halves of characters came, each of which is U+FFFD now.
+        halves: How many halves of characters came, each of which is U+FFFD now.
+        is_odd: Whether the rows may hold NUL characters, NaN or infinities, which no target takes.
     """
 
     endpoint: str
@@ -42,7 +43,8 @@ class Answer:
     envelope_time: datetime | None = None
     envelope_has_zone: bool = False
     date_header: datetime | None = None
-    mended: int = 0
+    halves: int = 0
+    is_odd: bool = False
 
 
 class Envelope(msgspec.Struct, kw_only=True):
@@ -62,7 +64,7 @@ def read_answer(
     body: bytes,
     headers: Mapping[str, str],
     endpoint: str,
-    decoder: msgspec.json.Decoder[Envelope] | None = None,
+    decoder: surrogates.Decoder[Envelope] | None = None,
 ) -> Answer:
     """Read an answer.
 
@@ -77,18 +79,18 @@ def read_answer(
         ForeignAnswerError: It is not the JSON of Lev's API.
         BrokenAnswerError: It is, with something wrong in it.
     """
-    envelope, mended = _decoded(body, decoder) if decoder else (None, 0)
-    if isinstance(envelope, Envelope) and not _fails(envelope.error, envelope.success, envelope.ok):
+    usual, halves = _decoded(body, decoder) if decoder else (None, 0)
+    if isinstance(usual, Envelope) and not _fails(usual.error, usual.success, usual.ok):
         return Answer(
             endpoint=endpoint,
-            data=envelope.data,
-            pagination=envelope.pagination,
-            request_id=quoted(envelope.request_id) if envelope.request_id else None,
+            data=usual.data,
+            pagination=usual.pagination,
+            request_id=quoted(usual.request_id) if usual.request_id else None,
             shaped=True,
-            mended=mended,
-            **_clocks(envelope.timestamp, headers),
+            halves=halves,
+            **_clocks(usual.timestamp, headers),
         )
-    envelope, mended = _decoded(body, _ANYTHING)
+    envelope, halves, is_odd = _read_anything(body)
     fields: dict[str, Any] = envelope if isinstance(envelope, dict) else {}
     fails = _fails(*map(fields.get, ("error", "success", "ok")))
     if fails and ("data" in fields or errors.is_error(fields)):
@@ -110,7 +112,8 @@ def read_answer(
         data=fields["data"],
         pagination=pagination,
         request_id=quoted(request_id) if isinstance(request_id, str) else None,
-        mended=mended,
+        halves=halves,
+        is_odd=is_odd,
         **_clocks(fields.get("timestamp"), headers),
     )
 
@@ -118,11 +121,27 @@ def read_answer(
 _ANYTHING: msgspec.json.Decoder[Any] = msgspec.json.Decoder()
 
 
-def _decoded(body: bytes, decoder: msgspec.json.Decoder[Any]) -> tuple[Any, int]:
+def _decoded(body: bytes, decoder: surrogates.Decoder[Any]) -> tuple[Any, int]:
     try:
         return surrogates.decoded(decoder, body)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return None, 0
+
+
+def _read_anything(body: bytes) -> tuple[Any, int, bool]:
+    """Decode a body whatever its form, None if it cannot be.
+
+    Returns:
+        The value, how many halves of characters there were, and whether it is an odd one.
+    """
+    value, halves = _decoded(body, _ANYTHING)
+    if value is not None:
+        return value, halves, values.may_hold_nul(body)
+    whole, halves = surrogates.mended(body)
+    try:
+        return values.decoded(whole), halves, True
+    except (ValueError, RecursionError):
+        return None, 0, False
 
 
 def _fails(error: object, success: object, ok: object) -> bool:

@@ -295,7 +295,8 @@ class Asking:
             return None
         if embed.unread_rows >= CHECKED_ROWS and not embed.seen_empty:
             return UNSET if embed.unread else None
-        (row,) = source.read_row(key, {"include": field}, self.report).data
+        answer = source.read_row(key, {"include": field}, self.report)
+        row = source.mended(answer.data[0], answer)
         if field in row:
             return row[field]
         embed.unread_rows += 1

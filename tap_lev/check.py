@@ -98,6 +98,12 @@ class _Check:
         for stream, finding in self._findings.items():
             finding.refused = self._refused(stream)
             finding.unknown_fields = stream.unknown_fields
+            if stream.former_key and finding.result == OK:
+                finding.notes.append(
+                    f"Its key is {', '.join(stream.primary_keys)} now, and was "
+                    f"{', '.join(stream.former_key)}: a table of an earlier release has to be "
+                    "changed, see 'Keys that changed' in docs/schema-changes.md."
+                )
             name = f"{stream.name}: "
             finding.notes += [note.removeprefix(name) for note in stream.report.notes]
             yield finding

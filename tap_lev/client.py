@@ -10,6 +10,7 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import quote
 
+import msgspec
 import requests
 from requests.auth import AuthBase
 from urllib3.exceptions import NameResolutionError
@@ -28,19 +29,21 @@ from tap_lev.errors import (
     UnknownHostError,
     api_error,
     quoted,
+    shown,
 )
 from tap_lev.meters import Meters
+from tap_lev.surrogates import UNKNOWN
 from tap_lev.transport import TooLongError, TooSlowError, Transport
+from tap_lev.values import whole
 
 if TYPE_CHECKING:
     import logging
     from collections.abc import Mapping
 
-    import msgspec
-
     from tap_lev.answer import Answer, Envelope
     from tap_lev.gate import Gate
     from tap_lev.report import StreamReport
+    from tap_lev.surrogates import Decoder
 
 LONGEST_BACKOFF = 60.0
 """The longest wait between two tries, in seconds, where Lev asks for none (lev-api.md §1.10)."""
@@ -182,7 +185,7 @@ class LevClient:
         self._me: Answer | None = None
         self._worn: set[str] = set()
         """Endpoints to which all retries of a request were used up by faults on the way."""
-        self._mended: set[str] = set()
+        self._halved: set[str] = set()
         """Streams of which was told that half of a character came."""
         self.reached = False
         """Whether a response in Lev's form has come: an envelope or an error."""
@@ -201,7 +204,7 @@ class LevClient:
         params: Mapping[str, str | int] | None = None,
         ids: Mapping[str, Any] | None = None,
         json: Mapping[str, Any] | None = None,
-        decoder: msgspec.json.Decoder[Envelope] | None = None,
+        decoder: Decoder[Envelope] | None = None,
         *,
         patience: Patience | None = None,
     ) -> Answer:
@@ -264,7 +267,7 @@ class LevClient:
         """
         data = self.me(report).data
         account = data.get("account") if isinstance(data, dict) else None
-        found = account.get("id") if isinstance(account, dict) else None
+        found = whole(account.get("id")) if isinstance(account, dict) else None
         if not isinstance(found, int):
             self._me = None
             raise BrokenAnswerError("Lev does not tell the account's id in GET /me.")
@@ -272,7 +275,7 @@ class LevClient:
 
     # -- Trying
 
-    def _read(self, read: _Read, decoder: msgspec.json.Decoder[Envelope] | None) -> Answer:
+    def _read(self, read: _Read, decoder: Decoder[Envelope] | None) -> Answer:
         while True:
             try:
                 body, headers = self._try(read)
@@ -297,7 +300,7 @@ class LevClient:
                     raise
             else:
                 self._note_answer()
-                self._note_mending(read, answer)
+                self._note_halves(read, answer)
                 return self._dated(answer)
 
     def _dated(self, answer: Answer) -> Answer:
@@ -313,15 +316,17 @@ class LevClient:
         if opens:
             self.gate.open()
 
-    def _note_mending(self, read: _Read, answer: Answer) -> None:
-        if answer.mended and read.report.name not in self._mended:
-            self._mended.add(read.report.name)
+    def _note_halves(self, read: _Read, answer: Answer) -> None:
+        read.report.mended += answer.halves
+        if answer.halves and read.report.name not in self._halved:
+            self._halved.add(read.report.name)
             self._logger.warning(
                 "%s: Lev sends half of a character, which JSON allows and no text can hold, "
-                "%d times in %s (request_id %s). Each is read as U+FFFD; this is logged once.",
+                "%d times in %s%s (request_id %s). Each is read as U+FFFD; this is logged once.",
                 read.report.name or "The run",
-                answer.mended,
+                answer.halves,
                 answer.endpoint,
+                _first_unknown(answer),
                 answer.request_id or "not given",
             )
 
@@ -440,6 +445,15 @@ class LevClient:
             return float(hint)
         ceiling = min(LONGEST_BACKOFF, 0.25 * 2 ** min(tries, MAX_DOUBLINGS))
         return random.uniform(ceiling / 2, ceiling)  # noqa: S311 - jitter is no secret
+
+
+def _first_unknown(answer: Answer) -> str:
+    """Name the first row that holds a character that is not known."""
+    for row in answer.data if isinstance(answer.data, list) else ():
+        key = row.get("id") if isinstance(row, dict) else getattr(row, "id", None)
+        if isinstance(key, int | str) and UNKNOWN in msgspec.json.encode(row):
+            return f", first in row {shown(key)}"
+    return ""
 
 
 def _least(one: Patience, other: Patience) -> Patience:

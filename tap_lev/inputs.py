@@ -89,7 +89,10 @@ def check_catalog(catalog: Any, streams: Mapping[str, type[LevStream]]) -> Catal
         raise ConfigError("The catalog has several entries for one stream: leave one of them.")
     check_encodable(catalog, "The catalog")
     _take_over(entries, parsed, streams)
-    for name, entry in parsed.items():
+    for name, entry in list(parsed.items()):
+        if _has_former_key(name, streams[name], entry):
+            del parsed[name]  # it is not selected, and no reason to refuse the others
+            continue
         _check_entry(name, streams[name], entry)
         # The SDK takes what a catalog leaves out for something that the stream does not have.
         entry.key_properties = streams[name].primary_keys
@@ -147,6 +150,25 @@ def _in_columns(entry: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
+def _has_former_key(name: str, stream: type[LevStream], entry: CatalogEntry) -> bool:
+    """Return whether an entry is of a release in which the stream had another key.
+
+    Raises:
+        ConfigError: It is, and it is selected: its table may still have that key.
+    """
+    root, former = entry.metadata.get(()), list(stream.former_key)
+    keys = [entry.key_properties, getattr(root, "table_key_properties", None)]
+    if not former or former not in map(_listed, keys):
+        return False
+    if getattr(root, "selected", True) is False:
+        return True
+    raise ConfigError(
+        f"The catalog selects {name} with the key of an earlier release, {', '.join(former)}. The "
+        f"key is {', '.join(stream.primary_keys)} now: change the table first (see 'Keys that "
+        "changed' in docs/schema-changes.md), then make the catalog again with tap-lev --discover."
+    )
+
+
 def _check_entry(name: str, stream: type[LevStream], entry: CatalogEntry) -> None:
     """Refuse what the catalog of a stream cannot choose."""
     # Without it the SDK selects the stream and none of its columns, its key neither.
@@ -165,8 +187,7 @@ def _check_entry(name: str, stream: type[LevStream], entry: CatalogEntry) -> Non
         ),
     ):
         for value in asked:
-            # A catalog that did not come out of JSON has its keys in a tuple.
-            if value and (list(value) if isinstance(value, tuple) else value) not in possible:
+            if value and _listed(value) not in possible:
                 raise ConfigError(
                     f"The catalog asks for the {what} {shown(value)} of {name}, which can be read "
                     f"by {' or '.join(map(repr, possible)) or 'none'} only."
@@ -176,6 +197,11 @@ def _check_entry(name: str, stream: type[LevStream], entry: CatalogEntry) -> Non
         raise ConfigError(
             f"The catalog's schema of {name} lacks the key: {', '.join(sorted(missing))}."
         )
+
+
+def _listed(value: Any) -> Any:  # noqa: ANN401 - JSON is anything
+    """Return the list that a tuple is: a catalog that did not come out of JSON has its keys so."""
+    return list(value) if isinstance(value, tuple) else value
 
 
 def _replication_key(stream: type[LevStream]) -> str | None:

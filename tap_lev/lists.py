@@ -57,7 +57,7 @@ class ListStream(LevStream):
         for item in items(answer, single=self.single):
             for row in self.expand(item):
                 try:
-                    yield self.keyed(self.adapt(row, answer), answer)
+                    yield self.keyed(self.mended(self.adapt(row, answer), answer), answer)
                 except BrokenAnswerError as error:
                     if self.single:
                         raise

@@ -19,9 +19,10 @@ from tap_lev import timestamps
 from tap_lev.answer import Envelope
 from tap_lev.records import suitable
 from tap_lev.schema import UNKNOWN_FIELDS
+from tap_lev.values import may_hold_nul
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from tap_lev.child import ChildStream
     from tap_lev.lists import ListStream
@@ -55,9 +56,15 @@ class PageShape:
             self._shapes[child.name] = shape = RowShape(child.schema, own)
             blocks[child.block or ""] = list[shape.row_type(child.name)] | None  # type: ignore[misc]
         row = self._shapes[source.name].row_type(source.name, blocks)
-        self.decoder: msgspec.json.Decoder[Envelope] = msgspec.json.Decoder(
+        decoder: msgspec.json.Decoder[Envelope] = msgspec.json.Decoder(
             msgspec.defstruct("Page", [("data", list[row])], bases=(Envelope,), kw_only=True)  # type: ignore[valid-type]
         )
+        dated: dict[Callable[[Any], Any], RowShape] = {
+            operator.attrgetter(child.block or ""): self._shapes[child.name]
+            for child in children
+            if self._shapes[child.name].instants
+        }
+        self.decoder = PageDecoder(decoder, self._shapes[source.name], dated)
 
     def children(self, child: ChildStream, parents: Iterable[Any]) -> list[Any]:
         """Take a stream's rows out of those that they stand in."""
@@ -83,8 +90,42 @@ class PageShape:
                 setattr(row, block, UNSET)
 
     def tidy(self, stream: str, rows: Sequence[Any]) -> None:
-        """Write the instants of rows in UTC, and leave secrets and signed links out."""
+        """Leave secrets and signed links out of rows."""
         self._shapes[stream].tidy(rows)
+
+
+class PageDecoder:
+    """Decodes pages whose values a target takes. It refuses others, as those of another form.
+
+    Args:
+        decoder: Decodes any page of the form.
+        shape: The shape of the rows.
+        children: The shapes of rows in these that have instants, by what finds these rows.
+    """
+
+    def __init__(
+        self,
+        decoder: msgspec.json.Decoder[Envelope],
+        shape: RowShape,
+        children: Mapping[Callable[[Any], Any], RowShape],
+    ) -> None:
+        self._decoder = decoder
+        self._shape = shape
+        self._children = children
+
+    def decode(self, body: bytes, /) -> Envelope:
+        """Decode a page. Its instants are written in UTC.
+
+        Raises:
+            msgspec.DecodeError: It is of another form, or a value has to be mended.
+        """
+        if may_hold_nul(body):
+            raise msgspec.ValidationError("There may be a NUL character in it.")
+        page = self._decoder.decode(body)
+        self._shape.settle(page.data)
+        for block, shape in self._children.items():
+            shape.settle([row for parent in page.data for row in block(parent) or ()])
+        return page
 
 
 class RowShape:
@@ -98,7 +139,7 @@ class RowShape:
     def __init__(self, schema: JSONSchema, keys: Sequence[str]) -> None:
         self._columns = {n: s for n, s in schema["properties"].items() if n != UNKNOWN_FIELDS}
         self._keys = keys
-        self._instants = [n for n, s in self._columns.items() if s.get("format") == "date-time"]
+        self.instants = [n for n, s in self._columns.items() if s.get("format") == "date-time"]
         self._open = [n for n, s in self._columns.items() if _is_open(s)]
 
     def row_type(self, name: str, more: Mapping[str, Any] | None = None) -> Any:  # noqa: ANN401
@@ -115,12 +156,26 @@ class RowShape:
         fields += [_field(*field) for field in (more or {}).items()]
         return _struct(name, fields)
 
+    def settle(self, rows: Sequence[Any]) -> None:
+        """Write the instants of rows in UTC.
+
+        Raises:
+            msgspec.ValidationError: A text is none, or one that has to be mended.
+        """
+        for column in self.instants:
+            texts = list(map(operator.attrgetter(column), rows))
+            if timestamps.are_usual([text for text in texts if type(text) is str]):
+                continue
+            for row, text in zip(rows, texts, strict=True):
+                if type(text) is not str:
+                    continue
+                settled = None if timestamps.is_carried(text) else timestamps.normalise(text)
+                if settled is None:
+                    raise msgspec.ValidationError(f"{column} holds a text that has to be mended.")
+                setattr(row, column, settled)
+
     def tidy(self, rows: Sequence[Any]) -> None:
-        """Change the values that cannot go out as they came."""
-        for column in self._instants:
-            for row, text in zip(rows, map(operator.attrgetter(column), rows), strict=True):
-                if text and text[-1] != "Z":
-                    setattr(row, column, timestamps.normalise(text))
+        """Leave out what must not go out."""
         for column in self._open:
             for row in rows:
                 setattr(row, column, suitable(getattr(row, column)))

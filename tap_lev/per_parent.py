@@ -206,7 +206,8 @@ class PerParentStream(LevStream):
             return
         self.report.at_limit += 1
         if self.report.at_limit == 1:
-            whose = _named({**ids, **call.columns})
+            told = {n: v for n, v in call.columns.items() if n not in self.primary_keys}
+            whose = _named({**ids, **told})
             self.tell(
                 f"Lev sent {self.limit} rows of {call.endpoint} for {whose}, as many as one "
                 "request can bring, so rows may be missing."
@@ -225,10 +226,11 @@ class PerParentStream(LevStream):
         self, row: dict[str, Any], ids: Ids, columns: Mapping[str, Any], answer: Answer
     ) -> dict[str, Any]:
         known = self.schema["properties"]
+        row = self.mended({**row, **columns}, answer)
         for name, value in ids.items():
             if name in known and row.get(name) is None:
-                row = {**row, name: value}
-        return self.keyed({**row, **columns}, answer)
+                row[name] = value
+        return self.keyed(row, answer)
 
 
 def _named(values: Mapping[str, Any]) -> str:

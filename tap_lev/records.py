@@ -59,6 +59,7 @@ class RecordShape:
                 record[name] = suitable(value)
         for name in self._instants:
             if isinstance(value := record.get(name), str):
+                # What names no instant, the Mender has replaced before.
                 record[name] = timestamps.normalise(value)
         return record
 

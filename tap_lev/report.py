@@ -24,6 +24,7 @@ class StreamReport:
         requests: Requests sent, retries included.
         retries: Requests that had to be repeated.
         statuses: The HTTP statuses of the answers.
+        mended: Values that were mended, since no target takes them as they came.
         at_limit: Reads that brought as many rows as one request can bring.
         notes: What the reader of the summary should know, a sentence each.
         failure: Why the stream is not complete, or None.
@@ -38,6 +39,7 @@ class StreamReport:
     requests: int = 0
     retries: int = 0
     statuses: Counter[int] = dataclasses.field(default_factory=Counter)
+    mended: int = 0
     at_limit: int = 0
     notes: list[str] = dataclasses.field(default_factory=list)
     failure: Exception | None = None
@@ -57,6 +59,7 @@ class StreamReport:
             "rows": self.rows,
             "requests": self.requests,
             "retries": self.retries,
+            "mended": self.mended,
             "bookmark": self.bookmark,
             "error": None if self.failure is None else str(self.failure),
         }
@@ -115,6 +118,7 @@ class RunReport:
             "throttled": sum(s.throttled for s in streams),
             "statuses": {str(status): statuses[status] for status in sorted(statuses)},
             "parents_gone": len(self.parents_gone),
+            "mended": sum(s.mended for s in streams),
             "reads_at_limit": sum(s.at_limit for s in streams),
             "seconds_waited": round(self.waited, 1),
             "seconds": round(self.clock() - self._began, 1),
@@ -142,6 +146,8 @@ class RunReport:
         )
         if totals["parents_gone"]:
             counts += f", {totals['parents_gone']} parents gone"
+        if totals["mended"]:
+            counts += f", {totals['mended']} value{'s'[: totals['mended'] != 1]} mended"
         if totals["reads_at_limit"]:
             counts += f", {totals['reads_at_limit']} reads at their limit"
         notes = "".join(f" {note}" for note in totals["notes"])

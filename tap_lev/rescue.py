@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from tap_lev.answer import items
 from tap_lev.client import ONCE
 from tap_lev.errors import KeyRefusedError, LevAPIError, LevError
+from tap_lev.values import whole
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -111,7 +112,7 @@ class Rescue:
             answer = self._asking.ids(position)
         except LevError:
             return self._by_cursor(position)
-        keys = [key for row in items(answer) if type(key := row.get("id")) is int]
+        keys = [key for row in items(answer) if type(key := whole(row.get("id"))) is int]
         pagination = answer.pagination or {}
         cursor, has_more = pagination.get("next_cursor"), pagination.get("has_more")
         if not keys:
@@ -180,4 +181,4 @@ def _build(space: str, key: int) -> str:
 
 
 def _key_of(row: Any) -> Any:  # noqa: ANN401 - a row of either form
-    return row.get("id") if isinstance(row, dict) else getattr(row, "id", None)
+    return whole(row.get("id") if isinstance(row, dict) else getattr(row, "id", None))

@@ -13,8 +13,10 @@ from singer_sdk.mapper import SameRecordTransform
 from singer_sdk.streams import Stream
 from typing_extensions import override
 
-from tap_lev.errors import LevError, shown
+from tap_lev.errors import LevError, quoted, shown
 from tap_lev.records import RecordShape
+from tap_lev.schema import UNKNOWN_FIELDS
+from tap_lev.values import Kind, Mended
 from tap_lev.writer import RecordMessage
 
 if TYPE_CHECKING:
@@ -78,7 +80,7 @@ class SingerStream(Stream):
         self._check_max_record_limit(self.report.rows)
         self._stream_version = self.version
         try:
-            self._write_record_message(self._shape.record(row, answer.request_id))
+            self._write_record_message(self._record(row, answer))
         except (OSError, SingerSDKError):
             raise
         except Exception as error:
@@ -131,7 +133,37 @@ class SingerStream(Stream):
 
     def look_at(self, row: dict[str, Any], answer: Answer) -> None:
         """Tell what is new in a row, without writing it."""
-        self._shape.record(row, answer.request_id)
+        self._record(row, answer)
+
+    def _record(self, row: dict[str, Any], answer: Answer) -> dict[str, Any]:
+        if isinstance(row, Mended):
+            self._note_mends(row, answer)
+        return self._shape.record(row, answer.request_id)
+
+    def _note_mends(self, row: Mended, answer: Answer) -> None:
+        """Count the values that were mended in a row, and tell the first of each kind."""
+        for column, kind in row.mends:
+            if column not in self.columns and UNKNOWN_FIELDS not in self.columns:
+                continue
+            self.report.mended += 1
+            if kind in self._kinds_told:
+                continue
+            self._kinds_told.add(kind)
+            what, becomes = kind.value
+            key = ", ".join(f"{name} {shown(row[name])}" for name in self.primary_keys)
+            self.logger.warning(
+                "%s: Lev sends %s in %s, in the row with %s (request_id %s). %s This is told once.",
+                self.name,
+                what,
+                quoted(column),
+                key,
+                answer.request_id or "not given",
+                becomes,
+            )
+
+    @functools.cached_property
+    def _kinds_told(self) -> set[Kind]:
+        return set()
 
     @property
     def unknown_fields(self) -> list[str]:

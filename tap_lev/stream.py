@@ -13,6 +13,7 @@ from tap_lev.errors import BrokenAnswerError, LevAPIError, LevError, RowsFailedE
 from tap_lev.optional import Option, OptionalParameters
 from tap_lev.schema import OBJECT, UNKNOWN_FIELDS
 from tap_lev.singer import SingerStream
+from tap_lev.values import Mender
 from tap_lev.walking import UPDATED_AT, Walking
 
 if TYPE_CHECKING:
@@ -40,6 +41,8 @@ class LevStream(SingerStream):
     """Route template of what is read, as in the client's allow-list."""
     primary_keys: ClassVar[Sequence[str]] = ("id",)
     """The columns that tell the rows apart. A child's often begin with its parent's id."""
+    former_key: ClassVar[Sequence[str]] = ()
+    """The key of earlier releases, where tables may still have it."""
     single: ClassVar[bool] = False
     """Whether ``data`` is one row and not a list of rows."""
     takes_fields: ClassVar[bool] = False
@@ -157,6 +160,23 @@ class LevStream(SingerStream):
     def expand(self, item: dict[str, Any]) -> Iterator[dict[str, Any]]:
         """Find the rows that one item of an answer holds: itself, as a rule."""
         yield item
+
+    def mended(self, row: dict[str, Any], answer: Answer) -> dict[str, Any]:
+        """Replace the values that no target takes.
+
+        Raises:
+            BrokenAnswerError: The row is nested too deeply.
+        """
+        try:
+            return self._mender.row(row, is_odd=answer.is_odd)
+        except RecursionError:
+            raise BrokenAnswerError(
+                f"Lev sent a row of {answer.endpoint} that is nested too deeply."
+            ) from None
+
+    @functools.cached_property
+    def _mender(self) -> Mender:
+        return Mender(self.schema["properties"], self.blocks)
 
     def keyed(self, row: dict[str, Any], answer: Answer) -> dict[str, Any]:
         """Make sure that a row can be told from others.

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, TypeVar
+from typing import Protocol, TypeVar
 
 import msgspec
 
-if TYPE_CHECKING:
-    from msgspec.json import Decoder
+T_co = TypeVar("T_co", covariant=True)
 
-T = TypeVar("T")
+
+class Decoder(Protocol[T_co]):
+    """Reads JSON, as msgspec does."""
+
+    def decode(self, body: bytes, /) -> T_co:
+        """Decode a body."""
+
 
 _ESCAPES = re.compile(
     rb"""\\(?:
@@ -21,6 +26,8 @@ _ESCAPES = re.compile(
     re.VERBOSE | re.DOTALL,
 )
 _UNKNOWN = rb"\ufffd"
+UNKNOWN = "\ufffd".encode()
+"""The character that takes the place of a half."""
 
 
 def mended(body: bytes) -> tuple[bytes, int]:
@@ -41,7 +48,7 @@ def mended(body: bytes) -> tuple[bytes, int]:
     return _ESCAPES.sub(mend, body), halves
 
 
-def decoded(decoder: Decoder[T], body: bytes) -> tuple[T, int]:
+def decoded(decoder: Decoder[T_co], body: bytes) -> tuple[T_co, int]:
     """Decode JSON, in which half of a character is U+FFFD.
 
     Returns:

@@ -192,6 +192,47 @@ def test_a_replication_that_there_is_not_ends_the_run(discovered: dict[str, Any]
     )
 
 
+FORMER = {"documents": ["id"], "index_facts": ["deal_id", "query", "id"]}
+
+
+def former_catalog(discovered: dict[str, Any], *selected: str) -> dict[str, Any]:
+    """The catalog as an earlier release wrote it, with some streams selected."""
+    catalog = copy.deepcopy(discovered)
+    for name in STREAMS_BY_NAME:
+        catalog = with_entry(catalog, name, selected=name in selected)
+    for name, key in FORMER.items():
+        keys = {"key_properties": key, "table-key-properties": key}
+        catalog = with_entry(catalog, name, **keys)
+        (entry,) = (e for e in catalog["streams"] if e["tap_stream_id"] == name)
+        entry["schema"]["properties"].pop("query_hash", None)
+        entry["metadata"] = [m for m in entry["metadata"] if "query_hash" not in m["breadcrumb"]]
+    return catalog
+
+
+@pytest.mark.parametrize("name", FORMER)
+@pytest.mark.parametrize("args", [[], ["--check"]], ids=["sync", "check"])
+def test_a_catalog_with_a_key_that_has_changed_leads_to_the_docs(
+    discovered: dict[str, Any], name: str, args: list[str]
+) -> None:
+    catalog = former_catalog(discovered, "contacts", name)
+    now = ", ".join(STREAMS_BY_NAME[name].primary_keys)
+    assert told(run_tap(NOWHERE | QUERIES, catalog=catalog, args=args)) == (
+        f"The catalog selects {name} with the key of an earlier release, "
+        f"{', '.join(FORMER[name])}. The key is {now} now: change the table first (see 'Keys that "
+        "changed' in docs/schema-changes.md), then make the catalog again with tap-lev --discover."
+    )
+    page = (Path(__file__).parents[1] / "docs" / "schema-changes.md").read_text(encoding="utf-8")
+    assert "\n## Keys that changed\n" in page
+
+
+def test_a_key_that_has_changed_is_no_matter_where_the_stream_is_not_selected(
+    config: dict[str, Any], discovered: dict[str, Any]
+) -> None:
+    run = run_tap(config, catalog=former_catalog(discovered, "companies", "deal_notes"))
+    assert run.exit_code == 0, run.stderr
+    assert {m["stream"] for m in run.of("SCHEMA")} == {"companies", "deal_notes"}
+
+
 def test_a_catalog_without_the_key_s_column_is_a_sentence(discovered: dict[str, Any]) -> None:
     catalog = copy.deepcopy(discovered)
     for entry in catalog["streams"]:

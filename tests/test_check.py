@@ -271,6 +271,20 @@ def test_a_child_that_has_nothing_to_ask_for_says_so(lev: SandboxServer) -> None
     assert "setting" in found(report, "index_facts")["notes"][0]
 
 
+def test_a_key_that_has_changed_is_told(start_lev: StartLev) -> None:
+    report = check(start_lev(deals=2), "contacts", "documents", "index_facts", **QUERIES)
+    assert found(report, "contacts")["notes"] == []
+    for name, key, former in (
+        ("documents", "deal_id, id", "id"),
+        ("index_facts", "deal_id, query_hash, id", "deal_id, query, id"),
+    ):
+        (note,) = found(report, name)["notes"]
+        assert note == (
+            f"Its key is {key} now, and was {former}: a table of an earlier release has to be "
+            "changed, see 'Keys that changed' in docs/schema-changes.md."
+        )
+
+
 def test_one_query_of_many_is_enough(lev: SandboxServer) -> None:
     check(lev, "index_facts", "index_observations", **QUERIES)
     asked = [entry.route for entry in lev.sandbox.requests if entry.method == "POST"]

@@ -94,14 +94,14 @@ def test_a_changed_column_is_a_change(before: Catalog, now: Catalog) -> None:
 def test_a_changed_stream_is_a_change(before: Catalog, now: Catalog) -> None:
     now["streams"].remove(stream(now, "vaults"))
     before["streams"].remove(stream(before, "memos"))
-    stream(now, "documents")["key_properties"] = ["deal_id", "id"]
+    stream(now, "term_sheets")["key_properties"] = ["deal_id", "id"]
     stream(now, "companies")["replication_method"] = "FULL_TABLE"
     stream(now, "lenders")["metadata"][0]["metadata"]["selected-by-default"] = True
     assert changes(before, now) == {
         "companies": "changed",
-        "documents": "changed",
         "lenders": "changed",
         "memos": "added",
+        "term_sheets": "changed",
         "vaults": "removed",
     }
 

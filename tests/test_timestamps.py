@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime, timedelta, timezone
 
+import msgspec
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
@@ -80,20 +82,98 @@ def test_a_fraction_is_written_only_where_there_is_one() -> None:
 @given(INSTANTS)
 def test_normalising_keeps_the_instant_and_ends_in_z(instant: datetime) -> None:
     text = timestamps.normalise(instant.isoformat())
+    assert text is not None
     assert text.endswith("Z")
     assert timestamps.parse(text) == instant
 
 
 @pytest.mark.parametrize(
-    "text", ["2026-03-10T14:30:00.1234567Z", "2026-03-10", "To be dated", "BATZ", ""]
+    "text", ["2026-03-10T14:30:00Z", "2026-03-10T14:30:00.5Z", "2026-03-10T14:30:00.1234567Z"]
 )
 def test_what_needs_no_rewriting_stays_as_it_came(text: str) -> None:
     assert timestamps.normalise(text) == text
 
 
-@given(st.text())
+@pytest.mark.parametrize(
+    ("text", "written"),
+    [
+        ("2026-11-26T10:00:00+02:00", "2026-11-26T08:00:00Z"),
+        ("2026-11-26 10:00:00+02:00", "2026-11-26T08:00:00Z"),
+        ("2026-11-26 10:00:00 +0200", "2026-11-26T08:00:00Z"),
+        ("2026-11-26 10:00:00 UTC", "2026-11-26T10:00:00Z"),
+        ("2026-11-26t10:00:00z", "2026-11-26T10:00:00Z"),
+        ("2026-11-26 10:00:00Z", "2026-11-26T10:00:00Z"),
+        ("2026-11-26T10:00Z", "2026-11-26T10:00:00Z"),
+        ("2026-11-26T10:00", "2026-11-26T10:00:00Z"),
+        ("20261126T100000Z", "2026-11-26T10:00:00Z"),
+        ("2026-11-26", "2026-11-26T00:00:00Z"),
+        ("2026-11-26T24:00:00Z", "2026-11-27T00:00:00Z"),
+        ("2026-12-31 24:00", "2027-01-01T00:00:00Z"),
+        ("20261231T240000.000+0100", "2026-12-31T23:00:00Z"),
+        ("2016-12-31T23:59:60Z", "2017-01-01T00:00:00Z"),
+        ("2016-12-31T23:59:60.25Z", "2017-01-01T00:00:00.250000Z"),
+        ("", None),
+        (" ", None),
+        ("0000-00-00", None),
+        ("0000-00-00 00:00:00", None),
+        ("2025-02-31T00:00:00Z", None),
+        ("2026-11-26T24:00:01Z", None),
+        ("2026-11-26T25:00:00Z", None),
+        ("9999-12-31T24:00:00Z", None),
+        ("9999-12-31T23:59:59-01:00", None),
+        ("To be dated", None),
+        ("BATZ", None),
+    ],
+)
+def test_what_is_written_of_each_form(text: str, written: str | None) -> None:
+    assert timestamps.normalise(text) == written
+
+
+@pytest.mark.parametrize(
+    ("text", "carried"),
+    [
+        ("2026-11-26T24:00:00Z", True),
+        ("2026-11-26 24:00", True),
+        ("2016-12-31T23:59:60Z", True),
+        ("20161231T235960Z", True),
+        ("2016-12-31T23:59:59.60Z", False),
+        ("2024-11-26T10:00:00Z", False),
+    ],
+)
+def test_which_texts_name_the_next_day_or_minute(text: str, *, carried: bool) -> None:
+    assert timestamps.is_carried(text) is carried
+
+
+@given(
+    st.text()
+    | st.from_regex(
+        r"\A\d{4}-?\d\d-?\d\d[T ]?(\d\d:?(\d\d(:?\d\d([.,]\d+)?)?)?)? ?(Z|[+-]\d\d:?\d\d)?\Z"
+    )
+)
 @example("T")
 @example("9999-12-31T23:59:59-01:00")
-def test_normalise_never_raises_and_changes_nothing_twice(text: str) -> None:
+def test_every_text_becomes_a_date_time_of_rfc_3339_or_null(text: str) -> None:
     once = timestamps.normalise(text)
+    if once is None:
+        assert timestamps.parse(text) is None
+        return
+    assert re.fullmatch(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]+)?Z", once)
+    msgspec.convert(once, datetime)  # it refuses what RFC 3339 does
     assert timestamps.normalise(once) == once
+
+
+@pytest.mark.parametrize(
+    ("texts", "usual"),
+    [
+        ([], True),
+        (["2026-03-10T14:30:00Z", "2024-02-29T00:00:00Z"], True),
+        (["2026-03-10T14:30:00Z", ""], False),
+        (["2026-03-10T14:30:00.5Z"], False),
+        (["2026-03-10T14:30:00+00:00"], False),
+        (["2026-02-29T14:30:00Z"], False),
+        (["2026-03-10T24:00:00Z"], False),
+        (["2026-03-10T14:30:00Z2", "026-03-10T14:30:00Z"], False),
+    ],
+)
+def test_a_column_is_usual_only_if_each_text_is(texts: list[str], *, usual: bool) -> None:
+    assert timestamps.are_usual(texts) is usual

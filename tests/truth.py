@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from typing import TYPE_CHECKING, Any, Protocol
 
 import requests
@@ -16,7 +17,8 @@ if TYPE_CHECKING:
 
 ALL = tuple(stream.name for stream in STREAMS)
 KEYS = {stream.name: tuple(stream.primary_keys) for stream in STREAMS}
-QUERIES = {"fact_queries": ["net operating income", "rent"], "observation_metric_ids": [7, 3]}
+FACT_QUERIES = ["net operating income", "rent"]
+QUERIES = {"fact_queries": FACT_QUERIES, "observation_metric_ids": [7, 3]}
 """Settings that give the two streams of the index something to ask for."""
 
 OTHER_NAMES = {
@@ -129,11 +131,16 @@ def _financials(lev: Source, stream: str) -> list[Row]:
 
 def _facts(lev: Source, _: str) -> list[Row]:
     return [
-        _unsigned(fact) | {"deal_id": deal["id"], "query": query}
+        _unsigned(fact) | {"deal_id": deal["id"], "query": query, "query_hash": hash_of(query)}
         for deal in lev.sandbox.rows("deals")
-        for query in QUERIES["fact_queries"]
+        for query in FACT_QUERIES
         for fact in ask(lev, f"/deals/{deal['id']}/index/search", {"context": query, "limit": 200})
     ]
+
+
+def hash_of(query: str) -> str:
+    """What stands for a query in the key of index_facts."""
+    return hashlib.sha256(query.encode()).hexdigest()[:32]
 
 
 def _observations(lev: Source, _: str) -> list[Row]:

@@ -26,10 +26,12 @@ class Documents(ChildStream):
     path = "/deals/{deal_id}/documents"
     takes_fields = True
     limit = 200
+    primary_keys = ("deal_id", "id")  # a file may belong to several deals
+    former_key = ("id",)
     schema = table(
-        ChildStream.primary_keys,
-        id=INTEGER,
+        primary_keys,
         deal_id=INTEGER,
+        id=INTEGER,
         file_name=STRING,
         extension=described(STRING, "Without the dot."),
         size_bytes=INTEGER,

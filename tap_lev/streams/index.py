@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from typing import TYPE_CHECKING, Any
 
 from typing_extensions import override
@@ -10,12 +11,14 @@ from tap_lev.answers import Call
 from tap_lev.child import ChildStream
 from tap_lev.schema import BOOLEAN, INTEGER, NUMBER, STRING, array, described, record, table
 from tap_lev.streams.deals import Deals
+from tap_lev.values import whole
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from tap_lev.answer import Answer
 
+HASH_LENGTH = 32
 ENTITY_REF = described(STRING, "Such as property:690.")
 SOURCE = record(
     type=STRING,
@@ -72,7 +75,7 @@ class IndexEntities(ChildStream):
     @override
     def adapt(self, row: dict[str, Any], answer: Answer) -> dict[str, Any]:
         """Build the key the way Lev does, where only its parts are given."""
-        parts = row.get("entity_type"), row.get("entity_id")
+        parts = row.get("entity_type"), whole(row.get("entity_id"))
         if row.get("entity_ref") is not None or None in parts:
             return row
         return row | {"entity_ref": "{}:{}".format(*parts)}
@@ -106,10 +109,12 @@ class IndexFacts(ChildStream):
     parent_key = "deal_id"
     path = "/deals/{deal_id}/index/search"
     limit = 200
-    primary_keys = ("deal_id", "query", "id")
+    primary_keys = ("deal_id", "query_hash", "id")
+    former_key = ("deal_id", "query", "id")
     schema = table(
         primary_keys,
         deal_id=INTEGER,
+        query_hash=described(STRING, "The first 32 hex digits of the SHA-256 of query."),
         query=described(STRING, "The one of fact_queries that found the fact."),
         id=described(STRING, "Such as a:123:property:690."),
         sot_id=described(INTEGER, "The number in id."),
@@ -124,7 +129,9 @@ class IndexFacts(ChildStream):
     def calls(self) -> Iterable[Call]:
         for query in self.config.get("fact_queries") or ():
             body = {"context": query, "include_signed_urls": False}
-            yield Call(f"POST {self.path}", body, {"query": query})
+            # Not every query fits into an index of PostgreSQL: the key has its hash.
+            digest = hashlib.sha256(query.encode()).hexdigest()[:HASH_LENGTH]
+            yield Call(f"POST {self.path}", body, {"query": query, "query_hash": digest})
 
 
 class IndexObservations(ChildStream):

@@ -13,6 +13,7 @@ from lev_sandbox.endpoints import Call
 from lev_sandbox.exchange import Request
 from tests.torture.rows import content, key_of
 from tests.torture.streams import LISTS, METRICS, PAGES, QUERIES, ROOTS, STREAMS, rows_said
+from tests.truth import hash_of
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
@@ -235,8 +236,9 @@ def _facts(lev: Account, _: str) -> Iterator[tuple[Row, int]]:
             continue
         for query in QUERIES:
             path = f"/deals/{deal['id']}/index/search"
+            asked = {"query": query, "query_hash": hash_of(query)}
             for fact in lev.ask("POST", path, {"context": query, "limit": 200}):
-                yield {"deal_id": deal["id"], **fact, "query": query}, deal["id"]
+                yield {"deal_id": deal["id"], **fact, **asked}, deal["id"]
 
 
 def _observations(lev: Account, stream: str) -> Iterator[tuple[Row, int]]:
