@@ -2,7 +2,7 @@
 
 A page that fails in each try may do so because of one of its rows. Shorter pages find the place
 before that row. Its id comes with ``fields=id``, or the next cursor is built in the form that Lev
-uses. What lies between is then requested by id.
+uses, and trusted only if what comes lies behind it. What lies between is then requested by id.
 """
 
 from __future__ import annotations
@@ -67,10 +67,11 @@ class Rescue:
         """Whether the list itself still answers: if not, no single row is to blame."""
         if not self._source.paged or self._source.detail is None or "offset" in position:
             return False
-        if not position:
-            return True
+        return not position or self._answers({})
+
+    def _answers(self, position: Position) -> bool:
         try:
-            self._asking.page({}, limit=1, patience=ONCE)
+            self._asking.page(position, limit=1, patience=ONCE)
         except LevError:
             return False
         return True
@@ -111,10 +112,13 @@ class Rescue:
         return self._by_cursor(position)
 
     def _by_cursor(self, position: Position) -> Skipped | None:
-        form = _read(position.get("cursor"))
+        # Before the first row no cursor shows Lev's form, so the published one is tried.
+        form = _read(position["cursor"]) if position else (" ", 0)
         if form is None:
             return None
         space, last = form
+        if not position and not self._answers({"cursor": _build(space, LONGEST_STEP)}):
+            return None
         step = 1
         while step <= LONGEST_STEP:
             target = last + step
