@@ -214,7 +214,8 @@ class ChildStream(PerParentStream):
                         f"Lev answers {call.endpoint} with nothing for {self.source.name} "
                         f"{row['id']}, but embeds its {self.block}."
                     )
-                    if not self._is_gone(parent_ids, report):
+                    # What is below an archived row may be hidden as a whole.
+                    if not (self.parent_is_archived or self._is_gone(parent_ids, report)):
                         raise BrokenAnswerError(why)
                     self._note_gone(parent_ids, report, why)
 

@@ -418,6 +418,8 @@ class Reading:
         self._has_asked_again = True
         for member in list(self.members):
             for failed in member.walking.bookmark.failed:
+                if failed.key in member.row_faults:
+                    continue  # the way around a page came to it already
                 self._guard(partial(self._taking.again, member, failed.key, answer), member)
 
     # -- Places

@@ -172,6 +172,20 @@ def test_a_field_that_comes_in_no_row_fails_its_stream(deals: int) -> None:
     assert not second.of("ACTIVATE_VERSION")
 
 
+def test_financials_that_only_an_archived_deal_s_endpoint_hides_are_no_failure(
+    lev: SandboxServer,
+) -> None:
+    streams = ("deals", "deal_financials")
+    first = sync(config_of(lev), streams=streams)
+    deal = first.records("deal_financials")[0]["deal_id"]
+    lev.sandbox.archive("deals", deal)
+    lev.sandbox.switch(children_of_archived="404")
+    second = sync(config_of(lev), state=first.state, streams=streams)
+    assert second.exit_code == 0
+    assert deal not in {row["deal_id"] for row in second.records("deal_financials")}
+    assert not second.of("ACTIVATE_VERSION", "deal_financials")
+
+
 def test_refused_financials_leave_deals_as_they_are(lev: SandboxServer) -> None:
     lev.sandbox.switch(refuse_include={"financials": 422})
     streams = ("deals", *EMBEDDED, "deal_financials")

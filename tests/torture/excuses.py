@@ -88,25 +88,36 @@ class Excuses:
 
     def incomplete(self, stream: str) -> str | None:
         """Say why a stream may not be complete in any run, None if it must be."""
+        root = STREAMS[stream].root
+        return self._is_hidden(stream) or (self._is_stopped(root) if root else None)
+
+    def _is_hidden(self, stream: str) -> str | None:
+        """Say why rows of a stream cannot be had, or cannot be known to be all."""
         switches, kind = self._plan.switches, STREAMS[stream]
-        for resource in {kind.resource, kind.root or ""}:
-            said = switches["total_says"].get(resource) or 0
-            if said > 0 and resource not in LISTS:
-                return "Lev counts too many for each parent"
-        hidden = (
+        hides = (
             switches["missing_blocks"]["financials"] == "everywhere",
             switches["refuse_include"]["financials"] == "ignored",
         )
-        if stream == "deals" and any(hidden):
-            return "Lev does not embed a column"
-        if stream == "billing_summary" and switches["me_account"] != "whole":
-            return "Lev does not name the account"
-        if kind.root and (reason := self._is_stopped(kind.root)):
-            return reason
-        for (resource, _), (_, _, kinds) in self._account.poisoned.items():
-            if kind.root is None and resource == kind.resource and kinds:
-                return "a row of a short list goes wrong"
-        return None
+        said = [switches["total_says"].get(name) or 0 for name in {kind.resource} - {*LISTS}]
+        ill = [of for of, _ in self._account.poisoned if kind.root is None and of == kind.resource]
+        reasons = {
+            "Lev does not embed a column": stream == "deals" and any(hides),
+            "no deal shows that Lev embeds its stages": (
+                stream == "deal_pipelines"
+                and switches["missing_blocks"]["pipelines"] == "empty"
+                and self._has_no_stages()
+            ),
+            "Lev does not name the account": (
+                stream == "billing_summary" and switches["me_account"] != "whole"
+            ),
+            "Lev counts too many for each parent": any(number > 0 for number in said),
+            "a row of a short list goes wrong": bool(ill),
+        }
+        return next((reason for reason, holds in reasons.items() if holds), None)
+
+    def _has_no_stages(self) -> bool:
+        table = self._account.store.table("deal_pipelines")
+        return not any(table.listed(deal) for deal in self._account.store.table("deals").listed())
 
     def _is_stopped(self, root: str) -> str | None:
         """Say why a list may stop at a row that cannot be sent, or not end whole because of it."""

@@ -418,7 +418,8 @@ class Judge:
             fault = self._source.compare(stream, key, row, root, there.get(key), walked=walked)
             if fault:
                 place_ = "its end" if covered is None else f"row {covered}"
-                self.find(kind, f"at {place_} of the walk of {moment}: {fault}")
+                changed = self._source.changed(stream, root)
+                self.find(kind, f"at {place_} of {moment}, changed {changed}: {fault}")
                 return
 
     def _missing(self, stream: str, entry: dict[str, Any]) -> set[int]:

@@ -126,6 +126,9 @@ def switches(chance: random.Random, *, real_time: bool) -> dict[str, Any]:
         "invalid_key_status": pick((200, 401)),
         "me_rate_limits": pick(("empty", "flat", "nested", "absent")),
     }
+    if chosen["empty_page_every"]:
+        # Of an empty object nobody knows whether it is a list.
+        chosen["data_shape"] = {}
     return chosen | _pages(chance, chosen) | _clocks(chance)
 
 
