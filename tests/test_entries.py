@@ -823,6 +823,26 @@ def test_the_given_up_walk_leaves_the_state_before_the_first_row(at_noon: Sandbo
 
 
 @pytest.mark.parametrize("drops_older_only", [False, True])
+@pytest.mark.parametrize("kill_after", [3, 4, 8, 13])
+def test_a_full_table_that_restarts_and_ends_before_its_first_page_loses_no_row(
+    at_noon: SandboxServer, kill_after: int, *, drops_older_only: bool
+) -> None:
+    """Lev refuses a cursor once. What is read anew is not of the walk that was given up."""
+    target = Target(drops_older_only=drops_older_only)
+    config = weekly_that_broke_off(at_noon, target, 60)
+    at_noon.sandbox.fault("status", status=400, route="/contacts", query={"cursor": "*"})
+    weekly = full_table("contacts")
+    restarted = sync(config, catalog=weekly, state=target.state, kill_after=kill_after)
+    assert restarted.exit_code < 0
+    target.load(restarted.messages)
+    last = sync(config, catalog=weekly, state=target.state)
+    assert last.exit_code == 0
+    target.load(last.messages)
+    assert len(last.of("ACTIVATE_VERSION")) == 1
+    assert target.rows("contacts") == truth(at_noon, "contacts")
+
+
+@pytest.mark.parametrize("drops_older_only", [False, True])
 def test_an_hourly_run_whose_states_are_lost_loses_no_row(
     at_noon: SandboxServer, *, drops_older_only: bool
 ) -> None:

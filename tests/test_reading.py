@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tap_lev.errors import LevAPIError
+from tap_lev.errors import RowsFailedError
 from tap_lev.tap import TapLev
 from tests import inprocess
 from tests.inprocess import catalog_of, config_of, sync
@@ -46,8 +46,9 @@ def test_what_failed_is_expected_to_ask_no_more(
     assert sync(config_of(lev, page_size=10), streams=streams).exit_code == 1
     assert taps[-1].client.gate.remaining.requests == 0
     failure = taps[-1].report.stream(streams[-1]).failure
-    assert isinstance(failure, LevAPIError)
-    assert failure.status == 403
+    assert isinstance(failure, RowsFailedError)
+    assert "with 403 forbidden" in str(failure)
+    assert failure.request_id
 
 
 def test_where_lev_cannot_be_reached_no_stream_is_blamed(taps: list[TapLev]) -> None:
@@ -92,8 +93,9 @@ def test_a_row_that_may_not_be_read_is_not_one_that_is_gone(
     lev.sandbox.fault("status", status=403, route="/contacts/{contact_id}")
     sync(config_of(lev, refresh={"contacts": [1]}), streams=("contacts",))
     failure = taps[-1].report.stream("contacts").failure
-    assert isinstance(failure, LevAPIError)
-    assert failure.status == 403
+    assert isinstance(failure, RowsFailedError)
+    assert "with 403 forbidden" in str(failure)
+    assert failure.request_id
 
 
 def test_blocks_that_come_cost_no_request(lev: SandboxServer) -> None:

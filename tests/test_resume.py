@@ -317,7 +317,7 @@ def test_a_run_of_other_streams_goes_on_with_the_filter_of_the_first(start_lev: 
     cut = sync(config, state=alone.state, streams=("deals",), kill_after=15)
     assert cut.state is not None
     walk = cut.state["bookmarks"]["deals"]["walk"]
-    assert moment(walk["filter"]) == moment(walk["since"]) - timedelta(seconds=1)
+    assert moment(walk["filter"]) <= moment(walk["since"]) - timedelta(seconds=1)
 
 
 def test_who_filters_is_a_part_of_what_is_asked(start_lev: StartLev) -> None:
