@@ -372,20 +372,23 @@ def test_a_row_that_cannot_be_sent_costs_that_one_alone(
     assert failed(healed, stream) == {}
 
 
-@pytest.mark.parametrize("cursors", ["of another form", "refused"])
+@pytest.mark.parametrize("cursors", ["of another form", "refused", "not understood"])
 def test_a_list_that_nothing_leads_on_in_stops_there(
     lev: SandboxServer, caplog: pytest.LogCaptureFixture, cursors: str
 ) -> None:
     lev.sandbox.poison("contacts", 25, "500_always")
     if cursors == "of another form":
         lev.sandbox.switch(list_order={"contacts": "shuffled"})
-    config = forever(config_of(lev, page_size=10))
+    config, behind = forever(config_of(lev, page_size=10)), {"cursor": BUILT}
     if cursors == "refused":
-        lev.sandbox.fault("status", route="/contacts", status=400, query={"cursor": BUILT})
+        lev.sandbox.fault("status", route="/contacts", status=400, query=behind)
+    if cursors == "not understood":  # it brings the first rows
+        rows = lev.sandbox.rows("contacts")[:10]
+        lev.sandbox.fault("wrong_shape", route="/contacts", query=behind, data=rows, times=None)
     run = sync(config, streams=("contacts", "companies"))
     assert run.exit_code == 1
     check(run, lev, "companies")
-    if cursors == "refused":
+    if cursors != "of another form":
         assert "so the list stops there" in told(caplog, "contacts")
         assert not is_complete(run, "contacts")
     lev.sandbox.cure()
