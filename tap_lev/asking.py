@@ -12,10 +12,11 @@ from tap_lev.answer import items
 from tap_lev.child import ChildStream
 from tap_lev.client import ONCE
 from tap_lev.embeds import CHECKED_ROWS, MAX_REPEATS
-from tap_lev.errors import LevAPIError, LevError
+from tap_lev.errors import KeyRefusedError, LevAPIError, LevError
 from tap_lev.optional import Option
 from tap_lev.page import PageShape
-from tap_lev.proof import INEXACT, MARGIN, FilterProof, oldest_of, value_of
+from tap_lev.proof import INEXACT, MARGIN, FilterProof, Sent, oldest_of, value_of
+from tap_lev.row_counter import total_of
 from tap_lev.stream import FIELDS
 from tap_lev.walking import UPDATED_AT
 
@@ -107,6 +108,15 @@ class Asking:
     def sent_bound(self) -> datetime | None:
         """The bound, where Lev takes it."""
         return self.bound if self.bound is not None and self.is_filtered else None
+
+    @property
+    def sent(self) -> Sent | None:
+        """The filter that the request sends, if it sends one."""
+        bounds = [member.walking.bound for member in self._members]
+        known = [bound for bound in bounds if bound is not None]
+        if self.sent_bound is None or not known:
+            return None
+        return Sent(self.sent_bound, min(known))
 
     @property
     def report(self) -> StreamReport:
@@ -349,6 +359,8 @@ class Asking:
             self._tap.client.read(
                 f"GET {self._source.path}", self.report, {"limit": 1} | position, patience=ONCE
             )
+        except KeyRefusedError:
+            raise
         except LevError:
             return False
         return True
@@ -370,8 +382,13 @@ class Asking:
     def _returns(self, canary: Canary) -> bool:
         bound = canary.updated_at - MARGIN
         params = {"limit": self._tap.config["page_size"], FILTER: timestamps.render(bound)}
-        answer = self._tap.client.read(f"GET {self._source.path}", self.report, params)
-        rows = items(answer)
+        try:
+            answer = self._tap.client.read(f"GET {self._source.path}", self.report, params)
+            rows = items(answer)
+        except KeyRefusedError:
+            raise
+        except LevError:
+            return False  # no answer is no proof
         oldest = oldest_of(rows)
         if oldest is not None and oldest < bound - INEXACT:
             return False
@@ -381,17 +398,34 @@ class Asking:
             for row in rows
         )
 
+    def total(self) -> int | None:
+        """Return how many rows the list has now without the filter, None if unknown."""
+        answer = self._first_row()
+        return total_of(answer.pagination) if answer else None
+
+    def _first_row(self) -> Answer | None:
+        """Request one row without the filter, None if there is no answer."""
+        try:
+            answer = self._tap.client.read(f"GET {self._source.path}", self.report, {"limit": 1})
+            items(answer)
+        except KeyRefusedError:
+            raise
+        except LevError:
+            return None
+        return answer
+
     def counts_all_rows(self, total: int) -> bool:
         """Whether ``total`` of a filtered list counts the rows that the filter leaves out, too.
 
         One row without the filter is requested: its ``total`` is of all rows. If it is the same
         number, and that row is older than the bound, the filter does not change the count.
         """
-        answer = self._tap.client.read(f"GET {self._source.path}", self.report, {"limit": 1})
-        rows = items(answer)
-        oldest = oldest_of(rows)
+        answer = self._first_row()
+        if answer is None:
+            return False
+        oldest = oldest_of(items(answer))
         is_left_out = oldest is not None and self.bound is not None and oldest < self.bound
-        return is_left_out and (answer.pagination or {}).get("total") == total
+        return is_left_out and total_of(answer.pagination) == total
 
 
 def has(row: Any, field: str) -> bool:  # noqa: ANN401 - a row of either form

@@ -16,7 +16,7 @@ from tap_lev.asking import FILTER, Asking
 from tap_lev.child import ChildStream
 from tap_lev.errors import BrokenAnswerError, KeyRefusedError, LevAPIError, LevError
 from tap_lev.optional import Option
-from tap_lev.proof import INEXACT, FilterProof, oldest_of
+from tap_lev.proof import FilterProof, oldest_of
 from tap_lev.streams import STREAMS
 from tap_lev.walk import Walk
 from tap_lev.walking import UPDATED_AT
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from tap_lev.answer import Answer
+    from tap_lev.bookmark import Canary
     from tap_lev.lists import ListStream
     from tap_lev.stream import LevStream
     from tap_lev.tap import TapLev
@@ -163,18 +164,28 @@ class _Check:
     def _try_filter(self, rows: Sequence[Mapping[str, Any]]) -> str:
         """Ask for the rows since the newest one changed: it must come, and no older one.
 
-        A row whose ``created_at`` is clearly older is taken, so that a filter on that field does
-        not pass for one on ``updated_at``.
+        The same is asked of the second newest row, so that a filter that compares for equality
+        does not pass. Rows with a clearly older ``created_at`` are taken, for a filter on that.
         """
-        source, mode = self._source, self._tap.config["updated_at_filter"]
+        mode = self._tap.config["updated_at_filter"]
         if mode == "client":
             return "not sent"
         proof = FilterProof()
         proof.look(list(rows), datetime.max.replace(tzinfo=UTC))
-        newest = next(iter(proof.candidates), None)
-        if newest is None:
+        newest = proof.candidates
+        if not newest:
             return "not proven"
-        option = Option(FILTER, timestamps.render(newest.updated_at), required=mode == "server")
+        verdicts = [
+            self._verdict(newest[: number + 1], rows, required=mode == "server")
+            for number in range(len(newest))
+        ]
+        return next((verdict for verdict in verdicts if verdict != "honoured"), "honoured")
+
+    def _verdict(
+        self, expected: Sequence[Canary], rows: Sequence[Mapping[str, Any]], *, required: bool
+    ) -> str:
+        source, bound = self._source, expected[-1].updated_at
+        option = Option(FILTER, timestamps.render(bound), required=required)
         limit = {"limit": self._tap.config["page_size"]}
         given = source.optional.ask(
             [option],
@@ -186,13 +197,12 @@ class _Check:
             return "refused"
         found = [row for row in source.rows(given) if timestamps.parse(row.get(UPDATED_AT))]
         oldest = oldest_of(found)
-        if oldest is not None and oldest < newest.updated_at:
-            return "ignored" if oldest < newest.updated_at - INEXACT else "not proven"
-        came = any(
-            row["id"] == newest.key and timestamps.parse(row[UPDATED_AT]) == newest.updated_at
-            for row in found
-        )
-        return "honoured" if came else "not proven"
+        if oldest is not None and oldest < bound:
+            first = [row["id"] for row in rows if timestamps.parse(row.get(UPDATED_AT))]
+            is_same = [row["id"] for row in found] == first
+            return "ignored" if is_same else "not proven"
+        came = {(row["id"], timestamps.parse(row[UPDATED_AT])) for row in found}
+        return "honoured" if came.issuperset(expected) else "not proven"
 
     def _refused(self, stream: LevStream) -> list[str]:
         refused = [name for name in stream.optional.refused if name != FILTER]

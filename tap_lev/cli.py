@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 
 COMMANDS = ("about", "discover", "test", "check", "plan", "refresh")
 """Options of which each asks for something else than a sync."""
+NEED_NO_SETTINGS = frozenset({"about", "discover"})
+COMMANDS_GIVEN = "tap_lev.commands"
+"""Where the context of a command line has the commands that it gives."""
 OPTIONS = (
     click.Option(
         ["--refresh"],
@@ -78,8 +81,9 @@ class LevCommand(SingerCommand):
     @override
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         given, _, _ = self.make_parser(ctx).parse_args(list(args))
+        commands = ctx.meta[COMMANDS_GIVEN] = [name for name in COMMANDS if name in given]
         if not ctx.resilient_parsing:
-            _check_together([name for name in COMMANDS if name in given], given.get("about_format"))
+            _check_together(commands, given.get("about_format"))
         return super().parse_args(ctx, args)
 
     @override
@@ -87,6 +91,7 @@ class LevCommand(SingerCommand):
         try:
             if self.fault is not None:
                 raise self.fault
+            _check_output()
             return super().main(*args, **kwargs)
         except LevError as error:
             self._end(str(error), error.exit_code)
@@ -137,6 +142,19 @@ def _widened(param: click.Parameter) -> click.Parameter:
         param.type = click.Choice(FORMATS["about"], case_sensitive=False)
         param.help = "How --about, --check or --plan is written."
     return param
+
+
+def _check_output() -> None:
+    """Make sure that there is something to write to.
+
+    Raises:
+        LevError: There is not, as after a shell's ``>&-``.
+    """
+    output: object = sys.stdout
+    if output is None:
+        raise LevError(
+            "The output could not be written: stdout is closed. Pipe it to a target or a file."
+        )
 
 
 def _check_together(commands: Sequence[str], form: str | None) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 from tap_lev.asking import FILTER, Asking
 from tap_lev.child import ChildStream
@@ -25,6 +25,10 @@ if TYPE_CHECKING:
 
 MIN_GONE = 5
 """From how many listed parents on nothing but 404 is no answer."""
+
+
+MAX_NEWS = 10
+"""How many rows may come while a list is read, however short it is."""
 
 
 class RestartError(LevError):
@@ -71,39 +75,84 @@ class Completion:
         self._counter = counter
         self._guard = guard
         self._was_unproven = False
+        self._is_recounted = False
+        self._is_resumed = False
 
-    def check_filter(self) -> None:
-        """Find out whether the filter can be trusted, now that all pages have come.
+    def check_filter(self, *, is_ignored: bool) -> None:
+        """Find out whether all rows came that the walk wants, now that all pages have come.
+
+        Args:
+            is_ignored: Whether rows came that the filter should leave out.
 
         Raises:
-            RestartError: It cannot: all rows must be read.
+            RestartError: It is not proven: all rows must be read.
         """
         if not self._asking.is_filtered:
+            self._check_totals()
             return
-        name = self._source.name
-        if not self._asking.proves_filter():
-            self._asking.all_rows = self._was_unproven = True
-            raise RestartError(
-                f"No row proves that Lev honours {FILTER} for {name}, so all rows are read.",
-                is_final=True,
-            )
-        total = self._counter.min_total
-        if self._counter.shortfall and total and not self._asking.counts_all_rows(total):
-            self._asking.all_rows = True
-            raise RestartError(
-                f"Lev counts {total} changed rows of {name} and sends {self._counter.rows_read}, "
-                "so all rows are read.",
-                is_final=True,
+        name, asking, counter = self._source.name, self._asking, self._counter
+        if counter.keyless:
+            self._read_all_rows(f"A row of {name} came without its key")
+        if is_ignored:
+            # Older rows come, but a filter on another field returns such rows, too.
+            if not (asking.proof.is_proven or self._all_rows_came()):
+                self._read_all_rows(f"No row proves that {FILTER} leaves out no row of {name}")
+            asking.drop_filter(f"Lev ignores {FILTER}")
+            return
+        if not asking.proves_filter():
+            self._was_unproven = True
+            self._read_all_rows(f"No row proves that Lev honours {FILTER} for {name}")
+        total = counter.min_total
+        if counter.shortfall and total and not asking.counts_all_rows(total):
+            self._read_all_rows(
+                f"Lev counts {total} changed rows of {name} and sends {counter.rows_read}"
             )
 
-    def finish(self, *, by_its_word: bool, lost: Collection[int]) -> None:
+    def _all_rows_came(self) -> bool:
+        total, read = self._asking.total(), self._counter.rows_read
+        return total is not None and read is not None and read >= total
+
+    def _check_totals(self) -> None:
+        """Look into counts that differ: fewer rows than at first may mean that rows were deleted.
+
+        Raises:
+            RestartError: Lev now counts more rows than came.
+        """
+        read, most = self._counter.rows_read, self._counter.max_total
+        if read is None or most is None or read >= most:
+            return
+        total = self._asking.total()
+        if self._counter.shortfall or total is None or read >= total:
+            return
+        # Single rows may have come since. Many may not, nor does a count below what was read fit.
+        contradicts = self._counter.min_total is not None and self._counter.min_total < read
+        if not contradicts and total - read <= max(MAX_NEWS, read // 10):
+            return
+        if self._is_recounted:
+            # It happened twice, so it is no row that came or went meanwhile.
+            self._counter.min_total = total
+            return
+        self._is_recounted = True
+        raise RestartError(
+            f"Lev's counts of {self._source.name} differ from page to page, so all rows are read "
+            "again.",
+            is_final=True,
+        )
+
+    def _read_all_rows(self, reason: str) -> NoReturn:
+        self._asking.all_rows = True
+        raise RestartError(f"{reason}, so all rows are read.", is_final=True)
+
+    def finish(self, *, by_its_word: bool, is_resumed: bool, lost: Collection[int]) -> None:
         """Complete the streams for which everything came.
 
         Args:
             by_its_word: Whether the list ended because Lev said so.
+            is_resumed: Whether an earlier run has read the first part of it.
             lost: The ids of rows that no page brought, and that were requested by id.
         """
         filtered = self._asking.is_filtered
+        self._is_resumed = is_resumed
         shortfall = None if filtered else self._counter.shortfall
         if shortfall is not None:
             # A row that is kept to be asked for again is not missing without a word.
@@ -141,7 +190,7 @@ class Completion:
             if shortfall is not None:
                 self._check_count(member, shortfall, by_its_word=by_its_word)
         except LevError:
-            # The pages are read to their end: the next run needs a walk of its own.
+            # The pages are read to their end, so the next run needs a new walk.
             walking.begin_anew()
             raise
         # Over several runs, different rows cannot be counted where pages have no order.
@@ -149,8 +198,30 @@ class Completion:
         self._tell_shortfall(member)
         walking.finish(drop=not shortfall and not uncounted and not self._counter.keyless)
         member.report_row_faults()
+        self._check_keys(member)
+
+    def _check_keys(self, member: LevStream) -> None:
+        """Name rows that came without a key: no count shows them where Lev gives none.
+
+        Raises:
+            LevError: They are missing, and nobody has accepted that.
+        """
+        keyless, name = self._counter.keyless, self._source.name
+        if not keyless or member.report.failure is not None:
+            return
+        if not (member.accepts_gap() or self._source.accepts_gap()):
+            raise LevError(
+                f"{keyless} {'row' if keyless == 1 else 'rows'} of {name} came without a key and "
+                "cannot be loaded. To accept the gap, set accepted_gaps to "
+                f"{json.dumps({member.name: 'total'})}."
+            )
+        if member.walking.bookmark.shortfall is None:
+            member.report.gaps.append(f"{member.name}: {keyless} without a key")
 
     def _check_parents(self, child: ChildStream) -> None:
+        # What the parents of the first part answered, an earlier run knew.
+        if self._is_resumed:
+            return
         if child.parents_gone >= MIN_GONE and not child.parents_answered:
             raise LevError(
                 f"Lev answers {child.endpoint} with 404 for each of {child.parents_gone} listed "
@@ -159,10 +230,7 @@ class Completion:
 
     def _check_embed(self, child: ChildStream) -> None:
         """Make sure that an embedded field without an endpoint can be had at all."""
-        if not child.embedded or child.path or child.block is None:
-            return
-        embed = self._source.embeds[child.block]
-        if not embed.is_omitted_when_empty or embed.seen or self._asking.shows_block(child.block):
+        if not child.awaits_block or self._asking.shows_block(child.block or ""):
             return
         raise LevError(f"Lev does not embed {child.block}, and gives {child.name} in no other way.")
 
@@ -176,11 +244,11 @@ class Completion:
         if not shortfall:
             bookmark.shortfall = None
             return
-        is_same = before is not None and before[0] == shortfall
-        bookmark.shortfall = (shortfall, before[1] + 1 if before and is_same and by_its_word else 1)
-        if is_same and by_its_word:
-            return
-        if member.accepts_gap() or source.accepts_gap():
+        is_accepted = member.accepts_gap() or source.accepts_gap()
+        is_same = before is not None and before[0] == shortfall and by_its_word
+        walks = before[1] + 1 if before and is_same else 1
+        bookmark.shortfall = (shortfall, max(walks, 2) if is_accepted else walks)
+        if is_same or is_accepted:
             return
         setting = json.dumps({member.name: "total"})
         raise LevError(
@@ -205,5 +273,6 @@ class Completion:
             )
 
     def _rows_kept(self, lost: Collection[int]) -> set[int]:
-        kept = {each.key for each in self._source.walking.bookmark.failed}
-        return {*lost, *(kept if self._source in self._members else ())}
+        if self._source not in self._members:
+            return {*lost}
+        return {*lost, *(each.key for each in self._source.walking.bookmark.failed)}

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import difflib
+import io
 import json
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
 import msgspec
-from singer_sdk.singerlib import Catalog, StreamMetadata
+from singer_sdk.singerlib import Catalog, Metadata, StreamMetadata
 
 from tap_lev import timestamps
 from tap_lev.errors import ConfigError, quoted, shown
@@ -54,8 +55,9 @@ def read_json(file: IO[str] | None, what: str) -> Any:  # noqa: ANN401 - JSON is
     if file is None:
         return None
     try:
-        text = file.read()
-        return json.loads(text) if text.strip() else None
+        # Not as text: only of bytes does JSON find out whether they have a byte order mark.
+        raw = file.buffer.read() if isinstance(file, io.TextIOWrapper) else file.read().encode()
+        return json.loads(raw) if raw.strip() else None
     except RecursionError:
         raise ConfigError(f"The {what} file {file.name!r} is nested too deeply.") from None
     except (OSError, ValueError) as error:
@@ -86,12 +88,63 @@ def check_catalog(catalog: Any, streams: Mapping[str, type[LevStream]]) -> Catal
     if twice:
         raise ConfigError("The catalog has several entries for one stream: leave one of them.")
     check_encodable(catalog, "The catalog")
+    _take_over(entries, parsed, streams)
     for name, entry in parsed.items():
         _check_entry(name, streams[name], entry)
         # The SDK takes what a catalog leaves out for something that the stream does not have.
         entry.key_properties = streams[name].primary_keys
         entry.replication_key = _replication_key(streams[name])
     return parsed
+
+
+def _take_over(
+    entries: Mapping[str, Any], parsed: Catalog, streams: Mapping[str, type[LevStream]]
+) -> None:
+    """Take the selection from where it was before catalogs had metadata.
+
+    That is beside a stream or in its schema, and in the schema of a column.
+
+    Raises:
+        ConfigError: It is neither true nor false, or not what the metadata says.
+    """
+    old = {name: _beside(entry) for name, entry in entries.items()}
+    is_old = any(said is not None for said in old.values())
+    for name, entry in parsed.items():
+        # In such a catalog, a stream without a word was not selected.
+        said = False if is_old and old[name] is None and not entry.metadata else old[name]
+        if said is not None:
+            root = entry.metadata.setdefault((), StreamMetadata())
+            if root.selected not in (None, said):
+                raise ConfigError(
+                    f'The catalog says "selected": {json.dumps(root.selected)} in the metadata of '
+                    f"{quoted(name)}, but {json.dumps(said)} beside it: leave the one in the "
+                    "metadata."
+                )
+            root.selected = said
+        for column, selected in _in_columns(entries[name]).items():
+            if column not in streams[name].primary_keys:
+                entry.metadata.setdefault(("properties", column), Metadata(selected=selected))
+        for breadcrumb, metadata in entry.metadata.items():
+            if metadata.selected is not None and not isinstance(metadata.selected, bool):
+                raise ConfigError(
+                    f'The catalog\'s "selected" of {quoted(".".join((name, *breadcrumb[1::2])))} '
+                    f"must be true or false, not {shown(metadata.selected)}."
+                )
+
+
+def _beside(entry: Mapping[str, Any]) -> Any:  # noqa: ANN401 - it may be given as anything
+    schema = entry.get("schema")
+    in_schema = schema.get("selected") if isinstance(schema, dict) else None
+    return entry.get("selected", in_schema)
+
+
+def _in_columns(entry: Mapping[str, Any]) -> dict[str, Any]:
+    columns = (entry.get("schema") or {}).get("properties") or {}
+    return {
+        name: column["selected"]
+        for name, column in columns.items()
+        if isinstance(column, dict) and "selected" in column
+    }
 
 
 def _check_entry(name: str, stream: type[LevStream], entry: CatalogEntry) -> None:

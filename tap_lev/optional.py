@@ -113,6 +113,11 @@ class OptionalParameters:
                 return answered[0], [suspect]
         accepted = [option for option in wanted if option not in suspects]
         answered = self._try(accepted, request) if len(suspects) > 1 else None
+        if not answered and error.is_forbidden:
+            # Without the blocks Lev refuses another option, which the 403 hid.
+            suspects = self._unproven(wanted)
+            accepted = [option for option in wanted if option not in suspects]
+            answered = self._try(accepted, request)
         if not answered:
             return None
         if len(suspects) == 2:  # noqa: PLR2004 - both of two
@@ -152,17 +157,18 @@ class OptionalParameters:
         self._accepted.update(option.name for option in options)
         return answer
 
+    def _unproven(self, sent: Sequence[Option]) -> list[Option]:
+        """Find the options that Lev may refuse, as far as this run knows."""
+        return [o for o in sent if not o.required and o.name not in self._accepted]
+
     def _suspects(self, sent: Sequence[Option], error: LevAPIError) -> list[Option]:
         """Find the options that may be what is refused, the likeliest first."""
-        unproven = [
-            option
-            for option in sent
-            if not option.required
-            and option.name not in self._accepted
-            and (error.refuses_parameters or option.param == INCLUDE)
-        ]
         return sorted(
-            unproven,
+            (
+                option
+                for option in self._unproven(sent)
+                if error.refuses_parameters or option.param == INCLUDE
+            ),
             key=lambda option: (
                 option.param not in error.message,
                 option.value not in error.message,

@@ -266,8 +266,8 @@ class Pages:
 
         It does if nothing but the length of a page, or a total, spoke for more rows.
         """
-        # A body that is not Lev's has no request id: it says nothing of the list.
-        if self._guess is None or error.request_id is None or error.status not in _NO_MORE:
+        # A body that is not Lev's says nothing of the list.
+        if self._guess is None or error.is_foreign or error.status not in _NO_MORE:
             return False
         self._cap.learn(self._guess, followed=False)
         return True
@@ -281,8 +281,8 @@ class Pages:
             self._empty += 1
         if self._repeated >= MAX_REPEATED:
             raise BrokenAnswerError(
-                f"Lev sends the same page of {self._endpoint} again and again: "
-                f"{self._repeated} pages had no new row. Stopped rather than go on for ever."
+                f"Lev sends the same page of {self._endpoint} again and again. "
+                f"{self._repeated} pages had no new row: stopped rather than go on for ever."
             )
         if self._empty > MAX_EMPTY:
             raise BrokenAnswerError(
@@ -337,7 +337,7 @@ class Pages:
         if page is not None and said.pages is not None and said.pages > page:
             return True
         # A list is counted as a whole, and a page that a cursor brought has no offset to tell.
-        if said.total is not None and self._may_take_offset:
+        if said.total is not None and self._may_take_offset and self._has_pages:
             placed = _is_counted(position) if said.offset is None else "cursor" not in position
             offset = before if said.offset is None else said.offset
             if placed and 0 < rows < said.total - offset:

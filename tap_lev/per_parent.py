@@ -118,12 +118,15 @@ class PerParentStream(LevStream):
         Its rows may be hidden, and not gone. So if the parent itself can still be read, no row is
         dropped from the target in this run.
         """
-        self.parents_gone += not self.parent_is_archived
-        gone = (self.parent.name, *ids.values())
-        # Each of many streams may ask for the same parent: once is told.
-        level = logging.DEBUG if gone in self._tap.report.parents_gone else logging.WARNING
-        self._tap.report.parents_gone.add(gone)
-        self.logger.log(level, "%s: the parent is gone, so it is skipped. %s", self.name, why)
+        if self.parent_is_archived:
+            self.logger.info("%s: the parent is archived, so it is skipped. %s", self.name, why)
+        else:
+            self.parents_gone += 1
+            gone = (self.parent.name, *ids.values())
+            # Each of many streams may ask for the same parent: once is logged.
+            level = logging.DEBUG if gone in self._tap.report.parents_gone else logging.WARNING
+            self._tap.report.parents_gone.add(gone)
+            self.logger.log(level, "%s: the parent is gone, so it is skipped. %s", self.name, why)
         if self.version is not None and not self.walking.keeps_rows:
             self.walking.keeps_rows = not self._is_gone(ids, report)
 

@@ -36,6 +36,7 @@ def show(tap: TapLev, command: str, form: str) -> None:
         LevError: Something that a sync would need cannot be read; the report is written.
     """
     start = time.monotonic() - BEGUN
+    tap.check_selection()
     with tap.baton:
         tap.identity = account.identify(tap)
         as_json = form == "json"

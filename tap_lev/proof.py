@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import operator
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from tap_lev import timestamps
 from tap_lev.bookmark import Canary
@@ -33,6 +33,29 @@ inexact, but not ignored."""
 
 MARGIN = timedelta(seconds=1)
 """How far before the canary the bound is: a filter that excludes its bound returns the row, too."""
+
+
+class Sent(NamedTuple):
+    """A filter that was sent.
+
+    Attributes:
+        bound: Its bound.
+        since: The moment from which on rows are wanted.
+    """
+
+    bound: datetime
+    since: datetime
+
+    def is_proven_by(self, row: Any, canary: Canary) -> bool:  # noqa: ANN401 - a row of either form
+        """Return whether no wanted row can be missing if a canary comes.
+
+        A canary that changed later may come though the filter excludes wanted rows before it, and
+        one that was created later may come by its ``created_at``.
+        """
+        created_at = timestamps.parse(value_of(row, CREATED_AT))
+        if created_at is None or self.bound - created_at < MIN_AGE:
+            return False
+        return canary.updated_at <= self.since
 
 
 class FilterProof:
@@ -63,21 +86,33 @@ class FilterProof:
         """Forget the rows of a walk that restarts."""
         self._came.clear()
 
-    def look(self, rows: Sequence[Any], latest: datetime, bound: datetime | None = None) -> None:
+    def look(
+        self,
+        rows: Sequence[Any],
+        started_at: datetime,
+        overlap: timedelta = timedelta(0),
+        sent: Sent | None = None,
+    ) -> None:
         """Look at the rows of a page.
 
         Args:
             rows: The rows, all as dicts or all as structs.
-            latest: The server's clock: a row dated later is no canary.
-            bound: The bound that the request sent, None if it sent none.
+            started_at: When the walk began. A canary is older than the bound of the next walk:
+                only then no row that this walk wants can be missing if the canary comes.
+            overlap: How far before the start of a walk the bound of the next one is.
+            sent: The filter that was sent, if one was.
         """
         if not rows:
+            return
+        try:
+            latest = started_at - overlap
+        except OverflowError:
             return
         read = operator.itemgetter if isinstance(rows[0], dict) else operator.attrgetter
         dates = texts_of(rows)
         self.undated = self.undated or "" in dates
         if self._known and self._known.keys() & set(map(read("id"), rows)):
-            self._look_for_known(rows, bound)
+            self._look_for_known(rows, sent)
         # Comparing texts costs far less than parsing them, and each page is looked at.
         if max(dates) < self._threshold:
             return
@@ -85,16 +120,14 @@ class FilterProof:
             if date and date >= self._threshold:
                 self._consider(row, latest)
 
-    def _look_for_known(self, rows: Iterable[Any], bound: datetime | None) -> None:
+    def _look_for_known(self, rows: Iterable[Any], sent: Sent | None) -> None:
         for row in rows:
             canary = self._known.get(value_of(row, "id"))
             if canary is None:
                 continue
-            created_at = timestamps.parse(value_of(row, CREATED_AT))
             if timestamps.parse(value_of(row, UPDATED_AT)) != canary.updated_at:
                 self._changed.add(canary.key)
-            elif bound is None or (created_at and bound - created_at >= MIN_AGE):
-                # Otherwise a filter on the other date returns it as well.
+            elif sent is None or sent.is_proven_by(row, canary):
                 self._came.add(canary)
 
     def _consider(self, row: Any, latest: datetime) -> None:  # noqa: ANN401 - a row of either form

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import math
 from functools import partial
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 from singer_sdk.exceptions import SyncLifecycleSignal
 from singer_sdk.metrics import Status, Tag
@@ -24,7 +24,7 @@ from tap_lev.errors import (
 )
 from tap_lev.pagination import Pages
 from tap_lev.rescue import Rescue
-from tap_lev.row_counter import RowCounter, keys_of
+from tap_lev.row_counter import RowCounter, keys_of, total_of
 from tap_lev.taking import Taking
 
 if TYPE_CHECKING:
@@ -37,6 +37,9 @@ if TYPE_CHECKING:
     from tap_lev.pagination import Position
     from tap_lev.stream import LevStream
     from tap_lev.tap import TapLev
+
+_Place: TypeAlias = "tuple[Answer, Position, int | None]"
+"""A page, where it is, and the last of its rows that is written with its children."""
 
 MAX_RESTARTS = 3
 """How often one run begins a walk again because Lev refuses its own cursor."""
@@ -87,6 +90,8 @@ class Reading:
         self._rescue: Rescue | None = None
         self._lost_rows: set[int] = set()
         self._is_answered = False
+        self._is_resumed = False
+        self._has_asked_again = False
         self._writes = True
 
     @property
@@ -120,6 +125,9 @@ class Reading:
         with self._metered(schemas=True):
             for key in keys:
                 self._guard(partial(self._refresh, key, missing), *self.members)
+        for member in self.members:
+            member.walking.end_streak()
+            member.report_row_faults(member.row_faults)
         if missing and self._source.report.failure is None:
             ids = ", ".join(map(str, missing))
             self._source.fail(LevError(f"Lev has no row of {self._source.name} with id {ids}."))
@@ -127,7 +135,10 @@ class Reading:
     def look(self) -> First:
         """Read the page that a run would begin with, and write nothing."""
         self._asking.by_row, self._writes = True, False
-        answer, position, parent = self._begin()
+        try:
+            answer, position, parent = self._begin()
+        except RestartError as restart:
+            answer, position, parent = self._start_again(restart)
         rows, counter = list(self._source.rows(answer)), self._counter
         counter.add(answer.pagination, keys_of(rows, self._source.primary_keys))
         if self._asking.ignores_filter(rows):
@@ -178,23 +189,25 @@ class Reading:
 
     def _walk(self) -> None:
         """Read the list from its first page, or from where an earlier run stopped, to its last."""
-        restarts = 0
-        answer, position, parent = self._begin()
-        self._ask_failed_rows(answer)
+        restarts, restart = 0, None
         while self.members:
             try:
-                by_its_word = self._read_pages(answer, position, parent)
+                place = self._begin() if restart is None else self._start_again(restart)
+                self._ask_failed_rows(place[0])
+                by_its_word = self._read_pages(*place)
                 if not self.members or self._asking.dry_run_rows:
                     return  # not all was seen
-                self._completion.check_filter()
-            except RestartError as restart:
-                restarts += not restart.is_final
+                self._completion.check_filter(is_ignored=self._taking.is_filter_ignored)
+            except RestartError as error:
+                # A cursor of an earlier run may well be refused; one of this run, only so often.
+                restarts += not (error.is_final or self._is_resumed)
                 if restarts > MAX_RESTARTS:
-                    raise (restart.cause or restart) from None
-                answer, position = self._start_again(restart)
-                parent = None
+                    raise (error.cause or error) from None
+                restart = error
             else:
-                self._completion.finish(by_its_word=by_its_word, lost=self._lost_rows)
+                self._completion.finish(
+                    by_its_word=by_its_word, is_resumed=self._is_resumed, lost=self._lost_rows
+                )
                 return
 
     def _read_pages(self, answer: Answer, position: Position, parent: int | None) -> bool:
@@ -208,17 +221,15 @@ class Reading:
         """
         pages, is_first = self._pages(), True
         while self.members:
+            if is_first and not answer.data and self._says_nothing(answer):
+                # An empty list may empty a table, so one response is not enough.
+                answer = self._asking.page(position)
             answer = pages.settled(answer, position, self._asking.page)
             self._taking.page(answer, position, parent)
             for member in self.members:
                 member.walking.witness(answer.server_time)
             if self._taking.found:
                 parent = None
-            if self._taking.is_filter_ignored:
-                self._taking.is_filter_ignored = False
-                self._asking.drop_filter(f"Lev ignores {FILTER}")
-                if not is_first:
-                    raise RestartError("Lev filters some pages and not others.")
             following = pages.after(answer, position)
             if following is None or not self.members or self._asking.dry_run_rows:
                 return pages.end_is_stated
@@ -231,6 +242,10 @@ class Reading:
                     raise
                 return False
         return False
+
+    def _says_nothing(self, answer: Answer) -> bool:
+        """Whether a response does not say how many rows there are, though it should have some."""
+        return not self._asking.is_filtered and total_of(answer.pagination) is None
 
     def _pages(self) -> Pages:
         return Pages(
@@ -256,6 +271,7 @@ class Reading:
         """
         if self._rescue is None or self._rescue.is_over:
             self._rescue = None
+            was_filtered = self._asking.is_filtered
             try:
                 answer = self._asking.page(position)
             except LevAPIError as error:
@@ -268,6 +284,9 @@ class Reading:
                     raise
             else:
                 self._note_answer()
+                if was_filtered and "cursor" in position and not self._asking.is_filtered:
+                    # The cursor was made with the filter, and may not be valid without it.
+                    raise RestartError(f"Lev no longer accepts {FILTER}.")
                 return answer, position
         return self._read_around(position)
 
@@ -282,6 +301,8 @@ class Reading:
             return False
         if isinstance(error, LevAPIError) and not error.may_be_of_a_row:
             return False
+        if not position and (error.on_the_way or isinstance(error, LevConnectionError)):
+            return False  # the list does not answer at all
         if not self._is_answered and isinstance(error, LevAPIError) and error.is_forbidden:
             return False  # the key may not read the list at all
         rescue = Rescue(self._asking, self._source, self._tap.config["page_size"], error)
@@ -301,6 +322,13 @@ class Reading:
         if (answer := rescue.shorter(position)) is not None:
             return answer, position
         skipped = rescue.skip(position)
+        if skipped is None and self._asking.is_filtered:
+            self._asking.all_rows = True
+            raise RestartError(
+                f"No way leads past a row of {self._source.name} while the list is filtered, so "
+                "all rows are read.",
+                is_final=True,
+            )
         if skipped is None:
             raise LevError(
                 f"A page of {self._source.name} cannot be read, and neither its ids nor a built "
@@ -318,6 +346,9 @@ class Reading:
 
     def _read_single(self, key: int) -> None:
         """Write a row that does not come in a page, or record that it cannot be read."""
+        if all(key in member.done_rows for member in self.members):
+            self._lost_rows.add(key)
+            return
         try:
             answer = self._asking.row(key, patience=ONCE)
         except LevAPIError as error:
@@ -334,22 +365,19 @@ class Reading:
         """Find out what Lev refuses: the cursor, or the cursor together with the filter."""
         if self._asking.is_filtered and self._asking.takes_cursor_without_filter(position):
             self._asking.drop_filter(f"Lev refuses {FILTER} together with a cursor")
+            return RestartError("The walk restarts without the filter.", error, is_final=True)
         return RestartError(f"Lev refuses the cursor: {error}", error)
 
     # -- Beginnings
 
-    def _begin(self) -> tuple[Answer, Position, int | None]:
+    def _begin(self) -> _Place:
         walk = self.members[0].walking.walk
         if walk is None:
-            answer, position = self._start()
-            return answer, position, None
+            return self._start()
+        self._is_resumed = True
         self._asking.bound = walk.filter
         self._counter.begin(walk.seen if walk.cursor else 0)
-        try:
-            answer, position = self._fetch({"cursor": walk.cursor} if walk.cursor else {})
-        except RestartError as restart:
-            answer, position = self._start_again(restart)
-            return answer, position, None
+        answer, position = self._fetch({"cursor": walk.cursor} if walk.cursor else {})
         for member in self.members:
             self._tap.logger.info(
                 "Resuming the walk through %s of %s.",
@@ -358,7 +386,7 @@ class Reading:
             )
         return answer, position, walk.parent
 
-    def _start_again(self, restart: RestartError) -> tuple[Answer, Position]:
+    def _start_again(self, restart: RestartError) -> _Place:
         for member in self.members:
             if restart.is_final:
                 self._tap.logger.info("%s: %s", member.name, restart)
@@ -368,9 +396,10 @@ class Reading:
         self._asking.proof.restart()
         return self._start()
 
-    def _start(self) -> tuple[Answer, Position]:
+    def _start(self) -> _Place:
         self._counter.begin(0)
-        self._rescue = None
+        self._rescue, self._is_resumed = None, False
+        self._taking.is_filter_ignored = False
         self._asking.begin()
         bound = self._asking.bound
         answer, position = self._fetch({})
@@ -382,12 +411,13 @@ class Reading:
             answer, position = self._fetch({})
         if self._writes and any(member.walking.replaces for member in self.members):
             self._tap.write_state(at_once=True)
-        return answer, position
+        return answer, position, None
 
     def _ask_failed_rows(self, answer: Answer) -> None:
         """Ask for the rows that failed in earlier runs, before the walk comes to them."""
-        if self._asking.dry_run_rows:
+        if self._asking.dry_run_rows or self._has_asked_again:
             return
+        self._has_asked_again = True
         for member in list(self.members):
             for failed in member.walking.bookmark.failed:
                 if failed.key in member.row_faults:
@@ -402,7 +432,9 @@ class Reading:
             return  # an offset is no place to come back to
         bound = self._asking.sent_bound
         for member in self.members:
-            member.walking.checkpoint(cursor, parent, seen, bound)
+            # Rows count as having nothing in a block only once the block is known to come.
+            if not member.awaits_block:
+                member.walking.checkpoint(cursor, parent, seen, bound)
         self._tap.write_state()
 
     # -- Single rows
@@ -411,9 +443,16 @@ class Reading:
         try:
             answer = self._asking.row(key)
         except LevAPIError as error:
-            if not error.is_gone:
+            if error.is_gone:
+                missing.append(key)
+                self._tap.logger.warning("%s: %s is not there. %s", self._source.name, key, error)
+            elif error.may_be_of_a_row and not isinstance(error, KeyRefusedError):
+                self._source.row_faults[key] = error
+            else:
                 raise
-            missing.append(key)
-            self._tap.logger.warning("%s: %s is not there. %s", self._source.name, key, error)
+        except (BrokenAnswerError, LevConnectionError) as error:
+            if not self._tap.client.reached:
+                raise
+            self._source.row_faults[key] = error
         else:
             self._taking.page(answer, None)

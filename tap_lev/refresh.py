@@ -70,6 +70,8 @@ def _source(stream: Stream) -> LevStream | None:
 
 def refresh(tap: TapLev, wanted: Mapping[str, Iterable[int]]) -> None:
     """Write single rows, and the selected streams that live on them."""
+    for stream in tap.selected:
+        stream.walking.keep_open_version()
     for name, keys in wanted.items():
         source = tap.stream(name)
         if isinstance(source, ListStream):

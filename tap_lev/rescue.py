@@ -11,11 +11,12 @@ import base64
 import binascii
 import dataclasses
 import re
+from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from tap_lev.answer import items
 from tap_lev.client import ONCE
-from tap_lev.errors import LevAPIError, LevError
+from tap_lev.errors import KeyRefusedError, LevAPIError, LevError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -27,6 +28,9 @@ if TYPE_CHECKING:
 
 LONGEST_STEP = 512
 """How many ids are jumped over at most, each of which costs a request."""
+
+FILTERED_STEP = 16
+"""The same in a filtered list: beyond that it is better to read the list without the filter."""
 
 _CURSOR = re.compile(rb'\{"id":( ?)(\d{1,18})\}')
 """The form of all published cursors, once decoded (lev-api.md §1.5)."""
@@ -67,14 +71,21 @@ class Rescue:
         """Whether the list itself still answers: if not, no single row is to blame."""
         if not self._source.paged or self._source.detail is None or "offset" in position:
             return False
-        return not position or self._answers({})
-
-    def _answers(self, position: Position) -> bool:
-        try:
-            self._asking.page(position, limit=1, patience=ONCE)
-        except LevError:
-            return False
-        return True
+        # If the first row does not come, its id has to, or a row behind it.
+        behind: Position = {"cursor": _build(*FIRST)}
+        for request in (
+            partial(self._asking.page, {}, limit=1, patience=ONCE),
+            partial(self._asking.ids, {}),
+            partial(self._asking.page, behind, limit=1, patience=ONCE),
+        ):
+            try:
+                request()
+            except KeyRefusedError:
+                raise
+            except LevError:
+                continue
+            return True
+        return False
 
     @property
     def is_over(self) -> bool:
@@ -112,15 +123,15 @@ class Rescue:
         return self._by_cursor(position)
 
     def _by_cursor(self, position: Position) -> Skipped | None:
-        # Before the first row no cursor shows Lev's form, so the published one is tried.
-        form = _read(position["cursor"]) if position else (" ", 0)
+        # At the beginning of a list no cursor has come yet: the published form is tried.
+        form = _read(position["cursor"]) if "cursor" in position else FIRST._replace(key=0)
         if form is None:
             return None
         space, last = form
-        if not position and not self._answers({"cursor": _build(space, LONGEST_STEP)}):
-            return None
+        # A filtered list has gaps, and each id that is jumped over costs a request.
+        longest = FILTERED_STEP if self._asking.is_filtered else LONGEST_STEP
         step = 1
-        while step <= LONGEST_STEP:
+        while step <= longest:
             target = last + step
             built: Position = {"cursor": _build(space, target)}
             try:
@@ -138,14 +149,30 @@ class Rescue:
         return None
 
 
-def _read(cursor: object) -> tuple[str, int] | None:
-    """Read a cursor that names an id: the blank in it, and the id."""
+class _Cursor(NamedTuple):
+    """A cursor that names an id.
+
+    Attributes:
+        space: The blank in it, if there is one.
+        key: The id.
+    """
+
+    space: str
+    key: int
+
+
+FIRST = _Cursor(" ", 1)
+"""The published form, with the lowest id."""
+
+
+def _read(cursor: object) -> _Cursor | None:
+    """Read a cursor, None if it is of another form."""
     try:
         body = base64.b64decode(str(cursor), validate=True)
     except (binascii.Error, ValueError):
         return None
     form = _CURSOR.fullmatch(body)
-    return (form[1].decode(), int(form[2])) if form else None
+    return _Cursor(form[1].decode(), int(form[2])) if form else None
 
 
 def _build(space: str, key: int) -> str:

@@ -62,6 +62,7 @@ class RowCounter:
         different: Different rows that this run has read.
         is_ordered: Whether all ids so far are integers that rise.
         total: How many rows Lev counts, by the last page that says so. None: not known.
+        max_total: The most that it counted.
         min_total: The least that it counted. Rows that came or went meanwhile are not in it.
     """
 
@@ -75,6 +76,7 @@ class RowCounter:
         self.is_ordered = True
         self.total: int | None = None
         self.min_total: int | None = None
+        self.max_total: int | None = None
         self._earlier = earlier
         self._kept: set[int] = set()
         self._highest: int | None = None
@@ -88,7 +90,7 @@ class RowCounter:
             keys: The primary keys of the page's rows in order, None for a row without one.
         """
         self.on_page = len(keys)
-        self.keyless_on_page = sum(key is None for key in keys)
+        self.keyless_on_page = keys.count(None)
         self.keyless += self.keyless_on_page
         if self.keyless_on_page:
             keys = [key for key in keys if key is not None]
@@ -102,6 +104,7 @@ class RowCounter:
         if total is not None:
             self.total = total
             self.min_total = total if self.min_total is None else min(self.min_total, total)
+            self.max_total = total if self.max_total is None else max(self.max_total, total)
 
     def _rise(self, keys: Sequence[Any]) -> bool:
         """Say whether the ids are integers that rise from the highest so far."""

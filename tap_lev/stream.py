@@ -16,7 +16,7 @@ from tap_lev.singer import SingerStream
 from tap_lev.walking import UPDATED_AT, Walking
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
     from datetime import datetime
 
     from tap_lev.answer import Answer
@@ -50,6 +50,9 @@ class LevStream(SingerStream):
     """Whether fields that Lev adds may be kept, where ``unknown_fields`` asks for it."""
     block: ClassVar[str | None] = None
     """The field of another stream's row that embeds the rows, when ``include=`` asks for it."""
+
+    awaits_block = False
+    """Whether rows came without the block that brings the stream's, and none with it so far."""
 
     def __init__(self, tap: TapLev) -> None:
         collects = self.collects and tap.config.get("unknown_fields") == "collect"
@@ -223,10 +226,17 @@ class LevStream(SingerStream):
         )
         self.logger.error("The stream %s is not complete: %s%s", self.name, error, advice)
 
-    def report_row_faults(self) -> None:
-        """Report the rows that are still to be read, once the others are."""
+    def report_row_faults(self, keys: Iterable[int] | None = None) -> None:
+        """Report the rows that are still to be read, once the others are.
+
+        Args:
+            keys: Their ids; by default those that the state keeps.
+        """
         source, rest = self.source.name, []
-        for key in sorted(each.key for each in self.walking.bookmark.failed):
+        is_kept = keys is None
+        if keys is None:
+            keys = [each.key for each in self.walking.bookmark.failed]
+        for key in sorted(keys):
             if self.accepts_gap(key):
                 self.report.gaps.append(f"{self.name}: {source} {key} (accepted_gaps)")
             else:
@@ -236,10 +246,11 @@ class LevStream(SingerStream):
         first = self.row_faults.get(rest[0])
         setting = json.dumps({self.name: rest})
         error = RowsFailedError(
-            f"{_listed(rest)} of {source} could not be read for {self.name}"
+            f"{_listed(rest)} of {source} could not be read"
+            + ("" if source == self.name else f" for {self.name}")
             + (f": {first}" if first else ".")
-            + " The next run asks for them first. To accept the gap, add to the setting "
-            f"accepted_gaps: {setting}.",
+            + " The next run asks for them first." * is_kept
+            + f" To accept the gap, add to the setting accepted_gaps: {setting}.",
             first,
         )
         self.report.failure = error

@@ -56,6 +56,4 @@ def decoded(decoder: Decoder[T], body: bytes) -> tuple[T, int]:
         raise
     except msgspec.DecodeError:
         whole, halves = mended(body)
-        if not halves:
-            raise
         return decoder.decode(whole), halves

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import operator
+from datetime import timedelta
 from functools import partial
 from http import HTTPStatus
 from itertools import pairwise
@@ -10,8 +11,9 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from msgspec import UNSET
 
+from tap_lev.answer import Answer
 from tap_lev.answers import Answers, AnswersOfPage
-from tap_lev.asking import has
+from tap_lev.asking import Asking, has
 from tap_lev.child import ChildStream
 from tap_lev.courses import Courses
 from tap_lev.errors import BrokenAnswerError, LevAPIError, LevConnectionError, LevError
@@ -22,8 +24,6 @@ from tap_lev.walking import MAX_STREAK, UPDATED_AT
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from tap_lev.answer import Answer
-    from tap_lev.asking import Asking
     from tap_lev.lists import ListStream
     from tap_lev.page import PageShape
     from tap_lev.pagination import Position
@@ -57,7 +57,7 @@ class Taking:
     Attributes:
         courses: How far the streams are.
         found: Whether the row was found that an earlier run had got to.
-        is_filter_ignored: Whether the last page holds rows that the filter should leave out.
+        is_filter_ignored: Whether rows came that the filter should leave out.
     """
 
     def __init__(  # noqa: PLR0913, PLR0917
@@ -98,11 +98,11 @@ class Taking:
         if position is not None:
             if self._counter.is_repeated:
                 return  # a page that comes again is not written again
-            self._look(rows, answer)  # single rows are requested without a filter
+            self._look(rows)  # single rows are requested without a filter
         self._fill_fields(rows)
         if self._source in self._members:
             wanted = [row for row in rows if not self._source.is_done(row)]
-            self._guard(partial(self._source.write_page, wanted, answer), self._source)
+            self._guard(partial(self._write_page, wanted, answer), self._source)
         self._children(rows, answer, position, parent)
 
     def _as_it_is(self, answer: Answer, shape: PageShape) -> None:
@@ -112,7 +112,7 @@ class Taking:
         if self._counter.is_repeated:
             return
         self._fill_fields(rows)
-        self._look(rows, answer)
+        self._look(rows)
         taken: dict[LevStream, list[Any]] = {}
         lacking: dict[ChildStream, list[dict[str, Any]]] = {}
         for member in self._members:
@@ -128,17 +128,33 @@ class Taking:
         shape.strip(rows)
         for member, found in taken.items():
             if member in self._members:
-                self._guard(partial(member.write_all, found, shape), member)
+                self._guard(partial(self._write_all, member, found, shape), member)
         for child, parents in lacking.items():
             for row in parents:
                 if child in self._members:
                     self._visit(child, row, answer, Answers(self._tap.baton))
 
-    def _look(self, rows: list[Any], answer: Answer) -> None:
+    def _write_page(self, rows: list[dict[str, Any]], answer: Answer) -> None:
+        self._source.write_page(rows, answer)
+        if rows:
+            self._source.walking.end_streak()
+
+    @staticmethod
+    def _write_all(member: LevStream, rows: list[Any], shape: PageShape) -> None:
+        member.write_all(rows, shape)
+        if rows:
+            member.walking.end_streak()
+
+    def _look(self, rows: list[Any]) -> None:
         """Find out from the rows what Lev does with the filter."""
-        if self._source.replication_key is not None:
-            self._asking.proof.look(rows, answer.server_time, self._asking.sent_bound)
-            self.is_filter_ignored = self._asking.ignores_filter(rows)
+        walks = [member.walking.walk for member in self._members]
+        started_at = min((walk.started_at for walk in walks if walk), default=None)
+        if self._source.replication_key is None or started_at is None:
+            return
+        # A row proves the next walk's filter only if it is not newer than the bound of that walk.
+        overlap = timedelta(seconds=self._tap.config["overlap_seconds"])
+        self._asking.proof.look(rows, started_at, overlap, self._asking.sent)
+        self.is_filter_ignored = self.is_filter_ignored or self._asking.ignores_filter(rows)
 
     def _fill_fields(self, rows: Iterable[Any]) -> None:
         """Read the embedded columns of the list's own rows that came without them.
@@ -156,9 +172,8 @@ class Taking:
                     self._guard(partial(self._fill_field, row, field), source)
 
     def _fill_field(self, row: Any, field: str) -> None:  # noqa: ANN401 - a row of either form
-        is_dict, source = isinstance(row, dict), self._source
-        key = row["id"] if is_dict else row.id
-        if source not in self._members or not source.walking.holds_date(value_of(row, UPDATED_AT)):
+        source, key = self._source, value_of(row, "id")
+        if source not in self._members or not source.walking.includes(value_of(row, UPDATED_AT)):
             return
         try:
             value = self._asking.field_of(key, field)
@@ -166,9 +181,10 @@ class Taking:
             if not (isinstance(error, LevAPIError) and error.is_gone):
                 self._fail(source, key, error)
             return
+        source.walking.end_streak()
         if value is UNSET:
             return
-        if is_dict:
+        if isinstance(row, dict):
             row[field] = value
         else:
             setattr(row, field, value)
@@ -251,23 +267,34 @@ class Taking:
             stream.walking.keep_failed(key)
             return
         most = MAX_STREAK
-        if isinstance(error, LevAPIError) and error.is_forbidden and not stream.is_answered:
-            # Not one row was answered: the key may not read the stream. If no scope is named, a
-            # second row decides, since the first one may be restricted by itself.
-            most = 1 if "scope" in error.message.lower() else 2
+        is_first = not stream.is_answered and not stream.walking.is_resumed
+        if isinstance(error, LevAPIError) and error.is_forbidden and is_first:
+            # No row was answered yet. If the message names a scope, the key may not read the
+            # stream. If not, one deal may be restricted by itself: several rows decide.
+            most = 1 if "scope" in error.message.lower() else MAX_STREAK
         stream.walking.fail_row(key, error, (type(error), status), most)
 
     def fail_row(self, key: int, error: LevError) -> None:
-        """Record that a row of the list cannot be read, and read what belongs to it elsewhere.
+        """Record that a row of the list cannot be read. What is read by its id alone still is.
 
         Args:
             key: Its id.
             error: Why.
         """
         for member in list(self._members):
-            if isinstance(member, ChildStream) and not member.needs_row:
+            if key in member.done_rows:
                 continue
-            self._guard(partial(self._fail, member, key, error), member)
+            if isinstance(member, ChildStream) and not member.needs_row:
+                nothing = Answer(
+                    endpoint=f"GET {self._source.path}",
+                    data=[],
+                    pagination=None,
+                    request_id=None,
+                    server_time=self._tap.client.clock.now(),
+                )
+                self._visit(member, {"id": key}, nothing, Answers(self._tap.baton))
+            else:
+                self._guard(partial(self._fail, member, key, error), member)
 
     def again(self, member: LevStream, key: int, answer: Answer) -> None:
         """Ask for a row again that failed in an earlier run.

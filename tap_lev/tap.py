@@ -10,19 +10,20 @@ import sys
 from typing import IO, TYPE_CHECKING, Any, ClassVar
 
 import msgspec
-from dotenv import find_dotenv, load_dotenv
 from singer_sdk import Tap
 from singer_sdk.cli import plugin_cli
-from singer_sdk.exceptions import MappingError
+from singer_sdk.helpers._catalog import get_selected_schema
+from singer_sdk.helpers._classproperty import classproperty
 from singer_sdk.helpers.capabilities import PluginCapabilities, TapCapabilities
+from singer_sdk.mapper import PluginMapper
 from singer_sdk.singerlib.encoding.simple import StateMessage
 from typing_extensions import override
 
 import tap_lev.about  # noqa: F401 - it knows how --about --format=markdown looks
-from tap_lev import account, budget, inputs, settings, timestamps, validation
+from tap_lev import account, budget, environment, inputs, maps, settings, timestamps, validation
 from tap_lev.baton import Baton, Crew
 from tap_lev.budget import RateBudget
-from tap_lev.cli import LevCommand, log_fault
+from tap_lev.cli import COMMANDS_GIVEN, NEED_NO_SETTINGS, LevCommand, log_fault
 from tap_lev.client import LevClient
 from tap_lev.errors import ConfigError, LevError, quoted, shown
 from tap_lev.gate import Gate
@@ -32,12 +33,14 @@ from tap_lev.reading import Reading
 from tap_lev.redaction import Redaction
 from tap_lev.refresh import check, parse, refresh
 from tap_lev.report import RunReport
+from tap_lev.schema import UNKNOWN_FIELDS
 from tap_lev.shutdown import Interruption, Shutdown
 from tap_lev.stream import LevStream
 from tap_lev.streams import STREAMS
 from tap_lev.writer import PageWriter
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from types import FrameType
 
     import click
@@ -48,6 +51,7 @@ STATE_INTERVAL = 1.0
 """Seconds from one STATE to the next, while pages come."""
 
 STREAMS_BY_NAME = {stream.name: stream for stream in STREAMS}
+COLUMNS = {s.name: frozenset({*s.schema["properties"], UNKNOWN_FIELDS}) for s in STREAMS}
 
 
 class TapLev(Tap):
@@ -83,12 +87,8 @@ class TapLev(Tap):
             catalog = inputs.check_catalog(catalog, STREAMS_BY_NAME)
         if state:
             inputs.check_state(state, STREAMS_BY_NAME)
-        try:
-            super().__init__(catalog=catalog, state=state, **kwargs)
-        except MappingError as error:
-            raise ConfigError(f"The setting stream_maps cannot be used: {quoted(error)}") from None
-        except ValueError as error:
-            raise ConfigError(validation.environment_fault(self._env_var_prefix, error)) from None
+        self._reads_environment = bool(kwargs.get("parse_env_config"))
+        super().__init__(catalog=catalog, state=state, **kwargs)
         check(self.config.get("refresh") or {}, self.streams)
         inputs.check_gaps(self.config.get("accepted_gaps") or {}, STREAMS_BY_NAME)
 
@@ -113,23 +113,85 @@ class TapLev(Tap):
 
     # -- Input
 
+    @classmethod
+    @override
+    def append_builtin_config(cls, config_jsonschema: dict[str, Any]) -> None:
+        super().append_builtin_config(config_jsonschema)
+        properties = config_jsonschema["properties"]
+        for name in settings.SHARED.keys() & properties.keys():
+            properties[name] = properties[name] | settings.SHARED[name]
+
+    @classproperty
+    @override
+    def _env_var_config(cls) -> dict[str, Any]:  # noqa: N805 - the SDK's decorator hands it over
+        """The settings in the environment, as texts.
+
+        In place of the SDK's reading, which takes what it does not understand for false or for a
+        text, and the ``.env`` beside the installation for that of the user.
+        """
+        cls.append_builtin_config(cls.config_jsonschema)
+        return dict(environment.texts(cls.config_jsonschema["properties"]))
+
     @override
     def _validate_config(self, *, raise_errors: bool = True) -> list[str]:
         """Check the settings, in sentences that never repeat the key.
 
         In place of the SDK's check, whose messages quote the faulty value.
         """
-        Redaction.install(self._config.get("api_key"))
         self.append_builtin_config(self.config_jsonschema)
-        faults = validation.check(self._config, self.config_jsonschema)
+        properties = self.config_jsonschema["properties"]
+        validation.tidy(self._config, properties)
+        Redaction.install(self._config.get("api_key"))
+        faults: list[str] = []
+        if not self._reads_environment:
+            maps.restore(self._config)
+            faults += self._not_read()
+        faults += validation.check(self._config, self.config_jsonschema)
+        faults += maps.name_faults(self._config.get("stream_maps"), COLUMNS)
+        faults += maps.variable_faults(self._config.get("stream_maps"))
+        for hint in validation.unknown(self._config, properties):
+            self.logger.warning(hint)
+        for hint in environment.unknown(properties, self._config):
+            self.logger.warning(hint)
         if faults and raise_errors:
             raise ConfigError(" ".join(faults))
         # A config file was looked at as it was read, but the environment holds JSON, too.
-        for name in self.config_jsonschema["properties"]:
+        for name in properties:
             inputs.check_encodable(self._config.get(name), f"The setting {name}")
-        for hint in validation.unknown(self._config, self.config_jsonschema["properties"]):
-            self.logger.warning(hint)
         return faults
+
+    def _not_read(self) -> Iterator[str]:
+        """Warn of settings in the environment that do not count, and find those that must."""
+        for name, sentence in environment.not_read(
+            self.config_jsonschema["properties"], self._config
+        ):
+            if name == "stream_maps":
+                yield f"{sentence} What it should hide would be written."
+            else:
+                self.logger.warning(sentence)
+
+    @override
+    def setup_mapper(self) -> None:
+        """Set the stream maps up, also of streams that are not selected.
+
+        In place of the SDK's, which gives the map of such a stream no columns.
+
+        Raises:
+            ConfigError: The SDK cannot use them.
+        """
+        try:
+            self._mapper = PluginMapper(plugin_config=dict(self.config), logger=self.logger)
+            for name, entry in self.catalog.items():
+                mask = entry.metadata.resolve_selection()
+                schema = entry.schema.to_dict()
+                if mask[()]:
+                    schema = get_selected_schema(name, schema, mask)
+                self.mapper.register_raw_stream_schema(name, schema, entry.key_properties)
+        except Exception as error:
+            # An expression of the user's may be wrong in any way.
+            if not self.config.get("stream_maps"):
+                raise
+            raise ConfigError(f"The setting stream_maps cannot be used: {quoted(error)}") from None
 
     # -- Running
 
@@ -143,6 +205,19 @@ class TapLev(Tap):
         """The streams to write."""
         return [stream for stream in self.lev_streams if stream.selected]
 
+    def check_selection(self) -> None:
+        """Make sure that something is selected.
+
+        Raises:
+            ConfigError: Nothing is: a sync would be complete and bring no rows.
+        """
+        if not self.selected:
+            raise ConfigError(
+                "No stream is selected. Select one: in Meltano by a line such as deals.* below "
+                "select in meltano.yml (meltano select --list --all tap-lev shows what there is), "
+                'elsewhere by "selected": true in the catalog.'
+            )
+
     def stream(self, name: str) -> LevStream:
         """Find a stream, selected or not."""
         return next(stream for stream in self.lev_streams if stream.name == name)
@@ -154,6 +229,7 @@ class TapLev(Tap):
             LevError: At least one stream is not complete.
             KeyRefusedError: Lev does not accept the key, so none can be completed.
         """
+        self.check_selection()
         advice = "Run it again, from the last state: it goes on where each stream stopped."
         progress = Progress(self.report, self.client.gate, self.baton, self.logger)
         try:
@@ -297,11 +373,15 @@ class TapLev(Tap):
     ) -> _ConfigInput:
         """Read the config files; without any, the environment."""
         files = [name for name in value if name != "ENV"]
-        environment = () if files and "ENV" not in value else ("ENV",)
-        if environment:
-            # The SDK looks for the file from where it is installed, not from where it is run.
-            load_dotenv(find_dotenv(usecwd=True))
-        given = super().cb_config(ctx, param, environment)
+        from_environment = () if files and "ENV" not in value else ("ENV",)
+        if from_environment:
+            try:
+                environment.load_dotenv()
+            except ConfigError as fault:
+                if not NEED_NO_SETTINGS.intersection(ctx.meta.get(COMMANDS_GIVEN, ())):
+                    raise
+                cls.logger.warning("%s", fault)
+        given = super().cb_config(ctx, param, from_environment)
         for name in files:
             given.config.update(inputs.read_config(name))
         return given
@@ -327,7 +407,8 @@ class TapLev(Tap):
             return
         cls.print_version(print_fn=cls.logger.info)
         # Before anything else that is given can be found wrong, and be repeated.
-        Redaction.install(config.config.get("api_key") or os.environ.get(validation.KEY_VARIABLE))
+        key = config.config.get("api_key") or os.environ.get(validation.KEY_VARIABLE, "")
+        Redaction.install(environment.unquoted(key) if isinstance(key, str) else None)
         if refresh:
             config.config["refresh"] = parse(refresh)
         tap = cls(

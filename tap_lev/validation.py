@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import difflib
 import math
-import os
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 from urllib.parse import SplitResult, urlsplit
@@ -13,24 +11,71 @@ from urllib.parse import SplitResult, urlsplit
 import requests
 from singer_sdk.typing import DEFAULT_JSONSCHEMA_VALIDATOR, extend_validator_with_defaults
 
-from tap_lev import timestamps
+from tap_lev import environment, maps, timestamps
 from tap_lev.errors import quoted, shown
-from tap_lev.settings import DEFAULT_API_URL, SETTINGS
+from tap_lev.settings import DEFAULT_API_URL
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
 _VALIDATOR = extend_validator_with_defaults(DEFAULT_JSONSCHEMA_VALIDATOR)
-_ENVIRONMENT = "TAP_LEV_"
+_ENVIRONMENT = environment.PREFIX
 KEY_VARIABLE = f"{_ENVIRONMENT}API_KEY"
-_NUMBERS = {"integer": (int, "a whole number"), "number": (float, "a number")}
+_TEXTS = frozenset({"boolean", "number", "array", "object"})
+"""Types of settings that may be a text in a config file, too."""
 MAX_LABEL = 63
 """The most letters between two dots of a host."""
 LOOPBACK_HOSTS = frozenset({"127.0.0.1", "::1", "localhost"})
 
 
+def tidy(config: dict[str, Any], properties: Mapping[str, Any]) -> dict[str, str]:
+    """Read what is given as a text, and take out what is not given.
+
+    A variable is read whatever its type. Of the texts in a file, only those are that Meltano hands
+    on as it gets them: true or false, numbers with a fraction, lists and objects.
+
+    Args:
+        config: The settings as given.
+        properties: The schemas of all settings.
+
+    Returns:
+        A sentence for each text that cannot be read, by setting. None repeats the key.
+    """
+    wrong = {}
+    for name, value in list(config.items()):
+        schema = properties.get(name, {})
+        types = schema.get("type", ())
+        if value is None:
+            del config[name]
+        elif isinstance(value, float) and "integer" in types and value.is_integer():
+            config[name] = int(value)
+        elif isinstance(value, str):
+            is_variable = environment.is_source(name, value)
+            if is_variable and not environment.unquoted(value):
+                del config[name]
+            elif schema and (is_variable or _TEXTS.intersection(types)):
+                try:
+                    config[name] = environment.read(value, types, _item_types(schema))
+                except ValueError as error:
+                    wrong[name] = (
+                        f"{_place(name, is_variable=is_variable)} must be {error}, not "
+                        f"{shown(value)}."
+                    )
+    return wrong
+
+
+def _item_types(schema: Mapping[str, Any]) -> Any:  # noqa: ANN401
+    return schema.get("items", {}).get("type", ())
+
+
+def _place(name: str, *, is_variable: bool) -> str:
+    if is_variable:
+        return f"The environment variable {_ENVIRONMENT}{name.upper()}"
+    return f"The setting {quoted(name)}"
+
+
 def check(config: dict[str, Any], schema: Mapping[str, Any]) -> list[str]:
-    """Fill the defaults in and find what is wrong.
+    """Read the texts, fill the defaults in and find what is wrong.
 
     Args:
         config: The settings as given. Defaults are added; a null counts as not given.
@@ -39,37 +84,29 @@ def check(config: dict[str, Any], schema: Mapping[str, Any]) -> list[str]:
     Returns:
         One sentence for each fault. None repeats the key.
     """
-    _tidy(config)
-    wrong = {
+    wrong = tidy(config, schema["properties"])
+    wrong |= dict(maps.shape_faults(config.get("stream_maps")))
+    # The SDK's validator fails on maps that are none.
+    faulty = {name.partition(".")[0] for name in wrong}
+    sound = {name: value for name, value in config.items() if name not in faulty}
+    messages = {
         ".".join(map(str, error.path)): error.message
-        for error in _VALIDATOR(schema).iter_errors(config)
+        for error in _VALIDATOR(schema).iter_errors(sound)
         if error.path and error.path[0] != "api_key"
     }
     # No bound refuses a NaN.
-    wrong |= {
+    messages |= {
         name: "nan is no number"
-        for name, value in config.items()
+        for name, value in sound.items()
         if isinstance(value, float) and math.isnan(value) and name != "api_key"
     }
-    sentences = [
-        _variable_fault(_ENVIRONMENT + name.upper(), name, config.get(name))
-        or f"The setting {quoted(name)} is wrong: {quoted(message)}."
-        for name, message in wrong.items()
-    ]
-    return sentences or list(_faults(config))
-
-
-def _tidy(config: dict[str, Any]) -> None:
-    for name, value in list(config.items()):
-        types = SETTINGS["properties"].get(name, {}).get("type", ())
-        if value is None:
-            del config[name]
-        elif isinstance(value, str) and "number" in types:
-            # As text it comes from the environment: neither the SDK nor Meltano reads it there.
-            with contextlib.suppress(ValueError):
-                config[name] = float(value)
-        elif isinstance(value, float) and "integer" in types and value.is_integer():
-            config[name] = int(value)
+    wrong |= {
+        name: f"The setting {quoted(name)} is wrong: {quoted(message)}."
+        for name, message in messages.items()
+    }
+    config |= {name: value for name, value in sound.items() if name not in config}
+    faulty = {name.partition(".")[0] for name in wrong} | wrong.keys()
+    return [*wrong.values(), *_faults({n: v for n, v in sound.items() if n not in faulty})]
 
 
 def _faults(config: Mapping[str, Any]) -> Iterator[str]:
@@ -111,35 +148,13 @@ def _gap_faults(config: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _flattening_faults(config: Mapping[str, Any]) -> Iterator[str]:
-    # The SDK would refuse it as well, but with neither a sentence nor the exit code of bad input.
-    depth = config.get("flattening_max_depth", -1)
-    if config.get("flattening_enabled") is True and depth == -1:
+    # The SDK refuses some with neither a sentence nor the exit code of bad input, and 0 not at all.
+    depth = config.get("flattening_max_depth", 0)
+    if config.get("flattening_enabled") is True and isinstance(depth, int) and depth < 1:
         yield (
             "The setting flattening_enabled needs flattening_max_depth too: how many levels of "
             "objects become columns, such as 1."
         )
-
-
-def environment_fault(prefix: str, error: ValueError) -> str:
-    """Say which environment variable the SDK could not read."""
-    for name in SETTINGS["properties"]:
-        variable = prefix + name.upper()
-        if fault := _variable_fault(variable, name, os.environ.get(variable)):
-            return fault
-    return f"A setting in the environment cannot be read: {quoted(error)}."
-
-
-def _variable_fault(variable: str, name: str, value: object) -> str | None:
-    """Say that a setting's value is no number, when the environment is where it comes from."""
-    if not isinstance(value, str) or os.environ.get(variable) != value:
-        return None
-    for kind, (read, what) in _NUMBERS.items():
-        if kind in SETTINGS["properties"].get(name, {}).get("type", ()):
-            try:
-                read(value)
-            except ValueError:
-                return f"The environment variable {variable} must be {what}, not {shown(value)}."
-    return None
 
 
 def unknown(config: Mapping[str, Any], known: Mapping[str, Any]) -> Iterator[str]:

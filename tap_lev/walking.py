@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import hashlib
 import zlib
@@ -38,6 +39,8 @@ class Walking:
         """The stream's entry in the state."""
         self.walk: Walk | None = None
         """The walk that is under way."""
+        self.is_resumed = False
+        """Whether the walk began in an earlier run."""
         self.keeps_rows = False
         """Whether something was not answered, so that no row may be dropped from the target."""
         self._replaced: list[datetime | None] = []
@@ -84,6 +87,7 @@ class Walking:
             self._replaced.append(None)
             return
         if walk is None:
+            self.bookmark.discard_walk()  # what is there may lack keys
             return
         self._open_version = walk.version
         if walk.request != self._fingerprint:
@@ -92,12 +96,18 @@ class Walking:
             self.log_restart("start_date is earlier now.")
             self._replaced.append(self._start_date)
         elif not walk.is_at_its_beginning:
-            self.walk = walk
+            self.walk, self.is_resumed = walk, True
             if not self._emits_versions:
                 # Some rows now come without a version: a message at the end would drop them.
                 walk.version = None
             return
         self._replaced.append(walk.since)
+
+    def keep_open_version(self) -> None:
+        """Have rows carry the version of the walk that an earlier run left for a later one."""
+        with contextlib.suppress(ValueError):
+            if (walk := self.bookmark.load_walk()) is not None:
+                self._open_version = walk.version
 
     def _is_too_narrow(self, walk: Walk) -> bool:
         """Whether a first walk leaves out rows that start_date now asks for."""
@@ -211,10 +221,11 @@ class Walking:
             if drop and not self.keeps_rows and not bookmark.failed and self._emits_versions:
                 self._stream.end_table(walk.version)
             bookmark.version = walk.version
+        before, start_date = bookmark.start_date, self._start_date
         if bookmark.value is None or walk.since is None:
             bookmark.start_date = walk.since
-        elif bookmark.start_date is not None:
-            bookmark.start_date = self._start_date
+        elif before is not None and (start_date is None or start_date < before):
+            bookmark.start_date = start_date  # what does not come is logged once
         bookmark.columns = "".join(sorted({_hash_of(name) for name in self._stream.columns}))
         bookmark.finish(walk)
         self._replaced.clear()
@@ -238,9 +249,13 @@ class Walking:
             self.end_streak()
         self._streak.append(key)
         self._streak_fault = fault
-        if len(self._streak) >= most:
-            self._streak.clear()
-            raise error
+        if len(self._streak) < most:
+            return
+        streak, self._streak = self._streak, []
+        if most == MAX_STREAK:
+            # The next run asks for these first and then passes them, so none can stop it for ever.
+            self.keep_failed(*streak)
+        raise error
 
     def end_streak(self) -> None:
         """Keep the rows that failed, because another one did not.
@@ -298,15 +313,15 @@ class Walking:
     def _start_date(self) -> datetime | None:
         return timestamps.parse(self._stream.config.get("start_date"))
 
-    def holds(self, row: dict[str, Any]) -> bool:
-        """Return whether a row of the list belongs to the stream's walk."""
-        return self.holds_date(row.get(UPDATED_AT))
-
-    def holds_date(self, updated_at: object) -> bool:
-        """Return whether a row that changed at a moment belongs to the stream's walk."""
+    def includes(self, updated_at: object) -> bool:
+        """Return whether a row that changed at a moment, as it comes, belongs to the walk."""
         if self.walk is None or self.walk.since is None:
             return True
         return self.walk.holds(timestamps.parse(updated_at))
+
+    def holds(self, row: dict[str, Any]) -> bool:
+        """Return whether a row of the list belongs to the stream's walk."""
+        return self.includes(row.get(UPDATED_AT))
 
     def held(self, rows: list[Any]) -> list[Any]:
         """Return those of a page's rows that belong to the stream's walk."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import copy
 import functools
 import json
 import os
@@ -26,7 +27,10 @@ UNLIMITED = {
     "requests_per_minute": 1_000_000_000,
     "requests_per_minute_per_endpoint": 1_000_000_000,
 }
-"""Settings for a Lev without limits: nothing is waited for, and Lev is not asked for its limits."""
+"""Settings for a Lev without limits: nothing is waited for."""
+
+EAGER_STATES = (str(Path(__file__).with_name("eager_states.py")),)
+"""The program of a tap process that writes a STATE after each page."""
 
 LOG_LINE = re.compile(r"[-\d]+ [:,\d]+ \| (?P<level>[A-Z]+) +\| \S+ +\| (?P<message>.*)")
 
@@ -222,6 +226,20 @@ def in_docs(name: str) -> str:
     return shown[1]
 
 
+def merged(new: Mapping[str, Any], old: Mapping[str, Any]) -> dict[str, Any]:
+    """Merge a state into an older one, as Meltano's stores do with a partial state.
+
+    It fails, as Meltano does, where a key is an object in one state and null in the other.
+    """
+    result = copy.deepcopy(dict(old))
+    for key, value in new.items():
+        if isinstance(value, dict):
+            result[key] = merged(value, result.get(key, {}))
+        else:
+            result[key] = value
+    return result
+
+
 @dataclass
 class Target:
     """A target that writes with each STATE, as Singer targets do.
@@ -230,11 +248,14 @@ class Target:
         tables: The rows by stream and key, as far as they are written.
         state: The last STATE's value.
         received: How many records came, by stream, those included that were lost.
+        drops_older_only: Whether ACTIVATE_VERSION drops rows of older versions only, as the SDK's
+            SQL sinks do, and not those of any other version.
     """
 
     tables: dict[str, dict[tuple[Any, ...], dict[str, Any]]] = field(default_factory=dict)
     state: dict[str, Any] | None = None
     received: Counter[str] = field(default_factory=Counter)
+    drops_older_only: bool = False
     _keys: dict[str, list[str]] = field(default_factory=dict)
     _versions: dict[tuple[str, tuple[Any, ...]], int | None] = field(default_factory=dict)
 
@@ -276,6 +297,11 @@ class Target:
                     self._versions[stream, key] = message.get("version")
                 case "ACTIVATE_VERSION":
                     for key in [
-                        k for k in table if self._versions[stream, k] != message["version"]
+                        k for k in table if self._is_dropped(self._versions[stream, k], message)
                     ]:
                         del table[key]
+
+    def _is_dropped(self, version: int | None, message: Message) -> bool:
+        if self.drops_older_only:
+            return version is not None and version < message["version"]
+        return bool(version != message["version"])

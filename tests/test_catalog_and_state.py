@@ -15,7 +15,8 @@ from lev_sandbox import Sandbox, SandboxServer
 from tap_lev import inputs
 from tap_lev.errors import ConfigError
 from tap_lev.tap import STREAMS_BY_NAME
-from tests.support import UNLIMITED, Run, run_tap
+from tap_lev.walk import NO_WALK, digest_of
+from tests.support import EAGER_STATES, UNLIMITED, Run, run_tap
 from tests.truth import QUERIES
 
 if TYPE_CHECKING:
@@ -225,6 +226,61 @@ def test_an_incremental_stream_can_be_read_as_a_full_table(
     assert len(run.records("contacts")) == server.sandbox.count("contacts")
 
 
+@pytest.mark.parametrize("place", ["beside", "schema"])
+def test_an_old_catalog_selects_beside_the_streams(
+    config: dict[str, Any], discovered: dict[str, Any], place: str
+) -> None:
+    catalog = copy.deepcopy(discovered)
+    for entry in catalog["streams"]:
+        del entry["metadata"]
+        selected = {"contacts": True, "pipelines": None}.get(entry["tap_stream_id"], False)
+        if selected is not None:
+            (entry if place == "beside" else entry["schema"])["selected"] = selected
+        if entry["tap_stream_id"] == "contacts":
+            for name in ("email", "id"):
+                entry["schema"]["properties"][name]["selected"] = False
+    run = run_tap(config, catalog=catalog)
+    assert run.exit_code == 0, run.stderr
+    (message,) = run.of("SCHEMA")
+    assert message["stream"] == "contacts"
+    columns = message["schema"]["properties"].keys()
+    assert {"id", "first_name"} <= columns
+    assert "email" not in columns
+    assert all(row.keys() == columns for row in run.records("contacts"))
+
+
+@pytest.mark.parametrize("beside", [True, False])
+def test_a_catalog_that_contradicts_itself_is_a_sentence(
+    discovered: dict[str, Any], *, beside: bool
+) -> None:
+    catalog = with_entry(discovered, "contacts", selected=not beside)
+    (entry,) = (e for e in catalog["streams"] if e["tap_stream_id"] == "contacts")
+    entry["selected"] = beside
+    assert told(run_tap(NOWHERE, catalog=catalog)) == (
+        f'The catalog says "selected": {json.dumps(not beside)} in the metadata of contacts, but '
+        f"{json.dumps(beside)} beside it: leave the one in the metadata."
+    )
+
+
+@pytest.mark.parametrize("selected", ["false", 0, [], "yes"])
+@pytest.mark.parametrize("place", ["beside", "metadata", "schema", "column"])
+def test_a_selection_that_is_neither_true_nor_false_is_a_sentence(
+    discovered: dict[str, Any], selected: object, place: str
+) -> None:
+    catalog = copy.deepcopy(discovered)
+    (entry,) = (e for e in catalog["streams"] if e["tap_stream_id"] == "contacts")
+    column = entry["schema"]["properties"]["email"]
+    if place == "metadata":
+        catalog = with_entry(catalog, "contacts", selected=selected)
+    else:
+        entry["metadata"] = []
+        {"beside": entry, "schema": entry["schema"], "column": column}[place]["selected"] = selected
+    what = "contacts.email" if place == "column" else "contacts"
+    assert told(run_tap(NOWHERE, catalog=catalog)) == (
+        f'The catalog\'s "selected" of {what} must be true or false, not {selected!r}.'
+    )
+
+
 def test_an_unknown_stream_is_a_sentence_that_lists_the_known(discovered: dict[str, Any]) -> None:
     catalog = copy.deepcopy(discovered)
     catalog["streams"][0]["tap_stream_id"] = "invoices"
@@ -381,7 +437,7 @@ def test_a_stream_that_is_gone_from_the_tap_does_not_spoil_the_state(
 # -- Rubbish in a walk
 
 RUBBISH = [
-    {"deals": "walk", "contacts": 5, "placements": [], "companies": {}, "pipelines": True},
+    {"deals": "walk", "contacts": 5, "placements": [], "companies": {"a": 1}, "pipelines": True},
     {"deals": "", "contacts": 0, "placements": [[]], "companies": {"cursor": 5}, "pipelines": 0.5},
 ]
 
@@ -397,38 +453,80 @@ def test_rubbish_in_a_walk_is_a_warning_and_a_new_walk(
     warnings = run.log("WARNING")
     for name in rubbish:
         (warning,) = (text for text in warnings if text.startswith(f"Reading {name} again"))
-        assert "from the beginning: the state's walk cannot be read: " in warning
+        assert "from the beginning: the state's walk cannot be used: it is " in warning or (
+            "from the beginning: the state's walk cannot be used: an older release" in warning
+        )
         assert len(run.records(name)) == server.sandbox.count(name)
     assert len(warnings) == len(rubbish)
     assert run.state is not None
-    assert all("walk" not in entry for entry in run.state["bookmarks"].values())
+    assert all(entry["walk"] == NO_WALK for entry in run.state["bookmarks"].values())
 
 
-@pytest.mark.parametrize(
-    ("changes", "reason"),
-    [
-        pytest.param({"cursor": "rubbish"}, "Lev refuses the stored cursor: ", id="cursor"),
-        pytest.param({"request": "rubbish"}, "other columns, settings or another", id="request"),
-        pytest.param({"started_at": "rubbish"}, "the state's walk cannot be read", id="start"),
-        pytest.param({"since": "rubbish"}, "the state's walk cannot be read", id="since"),
-        pytest.param({"version": "rubbish"}, "the state's walk cannot be read", id="version"),
-        pytest.param({"parent": "rubbish"}, "the state's walk cannot be read", id="parent"),
-    ],
-)
-def test_a_walk_with_one_wrong_part_is_a_warning_and_a_new_walk(
-    server: SandboxServer, config: dict[str, Any], changes: dict[str, Any], reason: str
-) -> None:
-    server.sandbox.fault("status", status=403, route="/contacts", at=3)
-    interrupted = run_tap(config)
+EDITS: list[Any] = [
+    pytest.param({"cursor": "rubbish"}, "Lev refuses the cursor: ", id="cursor"),
+    pytest.param(
+        {"request": "rubbish"}, "other columns or settings are selected now.", id="request"
+    ),
+    pytest.param({"started_at": "rubbish"}, "the state's walk cannot be used: ", id="start"),
+    pytest.param({"since": "rubbish"}, "the state's walk cannot be used: ", id="since"),
+    pytest.param({"version": "rubbish"}, "the state's walk cannot be used: ", id="version"),
+    pytest.param({"parent": "rubbish"}, "the state's walk cannot be used: ", id="parent"),
+]
+"""Changes of a walk, and why it restarts if its digest fits nevertheless."""
+
+
+def cut_walk(server: SandboxServer, config: dict[str, Any], **changes: object) -> dict[str, Any]:
+    """End a run behind two pages of contacts, and edit the walk in its state."""
+    server.sandbox.fault("status", status=403, route="/contacts", at=3, times=None)
+    interrupted = run_tap(config, program=EAGER_STATES)
+    server.sandbox.clear_faults()
     assert interrupted.state is not None
     state = copy.deepcopy(interrupted.state)
     assert len(interrupted.records("contacts")) == 20
+    assert state["bookmarks"]["contacts"]["walk"]["seen"] == 20
     state["bookmarks"]["contacts"]["walk"].update(changes)
-    run = run_tap(config, state=state)
-    assert run.exit_code == 0, run.stderr
-    (warning,) = run.log("WARNING")
+    return state
+
+
+@pytest.mark.parametrize(("changes", "reason"), EDITS)
+def test_a_walk_that_was_edited_is_a_warning_and_a_new_walk(
+    server: SandboxServer, config: dict[str, Any], changes: dict[str, Any], reason: str
+) -> None:
+    state = cut_walk(server, config, **changes)
+    edited = run_tap(config, state=state)
+    (warning,) = edited.log("WARNING")
+    assert warning == (
+        "Reading contacts again from the beginning: the state's walk cannot be used: its digest "
+        "does not match: it is edited, or mixed from two walks."
+    )
+    walk = state["bookmarks"]["contacts"]["walk"]
+    walk["digest"] = digest_of(walk)
+    forged = run_tap(config, state=state)
+    (warning,) = forged.log("WARNING")
     assert warning.startswith(f"Reading contacts again from the beginning: {reason}")
-    assert len(run.records("contacts")) == server.sandbox.count("contacts")
+    for run in (edited, forged):
+        assert run.exit_code == 0, run.stderr
+        assert len(run.records("contacts")) == server.sandbox.count("contacts")
+
+
+def test_a_walk_that_was_not_edited_is_resumed(
+    server: SandboxServer, config: dict[str, Any]
+) -> None:
+    run = run_tap(config, state=cut_walk(server, config))
+    assert run.exit_code == 0
+    assert run.log("WARNING") == []
+    assert len(run.records("contacts")) == server.sandbox.count("contacts") - 20
+
+
+@pytest.mark.parametrize("failed", [5, [5], [[5, "2026-11-01"]], [[None, "2026-11-01", 1]]])
+def test_failed_rows_that_cannot_be_read_are_a_sentence(
+    server: SandboxServer, config: dict[str, Any], failed: object
+) -> None:
+    state = {"bookmarks": {"contacts": {**BOOKMARK, "failed": failed}}}
+    assert told(run_tap(config, state=state)).startswith(
+        "The state's list of failed rows of contacts is not a list of [id, since, count]: "
+    )
+    assert [entry.path for entry in server.sandbox.requests] == ["/me"]
 
 
 # -- Whatever comes

@@ -4,6 +4,7 @@ import contextlib
 import http.server
 import json
 import logging
+import math
 import random
 import re
 import socket
@@ -22,7 +23,7 @@ from lev_sandbox import Clock, Sandbox, SandboxServer, router
 from tap_lev import client, transport
 from tap_lev.answer import Envelope, read_answer
 from tap_lev.budget import Limits, RateBudget
-from tap_lev.client import ONCE, READS, LevClient, Patience, _cause
+from tap_lev.client import FOR_ME, ONCE, READS, LevClient, Patience, _cause
 from tap_lev.errors import (
     BrokenAnswerError,
     EndpointRefusedError,
@@ -630,6 +631,17 @@ def test_a_fault_that_passes_uses_nothing_up(
     assert made.report.retries == 6
 
 
+def test_a_request_of_one_try_uses_no_retries_up(
+    server: SandboxServer, setup: Callable[..., Setup]
+) -> None:
+    made = setup(max_retries=2)
+    made.read()
+    server.sandbox.fault("status", status=403, form="html", times=3)
+    with pytest.raises(LevAPIError):
+        made.client.read(CONTACTS, made.report, patience=ONCE)
+    assert made.read().data
+
+
 def test_a_name_that_cannot_be_resolved_has_two_tries(
     setup: Callable[..., Setup], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -806,6 +818,39 @@ def test_me_has_two_tries(
     assert sum(made.waits) < 5
     server.sandbox.clear_faults()
     assert made.client.me(made.report).data["user"], "and can be asked anew"
+
+
+def test_me_takes_no_longer_than_it_may_whatever_the_timeout_is(
+    server: SandboxServer, setup: Callable[..., Setup], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(client, "FOR_ME", Patience(1, seconds=20, each=0.2))
+    server.sandbox.fault("hang", seconds=2, times=None)
+    made = setup(request_timeout_seconds=60)
+    with pytest.raises(LevConnectionError, match=r"did not answer GET /me within 0\.2 s\."):
+        made.client.me(made.report)
+    assert made.report.requests == 2
+
+
+def test_the_second_try_of_me_has_what_the_first_left(
+    server: SandboxServer, setup: Callable[..., Setup], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given: list[float] = []
+    send = transport.Transport.send
+
+    def noted(self: transport.Transport, request: Any, seconds: float) -> Any:  # noqa: ANN401
+        given.append(seconds)
+        return send(self, request, seconds)
+
+    monkeypatch.setattr(transport.Transport, "send", noted)
+    monkeypatch.setattr(client, "FOR_ME", Patience(1, seconds=10, each=9))
+    server.sandbox.fault("hang", seconds=1.5)
+    made = setup(request_timeout_seconds=1)
+    made.client.me(made.report)
+    assert given[0] == 9
+    assert 0 < given[1] < 9
+    assert tuple(FOR_ME) == (1, 10, 5)
+    made.read()
+    assert given[2] == math.inf
 
 
 def test_me_does_not_wait_for_a_limit_but_what_follows_does(

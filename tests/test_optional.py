@@ -283,3 +283,25 @@ def test_whatever_lev_refuses_every_request_is_answered_and_no_refusal_comes_twi
         answered = [params for params in lev.asked[before:] if not lev.refuses(params)]
         assert set(map(str, known)).isdisjoint(map(str, lev.options(answered[0])))
     assert max(Counter(lev.told).values(), default=1) == 1
+
+
+@pytest.mark.parametrize("refused", [(TEAM, FILTER), (TEAM, PROPERTIES, FILTER), (TEAM, FIELDS)])
+def test_a_forbidden_block_may_hide_another_refusal(refused: tuple[Option, ...]) -> None:
+    """Lev may check scopes first, and say only then that it does not know a parameter."""
+
+    class Strict(Lev):
+        def request(self, params: dict[str, str]) -> str:
+            self.asked.append(params)
+            wrong = self.refuses(params)
+            if any(option.param == "include" for option in wrong):
+                raise refusal("Missing required scope", 403)
+            if wrong:
+                raise refusal()
+            return "answer"
+
+    lev = Strict(*refused)
+    assert lev.ask(*EVERY) == "answer"
+    assert {*lev.told} == {*refused}
+    lev.asked.clear()
+    assert lev.ask(*EVERY) == "answer"
+    assert len(lev.asked) == 1

@@ -80,7 +80,7 @@ def endless(walk: Listing, position: Position, say: Said) -> int:
         assert asked < 20
         return say(position)
 
-    with pytest.raises(BrokenAnswerError, match=r"same page of GET /contacts again and again: 2"):
+    with pytest.raises(BrokenAnswerError, match=r"same page of GET /contacts again and again. 2"):
         list(follow(walk, position, counted))
     return asked
 
@@ -476,10 +476,10 @@ def test_where_numbers_are_asked_for_a_link_leads_on() -> None:
 BARE = [None, {}, {"limit": 200}, {"has_more": None}, {"total": None, "next": 0}, {"total": "9"}]
 
 
-def refusal(status: int = 404, request_id: str | None = "r") -> LevAPIError:
+def refusal(status: int = 404, *, is_foreign: bool = False) -> LevAPIError:
     """Lev's refusal of a page."""
     return LevAPIError(
-        status=status, kind="k", message="m", endpoint="GET /contacts", request_id=request_id
+        status=status, kind="k", message="m", endpoint="GET /contacts", is_foreign=is_foreign
     )
 
 
@@ -557,6 +557,13 @@ def test_what_follows_a_bare_page_is_asked_for_by_offset(
     assert not walk.pages.end_is_stated
 
 
+def test_a_total_without_an_offset_is_held_against_all_rows() -> None:
+    walk = pages(cursor_only=False)
+    position = walk.after({"total": 90}, {}, 50)
+    assert position == {"limit": 50, "offset": 50}
+    assert walk.after({"total": 90}, position, 40) is None
+
+
 def test_a_list_by_offset_is_not_asked_for_twice() -> None:
     walk, second = pages(limit=10), Asked(answered(None, []))
     position = walk.after(None, {}, 10)
@@ -632,7 +639,7 @@ def test_lev_states_the_end_or_does_not(
         (refusal(422), True),
         (refusal(403), False),
         (refusal(500), False),
-        (refusal(404, request_id=None), False),
+        (refusal(404, is_foreign=True), False),
     ],
 )
 def test_a_refusal_ends_a_list_where_only_the_length_of_a_page_led_on(

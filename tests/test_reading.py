@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tap_lev.errors import LevAPIError
+from tap_lev.errors import RowsFailedError
 from tap_lev.tap import TapLev
 from tests import inprocess
 from tests.inprocess import catalog_of, config_of, sync
@@ -42,12 +42,13 @@ def taps(monkeypatch: pytest.MonkeyPatch) -> list[TapLev]:
 def test_what_failed_is_expected_to_ask_no_more(
     lev: SandboxServer, taps: list[TapLev], route: str, streams: tuple[str, ...]
 ) -> None:
-    lev.sandbox.fault("status", status=403, route=route, at=3)
+    lev.sandbox.fault("status", status=403, route=route, at=3, times=None)
     assert sync(config_of(lev, page_size=10), streams=streams).exit_code == 1
     assert taps[-1].client.gate.remaining.requests == 0
     failure = taps[-1].report.stream(streams[-1]).failure
-    assert isinstance(failure, LevAPIError)
-    assert failure.status == 403
+    assert isinstance(failure, RowsFailedError)
+    assert "with 403 forbidden" in str(failure)
+    assert failure.request_id
 
 
 def test_where_lev_cannot_be_reached_no_stream_is_blamed(taps: list[TapLev]) -> None:
@@ -75,9 +76,11 @@ def test_a_walk_asks_once_for_each_page(lev: SandboxServer) -> None:
 
 def test_a_walk_that_cannot_go_on_stays_as_it_is(lev: SandboxServer) -> None:
     config = config_of(lev, page_size=10)
-    lev.sandbox.fault("status", status=403, route="/contacts", at=3)
+    lev.sandbox.fault("status", status=403, route="/contacts", at=3, times=None)
     cut = sync(config, streams=("contacts",))
-    lev.sandbox.fault("status", status=403, route="/contacts")
+    assert cut.state is not None
+    assert cut.state["bookmarks"]["contacts"]["walk"]["seen"] == 20
+    lev.sandbox.fault("status", status=403, route="/contacts", times=None)
     again = sync(config, streams=("contacts",), state=cut.state)
     assert (cut.exit_code, again.exit_code) == (1, 1)
     assert again.state == cut.state
@@ -90,8 +93,9 @@ def test_a_row_that_may_not_be_read_is_not_one_that_is_gone(
     lev.sandbox.fault("status", status=403, route="/contacts/{contact_id}")
     sync(config_of(lev, refresh={"contacts": [1]}), streams=("contacts",))
     failure = taps[-1].report.stream("contacts").failure
-    assert isinstance(failure, LevAPIError)
-    assert failure.status == 403
+    assert isinstance(failure, RowsFailedError)
+    assert "with 403 forbidden" in str(failure)
+    assert failure.request_id
 
 
 def test_blocks_that_come_cost_no_request(lev: SandboxServer) -> None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from tap_lev.walk import NO_WALK
 from tests.inprocess import catalog_of, config_of, sync
 from tests.support import Target, run_tap
 from tests.truth import QUERIES, landed, truth
@@ -107,7 +108,7 @@ def test_every_stream_with_a_single_row_read_can_be_refreshed(
     assert run.exit_code == 0
     (row,) = [row for row in truth(account, stream) if row["id"] == 2]
     assert run.records(stream) == [row]
-    assert [entry.route for entry in account.sandbox.requests] == [REFRESHABLE[stream]]
+    assert [entry.route for entry in account.sandbox.requests] == ["/me", REFRESHABLE[stream]]
 
 
 def test_of_a_stream_that_is_not_selected_only_children_come(account: SandboxServer) -> None:
@@ -140,6 +141,7 @@ def test_only_selected_children_come(account: SandboxServer) -> None:
     assert {message["stream"] for message in run.messages} == {"deals", "deal_notes"}
     requests = [(entry.path, dict(entry.query)) for entry in account.sandbox.requests]
     assert requests == [
+        ("/me", {}),
         ("/deals/7", {"include": "financials"}),
         ("/deals/7/notes", {"limit": "200"}),
         ("/deals/3", {"include": "financials"}),
@@ -296,7 +298,7 @@ def test_bookmarks_and_walks_stay_as_they_were(account: SandboxServer) -> None:
     config = config_of(account, page_size=10)
     cut = sync(config, streams=streams, kill_after=120)
     assert cut.state is not None
-    assert "walk" in cut.state["bookmarks"]["deals"] or "walk" in cut.state["bookmarks"]["contacts"]
+    assert any(cut.state["bookmarks"][s]["walk"] != NO_WALK for s in ("deals", "contacts"))
     refreshed = run_tap(
         config,
         state=cut.state,

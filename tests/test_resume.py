@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import random
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -13,8 +14,9 @@ from hypothesis import strategies as st
 
 from lev_sandbox import Clock, Sandbox, SandboxServer
 from tap_lev.streams import STREAMS
-from tests.inprocess import config_of, sync
-from tests.support import Target, run_tap
+from tap_lev.walk import NO_WALK, digest_of
+from tests.inprocess import catalog_of, config_of, sync
+from tests.support import EAGER_STATES, Target, merged, run_tap
 from tests.truth import truth as rows_of
 
 if TYPE_CHECKING:
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
 
 CORE = ("deals", "placements", "contacts", "companies")
 EMBEDDED = ("deal_properties", "deal_team_members", "deal_pipelines")
+FILTER = "filter[updated_at][gte]"
 PAGE = 10
 MAX_RUNS = 40
 
@@ -83,8 +86,8 @@ def check_states(run: Run, before: Target, streams: tuple[str, ...]) -> None:
             written[message["stream"]].add(message["record"]["id"])
         elif message["type"] == "STATE":
             for stream in streams:
-                walk = message["value"]["bookmarks"].get(stream, {}).get("walk")
-                if walk is not None and walk["since"] is None:
+                walk = message["value"]["bookmarks"][stream]["walk"]
+                if walk["cursor"] is not None and walk["since"] is None:
                     last = json.loads(base64.b64decode(walk["cursor"]))["id"]
                     assert last in written[stream], f"{stream}: {walk} covers an unwritten row"
 
@@ -134,12 +137,9 @@ def test_whatever_is_cut_the_next_runs_make_it_whole(  # noqa: PLR0913
 
 def check_repeats(sandbox: Sandbox) -> None:
     """No page is asked for twice within a run, but for a filter that is refused, and twice."""
-    asked = [
-        (entry.path, tuple(pair for pair in entry.query if not pair[0].startswith("filter")))
-        for entry in sandbox.requests
-    ]
+    pages = [(entry.path, tuple(entry.query)) for entry in sandbox.requests]
     refused = sum(entry.status in {400, 422} for entry in sandbox.requests)
-    assert len(asked) - len(set(asked)) <= refused <= 4
+    assert len(pages) - len(set(pages)) <= refused <= 4
 
 
 @pytest.mark.parametrize("seed", range(6))
@@ -148,23 +148,25 @@ def test_a_process_that_is_killed_is_made_whole_by_the_next(start_lev: StartLev,
     config = config_of(lev, page_size=PAGE)
     chance = random.Random(seed)
     target = Target()
-    asked: set[tuple[str, tuple[tuple[str, str], ...]]] = set()
+    seen: set[tuple[str, tuple[tuple[str, str], ...]]] = set()
     crashes = 0
     unrest = Unrest(lev.sandbox, seed, 0.5)
     for _ in range(MAX_RUNS):
         lev.sandbox.clear_log()
         before = {stream: completed(target, stream) for stream in CORE}
-        run = run_tap(config, state=target.state, kill_after=chance.randrange(1, 250))
+        run = run_tap(
+            config, state=target.state, kill_after=chance.randrange(1, 250), program=EAGER_STATES
+        )
         target.load(run.messages, crash=run.exit_code != 0)
         # A set: what the killed process had in flight may be logged with the next one's requests.
         pages = {(entry.path, tuple(entry.query)) for entry in lev.sandbox.requests}
         for stream in CORE:
-            again = {page for page in pages & asked if page[0] == f"/{stream}"}
+            again = {page for page in pages & seen if page[0] == f"/{stream}"}
             assert len(again) <= 1, "a crash repeats at most one page of a stream"
-        asked.update(pages)
+        seen.update(pages)
         for stream in CORE:
             if completed(target, stream) != before[stream]:  # the next walk asks for it all anew
-                asked -= {page for page in asked if page[0] == f"/{stream}"}
+                seen -= {page for page in seen if page[0] == f"/{stream}"}
         if run.exit_code == 0:
             break
         crashes += 1
@@ -202,10 +204,19 @@ def test_a_row_changed_behind_the_walk_comes_with_the_run_after(start_lev: Start
     assert changed[3] == "Changed behind the walk"
 
 
+def asked(lev: SandboxServer, path: str) -> list[dict[str, str]]:
+    """The parameters of each request for a list."""
+    return [dict(entry.query) for entry in lev.sandbox.requests if entry.path == path]
+
+
 def filters(lev: SandboxServer, path: str) -> list[str | None]:
     """What each page of a list was filtered by."""
-    asked = (dict(entry.query) for entry in lev.sandbox.requests if entry.path == path)
-    return [query.get("filter[updated_at][gte]") for query in asked]
+    return [query.get(FILTER) for query in asked(lev, path)]
+
+
+def moment(text: str) -> datetime:
+    """A moment as the state writes it."""
+    return datetime.fromisoformat(text)
 
 
 def cut_in_what_changed(lev: SandboxServer, config: dict[str, Any]) -> dict[str, Any]:
@@ -227,11 +238,16 @@ def test_a_resumed_walk_keeps_its_since_and_its_start(start_lev: StartLev) -> No
     lev.sandbox.clock.advance(3600)
     resumed = sync(config, state=state, streams=("contacts",))
     assert resumed.state is not None
-    bookmark = resumed.state["bookmarks"]["contacts"]
-    assert bookmark == {
-        "replication_key": "updated_at", "replication_key_value": walk["started_at"],
-    }  # fmt: skip
-    assert set(filters(lev, "/contacts")) == {walk["since"]}
+    entry = resumed.state["bookmarks"]["contacts"]
+    assert entry["replication_key_value"] == walk["started_at"]
+    assert entry["walk"] == NO_WALK
+    canaries = [moment(at) for _, at in state["bookmarks"]["contacts"]["canaries"]]
+    assert len(canaries) == 2
+    earliest = min(moment(walk["since"]), *canaries)
+    assert moment(walk["filter"]) == earliest - timedelta(seconds=1)
+    by_cursor = [query for query in asked(lev, "/contacts") if "cursor" in query]
+    assert len(by_cursor) == 3, "of the 30 rows that changed, and the canaries"
+    assert {query[FILTER] for query in by_cursor} == {walk["filter"]}
 
 
 @pytest.mark.parametrize("order", ["as before", "moved"])
@@ -261,7 +277,8 @@ def test_in_a_page_without_an_order_no_place_is_noted(start_lev: StartLev) -> No
     lev.sandbox.fault("not_json", route="/deals", body=body, times=None)
     cut = sync(config_of(lev), streams=("deal_notes",), kill_after=12)
     assert len(cut.records("deal_notes")) > 8
-    assert cut.state is None or "walk" not in cut.state["bookmarks"]["deal_notes"]
+    assert cut.state is not None
+    assert cut.state["bookmarks"]["deal_notes"]["walk"] == NO_WALK
 
 
 def test_a_stream_that_leaves_does_not_change_what_the_cursor_is_of(start_lev: StartLev) -> None:
@@ -300,7 +317,7 @@ def test_a_run_of_other_streams_goes_on_with_the_filter_of_the_first(start_lev: 
     cut = sync(config, state=alone.state, streams=("deals",), kill_after=15)
     assert cut.state is not None
     walk = cut.state["bookmarks"]["deals"]["walk"]
-    assert walk["filter"] == walk["since"]
+    assert moment(walk["filter"]) <= moment(walk["since"]) - timedelta(seconds=1)
 
 
 def test_who_filters_is_a_part_of_what_is_asked(start_lev: StartLev) -> None:
@@ -308,8 +325,7 @@ def test_who_filters_is_a_part_of_what_is_asked(start_lev: StartLev) -> None:
     config = config_of(lev, page_size=PAGE)
     state = cut_in_what_changed(lev, config)
     sync(config | {"updated_at_filter": "client"}, state=state, streams=("contacts",))
-    asked = [dict(entry.query) for entry in lev.sandbox.requests if entry.path == "/contacts"]
-    assert "cursor" not in asked[0]
+    assert "cursor" not in asked(lev, "/contacts")[0]
     assert set(filters(lev, "/contacts")) == {None}
 
 
@@ -326,11 +342,13 @@ def test_a_cursor_that_lev_refuses_begins_the_walk_again(
     lev.sandbox.switch(updated_at_filter={"contacts": answer})
     cut = sync(config, state=whole.state, streams=("contacts",), kill_after=25)
     assert cut.state is not None
-    cut.state["bookmarks"]["contacts"]["walk"]["cursor"] = "bm90IGEgY3Vyc29y"
+    walk = cut.state["bookmarks"]["contacts"]["walk"]
+    walk["cursor"] = "bm90IGEgY3Vyc29y"
+    walk["digest"] = digest_of(walk)
     lev.sandbox.switch(refused_cursor_status=status)
     resumed = run_tap(config, state=cut.state)
     assert resumed.exit_code == 0
-    assert "Reading contacts again from the beginning: Lev refuses the stored" in resumed.stderr
+    assert "Reading contacts again from the beginning: Lev refuses the cursor" in resumed.stderr
     assert len(resumed.records("contacts")) == 30
 
 
@@ -363,21 +381,29 @@ def test_a_cursor_that_never_lasts_ends_in_an_error(start_lev: StartLev) -> None
     assert len(requests) == 2 * (1 + 3), "a walk is begun again three times"
 
 
-@pytest.mark.parametrize(
-    ("settings_", "streams"),
-    [
-        ({"start_date": "2020-01-01"}, ("contacts",)),
-        ({"active_account": "another"}, ("contacts",)),
-    ],
-)
-def test_what_is_asked_for_has_changed_so_the_walk_begins_again(
-    start_lev: StartLev, settings_: dict[str, str], streams: tuple[str, ...]
+@pytest.mark.parametrize("columns", [{"email"}, set()], ids=["some", "none"])
+def test_other_columns_than_before_restart_the_walk(
+    start_lev: StartLev, columns: set[str], caplog: pytest.LogCaptureFixture
 ) -> None:
     lev = start_lev()
     config = config_of(lev, page_size=PAGE)
-    cut = sync(config, streams=streams, kill_after=35)
-    resumed = sync(config | settings_, state=cut.state, streams=streams)
-    assert len(resumed.records("contacts")) == 70
+    cut = sync(config, streams=("contacts",), kill_after=35)
+    catalog = catalog_of("contacts", contacts=columns)
+    restarted = sync(config, state=cut.state, catalog=catalog)
+    assert len(restarted.records("contacts")) == 70
+    assert "from the beginning: other columns or settings are selected now." in caplog.text
+
+
+@pytest.mark.parametrize("setting", [{"start_date": "2020-01-01"}, {"active_account": "another"}])
+def test_what_the_entry_says_by_itself_does_not_restart_the_walk(
+    start_lev: StartLev, setting: dict[str, str]
+) -> None:
+    """Of the account it has the id, and start_date is no later bound than that of the walk."""
+    lev = start_lev()
+    config = config_of(lev, page_size=PAGE)
+    cut = sync(config, streams=("contacts",), kill_after=35)
+    resumed = sync(config | setting, state=cut.state, streams=("contacts",))
+    assert len(resumed.records("contacts")) == 40
 
 
 def test_another_page_size_is_no_change(start_lev: StartLev) -> None:
@@ -394,14 +420,12 @@ def test_a_store_that_merges_states_does_not_bring_a_walk_back(start_lev: StartL
     finished = sync(config, state=cut.state)
     assert cut.state is not None
     assert finished.state is not None
-    merged = {
-        name: {**cut.state["bookmarks"].get(name, {}), **entry}
-        for name, entry in finished.state["bookmarks"].items()
-    }
-    assert any("walk" in entry for entry in merged.values())
+    assert any(entry["walk"] != NO_WALK for entry in cut.state["bookmarks"].values())
+    stored = merged(finished.state, cut.state)
+    assert stored == finished.state
     lev.sandbox.clock.advance(3600)
     changed = {stream: lev.sandbox.touch(stream, 3)[0]["id"] for stream in CORE}
-    after = sync(config, state={"bookmarks": merged})
+    after = sync(config, state=stored)
     for stream, row in changed.items():
         assert row in {record["id"] for record in after.records(stream)}
 
@@ -419,7 +443,7 @@ def test_runs_that_never_get_to_their_end_bring_every_stream_there(start_lev: St
         complete = {
             stream
             for stream, entry in bookmarks.items()
-            if entry.keys() & {"replication_key_value", "completed_at"}
+            if entry["replication_key_value"] or entry["completed_at"]
         }
         if complete == streams:
             break
@@ -435,6 +459,7 @@ def test_an_offset_is_no_place_to_come_back_to(start_lev: StartLev) -> None:
     config = config_of(lev)
     cut = sync(config, streams=("pipelines",), kill_after=100)
     assert len(cut.records("pipelines")) > 50, "it was cut behind the first page"
-    assert cut.state is None
+    assert cut.state is not None
+    assert cut.state["bookmarks"]["pipelines"]["walk"] == NO_WALK
     resumed = sync(config, state=cut.state, streams=("pipelines",))
     assert len(resumed.records("pipelines")) == 123

@@ -8,13 +8,11 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from tap_lev import timestamps
 from tap_lev.pagination import MAX_CURSOR
-from tap_lev.walk import Bookmark, Walk
+from tap_lev.walk import DIGEST, KEYS, NO_WALK, Walk, digest_of
 
 EIGHT = datetime(2026, 11, 2, 8, tzinfo=UTC)
 NINE, TEN = EIGHT + timedelta(hours=1), EIGHT + timedelta(hours=2)
-NOTHING = timedelta(0)
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
@@ -22,41 +20,53 @@ JSON = st.recursive(
     max_leaves=5,
 )
 INSTANTS = st.datetimes(timezones=st.just(UTC))
+NUMBERS = st.integers(min_value=-(2**63), max_value=2**63 - 1)
 WALKS = st.builds(
     Walk,
     request=st.text(),
     started_at=INSTANTS,
     since=st.none() | INSTANTS,
     cursor=st.none() | st.text(min_size=1),
-    parent=st.none() | st.integers(min_value=1),
-    version=st.none() | st.integers(),
-).filter(lambda walk: walk.cursor or walk.parent)
+    parent=st.none() | st.integers(min_value=1, max_value=2**63 - 1),
+    version=st.none() | NUMBERS,
+    seen=st.none() | NUMBERS,
+    filter=st.none() | INSTANTS,
+)
+WALK = Walk(
+    "0123456789abcdef", EIGHT, since=EIGHT - timedelta(days=1), cursor="abc=", parent=101,
+    version=1762070400, seen=400, filter=EIGHT - timedelta(days=2),
+)  # fmt: skip
 
 
 def stored(**changes: object) -> dict[str, Any]:
-    """Write a walk as it stands in a state."""
-    return {
-        "started_at": "2026-11-02T08:00:00Z",
-        "since": "2026-11-01T07:55:00Z",
-        "cursor": "eyJpZCI6IDQwMH0=",
-        "request": "0123456789abcdef",
-    } | changes
+    """Write a walk as it is in a state, with a digest that fits."""
+    walk = WALK.to_state() | {"parent": None, "version": None} | changes
+    return walk | {DIGEST: digest_of(walk)}
 
 
 # -- To the state and back
 
 
-def test_a_walk_stands_in_the_state_as_documented() -> None:
-    walk = Walk("0123456789abcdef", EIGHT, since=EIGHT - timedelta(days=1), cursor="abc=")
-    assert walk.to_state() == {
+def test_a_walk_is_in_the_state_as_documented() -> None:
+    walk = WALK.to_state()
+    assert walk.pop(DIGEST) == digest_of(walk)
+    assert walk == {
         "started_at": "2026-11-02T08:00:00Z",
         "since": "2026-11-01T08:00:00Z",
         "cursor": "abc=",
         "request": "0123456789abcdef",
+        "parent": 101,
+        "seen": 400,
+        "filter": "2026-10-31T08:00:00Z",
+        "version": 1762070400,
     }
-    walk.version, walk.parent = 1762070400, 101
-    assert walk.to_state()["version"] == 1762070400
-    assert walk.to_state()["parent"] == 101
+
+
+@given(WALKS)
+def test_every_key_of_a_walk_is_always_there(walk: Walk) -> None:
+    assert tuple(walk.to_state()) == KEYS
+    assert tuple(NO_WALK) == KEYS
+    assert set(NO_WALK.values()) == {None}
 
 
 def test_a_walk_within_its_first_page_has_no_cursor_yet() -> None:
@@ -65,10 +75,34 @@ def test_a_walk_within_its_first_page_has_no_cursor_yet() -> None:
     assert Walk.from_state(state) == Walk("abc", EIGHT, parent=101)
 
 
+@pytest.mark.parametrize(
+    ("changes", "is_at_its_beginning"),
+    [({}, True), ({"cursor": "abc="}, False), ({"parent": 101}, False), ({"seen": 0}, True)],
+)
+def test_a_walk_is_at_its_beginning_until_a_row_is_covered(
+    changes: dict[str, Any], *, is_at_its_beginning: bool
+) -> None:
+    walk = Walk("abc", EIGHT, **changes)
+    assert walk.is_at_its_beginning is is_at_its_beginning
+    assert Walk.from_state(walk.to_state()) == walk
+
+
 @given(WALKS)
 @example(Walk("abc", EIGHT, cursor="a" * MAX_CURSOR))
 def test_a_walk_survives_the_state(walk: Walk) -> None:
     assert Walk.from_state(json.loads(json.dumps(walk.to_state()))) == walk
+
+
+@given(WALKS)
+def test_the_order_of_the_keys_is_not_in_the_digest(walk: Walk) -> None:
+    """A store that merges states, or sorts their keys, leaves another order."""
+    state = json.loads(json.dumps(walk.to_state(), sort_keys=True))
+    assert Walk.from_state(dict(reversed(state.items()))) == walk
+
+
+@pytest.mark.parametrize("value", [NO_WALK, {}, {"cursor": None}])
+def test_an_object_of_nulls_is_no_walk(value: dict[str, Any]) -> None:
+    assert Walk.from_state(value) is None
 
 
 @pytest.mark.parametrize(
@@ -77,24 +111,24 @@ def test_a_walk_survives_the_state(walk: Walk) -> None:
         pytest.param(None, "not an object", id="null"),
         pytest.param([stored()], "not an object", id="list"),
         pytest.param("walk", "not an object", id="text"),
-        pytest.param({}, "started_at", id="empty"),
         pytest.param(stored(started_at="yesterday"), "started_at", id="started_at no date"),
+        pytest.param(stored(started_at=None), "started_at", id="started_at null"),
         pytest.param(stored(started_at=1762070400), "started_at", id="started_at number"),
         pytest.param(stored(since="yesterday"), "since", id="since no date"),
         pytest.param(stored(since=False), "since", id="since false"),
         pytest.param(stored(since=""), "since", id="since empty"),
-        pytest.param(stored(cursor=None), "cursor", id="cursor null"),
         pytest.param(stored(cursor=""), "cursor", id="cursor empty"),
         pytest.param(stored(cursor=400), "cursor", id="cursor number"),
-        pytest.param(stored(cursor="a" * (MAX_CURSOR + 1)), "too long", id="cursor too long"),
+        pytest.param(stored(cursor="a" * (MAX_CURSOR + 1)), "cursor", id="cursor too long"),
         pytest.param(stored(request=None), "request", id="request null"),
         pytest.param(stored(version="1"), "version", id="version text"),
         pytest.param(stored(version=True), "version", id="version true"),
-        pytest.param(stored(version=1.0), "version", id="version fraction"),
+        pytest.param(stored(version=1.5), "version", id="version fraction"),
         pytest.param(stored(parent="101"), "parent", id="parent text"),
         pytest.param(stored(parent=True), "parent", id="parent true"),
-        pytest.param(stored(parent=101.0), "parent", id="parent fraction"),
-        pytest.param(stored(cursor=None, parent=0), "cursor", id="neither cursor nor parent"),
+        pytest.param(stored(parent=101.5), "parent", id="parent fraction"),
+        pytest.param(stored(seen="400"), "seen", id="seen text"),
+        pytest.param(stored(filter=5), "filter", id="filter number"),
         pytest.param(stored(cursor=400, parent=101), "cursor", id="cursor number with parent"),
     ],
 )
@@ -103,15 +137,56 @@ def test_what_is_no_walk_is_refused_by_name(value: object, fault: str) -> None:
         Walk.from_state(value)
 
 
-@given(JSON | st.fixed_dictionaries({}, optional=dict.fromkeys(stored(version=1, parent=1), JSON)))
+@pytest.mark.parametrize("key", [key for key in KEYS if key != DIGEST])
+@pytest.mark.parametrize("change", ["other", "absent", "null"])
+def test_a_walk_that_was_edited_is_refused(key: str, change: str) -> None:
+    state = WALK.to_state()
+    if change == "absent":
+        del state[key]
+    else:
+        numbers = {"parent": 102, "seen": 401, "version": 1762070401}
+        state[key] = None if change == "null" else numbers.get(key, "2026-11-01T07:00:00Z")
+    with pytest.raises(ValueError, match="digest"):
+        Walk.from_state(state)
+
+
+def test_a_walk_with_another_key_is_refused() -> None:
+    with pytest.raises(ValueError, match="digest"):
+        Walk.from_state(WALK.to_state() | {"note": "by hand"})
+
+
+def test_a_walk_without_a_digest_is_of_an_older_release() -> None:
+    state = {key: value for key, value in WALK.to_state().items() if key != DIGEST}
+    with pytest.raises(ValueError, match="an older release of tap-lev wrote it"):
+        Walk.from_state(state)
+
+
+@given(WALKS, WALKS, st.sets(st.sampled_from(KEYS)))
+def test_a_mix_of_two_walks_is_refused(one: Walk, other: Walk, keys: set[str]) -> None:
+    mixed = one.to_state() | {key: other.to_state()[key] for key in keys}
+    if mixed in (one.to_state(), other.to_state()):
+        assert Walk.from_state(mixed) in (one, other)
+    else:
+        with pytest.raises(ValueError, match="digest"):
+            Walk.from_state(mixed)
+
+
+@given(JSON | st.fixed_dictionaries({}, optional=dict.fromkeys(KEYS, JSON)))
 @example(stored(started_at="0001-01-01T00:00:00+23:00"))
 @example(stored(unknown="key"))
+@example(stored(started_at="2026-11-02T08:00:00.5+02:00"))
 def test_reading_a_walk_raises_nothing_but_value_error(value: object) -> None:
-    try:
-        walk = Walk.from_state(value)
-    except ValueError:
-        return
-    assert Walk.from_state(walk.to_state()) == walk
+    for given_ in (value, signed(value)):
+        try:
+            walk = Walk.from_state(given_)
+        except ValueError:
+            continue
+        assert walk is None or Walk.from_state(walk.to_state()) == walk
+
+
+def signed(value: object) -> object:
+    """Give what is an object a digest that fits, as only ``to_state`` or a forger does."""
+    return value | {DIGEST: digest_of(value)} if isinstance(value, dict) else value
 
 
 # -- Which rows are part of a walk
@@ -132,119 +207,3 @@ def test_a_walk_holds_what_is_not_older_than_its_bound(
     since: datetime | None, updated_at: datetime | None, *, holds: bool
 ) -> None:
     assert Walk("", EIGHT, since=since).holds(updated_at) is holds
-
-
-# -- From where the next one starts
-
-
-def bookmark(value: object = None, **entry: object) -> Bookmark:
-    return Bookmark({"replication_key_value": value} | entry, "updated_at")
-
-
-@pytest.mark.parametrize(
-    ("value", "overlap", "start_date", "since"),
-    [
-        pytest.param(None, 300, None, None, id="neither"),
-        pytest.param(None, 300, EIGHT, EIGHT, id="start_date only"),
-        pytest.param(NINE, 0, None, NINE, id="no overlap"),
-        pytest.param(NINE, 3600, None, EIGHT, id="overlap"),
-        pytest.param(NINE.replace(microsecond=1), 3600, None, EIGHT, id="whole seconds"),
-        pytest.param(TEN, 3600, EIGHT, NINE, id="later than start_date"),
-        pytest.param(NINE, 3600, NINE, NINE, id="not before start_date"),
-        pytest.param(NINE, 10**12, NINE, NINE, id="before all time, with start_date"),
-        pytest.param(NINE, 10**12, None, None, id="before all time"),
-    ],
-)
-def test_the_next_walk_starts_at_the_bookmark_less_the_overlap(
-    value: datetime | None, overlap: int, start_date: datetime | None, since: datetime | None
-) -> None:
-    text = value and timestamps.render(value)
-    assert bookmark(text).since(timedelta(seconds=overlap), start_date) == since
-
-
-@given(
-    st.none() | INSTANTS,
-    st.timedeltas(min_value=NOTHING),
-    st.none() | INSTANTS,
-)
-def test_the_next_walk_never_starts_before_start_date_or_after_the_bookmark(
-    value: datetime | None, overlap: timedelta, start_date: datetime | None
-) -> None:
-    since = bookmark(value and timestamps.render(value)).since(overlap, start_date)
-    if start_date is not None:
-        assert since is not None
-        assert since >= start_date
-    if since is not None and since != start_date:
-        assert value is not None
-        assert value - overlap - timedelta(seconds=1) < since <= value - overlap
-
-
-# -- The entry in the state
-
-
-def test_the_first_page_leaves_the_bookmark_and_adds_the_walk() -> None:
-    entry: dict[str, Any] = {
-        "replication_key": "updated_at",
-        "replication_key_value": "2026-11-01T08:00:00Z",
-    }
-    walk = Walk("abc", EIGHT, since=None, cursor="next")
-    Bookmark(entry, "updated_at").checkpoint(walk)
-    assert entry == {
-        "replication_key": "updated_at",
-        "replication_key_value": "2026-11-01T08:00:00Z",
-        "walk": walk.to_state(),
-    }
-
-
-def test_the_end_of_a_walk_makes_its_start_the_bookmark() -> None:
-    entry = {"walk": stored()}
-    Bookmark(entry, "updated_at").finish(Walk("abc", NINE, cursor="next"))
-    assert entry == {
-        "replication_key": "updated_at",
-        "replication_key_value": "2026-11-02T09:00:00Z",
-    }
-
-
-def test_a_full_table_has_an_end_but_no_bookmark() -> None:
-    entry = {"walk": stored()}
-    Bookmark(entry, None).finish(Walk("abc", NINE, cursor="next"))
-    assert entry == {"completed_at": "2026-11-02T09:00:00Z"}
-
-
-@pytest.mark.parametrize("key", ["updated_at", None])
-def test_an_unfinished_walk_is_found_again(key: str | None) -> None:
-    entry: dict[str, Any] = {}
-    walk = Walk("abc", EIGHT, cursor="next")
-    Bookmark(entry, key).checkpoint(walk)
-    assert Bookmark(json.loads(json.dumps(entry)), key).unfinished() == walk
-
-
-@pytest.mark.parametrize("entry", [{}, {"walk": None}])
-def test_without_a_walk_there_is_none(entry: dict[str, Any]) -> None:
-    assert Bookmark(entry, "updated_at").unfinished() is None
-
-
-def test_a_walk_that_cannot_be_read_is_told() -> None:
-    with pytest.raises(ValueError, match="cursor"):
-        bookmark(walk=stored(cursor=None)).unfinished()
-
-
-@pytest.mark.parametrize("key", ["updated_at", None])
-@pytest.mark.parametrize("runs_since", [0, 1])
-def test_a_walk_kept_by_a_merging_state_store_counts_as_finished(
-    key: str | None, runs_since: int
-) -> None:
-    running: dict[str, Any] = {}
-    Bookmark(running, key).checkpoint(Walk("abc", EIGHT, cursor="next"))
-    finished: dict[str, Any] = {}
-    Bookmark(finished, key).finish(Walk("abc", EIGHT + runs_since * timedelta(days=1)))
-    assert Bookmark(running | finished, key).unfinished() is None
-
-
-@pytest.mark.parametrize("key", ["updated_at", None])
-def test_a_walk_begun_after_the_last_complete_one_is_unfinished(key: str | None) -> None:
-    entry: dict[str, Any] = {}
-    Bookmark(entry, key).finish(Walk("abc", EIGHT))
-    walk = Walk("abc", NINE, cursor="next")
-    Bookmark(entry, key).checkpoint(walk)
-    assert Bookmark(entry, key).unfinished() == walk

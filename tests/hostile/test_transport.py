@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+import requests
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -139,6 +140,47 @@ def test_an_answer_that_is_slow_but_ends_is_taken() -> None:
             assert made.read().data == []
 
     steadily(read)
+
+
+@pytest.mark.parametrize("pieces", SLOW.values(), ids=SLOW)
+def test_a_request_that_may_not_take_long_is_given_up_whatever_the_timeout_is(
+    pieces: Callable[[], Iterator[bytes]],
+) -> None:
+    with serving(lambda _: Drip(0.2)(pieces())) as server:
+        request = requests.Request("GET", server.url).prepare()
+        begun = time.monotonic()
+        with pytest.raises((transport.TooSlowError, requests.RequestException)):
+            transport.Transport(server.url, 60, 1).send(request, 0.3)
+        assert time.monotonic() - begun < 20
+
+
+def test_no_piece_is_waited_for_longer_than_the_whole_may_take() -> None:
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        ours.settimeout(60)
+        theirs.sendall(HEAD + b"Content-Length: 2\r\n\r\n{}")
+        before = transport._DEADLINE.set(time.monotonic() + 50)
+        response = transport._BoundedResponse(ours)
+        response.begin()
+        transport._DEADLINE.reset(before)
+        assert response.read() == b"{}"
+        assert 0 < (ours.gettimeout() or 0) < 50
+        response.close()
+
+
+def test_a_last_piece_that_does_not_come_is_not_waited_for() -> None:
+    def pieces() -> Iterator[bytes]:
+        yield HEAD + b"Content-Length: 12\r\n\r\n{"
+        time.sleep(5)
+
+    with serving(lambda _: pieces()) as server:
+        request = requests.Request("GET", server.url).prepare()
+        begun = time.monotonic()
+        with pytest.raises(requests.RequestException):
+            transport.Transport(server.url, 60, 1).send(request, 0.2)
+        assert time.monotonic() - begun < 4
+        # The next request has all the time that it had.
+        assert transport._DEADLINE.get() == float("inf")
 
 
 ENDLESS: dict[str, Callable[[], Iterator[bytes]]] = {

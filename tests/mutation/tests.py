@@ -16,10 +16,11 @@ NEAR: dict[str, tuple[str, ...]] = {
     "reading": ("test_reading.py", "test_completeness.py"),
     "taking": ("test_reading.py", "test_completeness.py"),
     "pagination": ("test_pagination.py",),
+    "row_counter": ("test_row_counter.py",),
     "optional": ("test_optional.py",),
     "budget": ("test_budget.py", "test_gate.py"),
     "child": ("test_completeness.py", "test_children.py"),
-    "per_parent": ("test_completeness.py", "test_children.py"),
+    "per_parent": ("test_completeness.py", "test_lists_end.py", "test_children.py"),
 }
 WIDE: dict[str, tuple[str, ...]] = {
     "walk": ("test_catalog_and_state.py", "test_resume.py"),
@@ -31,7 +32,8 @@ WIDE: dict[str, tuple[str, ...]] = {
     "asking": LISTS,
     "reading": ("test_resume.py", *LISTS, "test_side_by_side.py"),
     "taking": ("test_resume.py", *LISTS, "test_side_by_side.py"),
-    "pagination": ("test_completeness.py",),
+    "pagination": ("test_completeness.py", "test_lists_end.py"),
+    "row_counter": ("test_completeness.py", "test_lists_end.py"),
     "optional": ("test_completeness.py", "test_sync.py"),
     "budget": (),
     "child": ("test_streams.py", "test_side_by_side.py"),

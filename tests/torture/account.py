@@ -15,15 +15,18 @@ from tests.torture.rows import content, key_of
 from tests.torture.streams import LISTS, METRICS, PAGES, QUERIES, ROOTS, STREAMS, rows_said
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Collection, Iterator
 
     from lev_sandbox.exchange import Answer
     from lev_sandbox.log import Entry
     from lev_sandbox.routes import Route
+    from tests.torture.plan import Poison
     from tests.torture.rows import Form
     from tests.torture.streams import Key, Row
 
-UNREADABLE = {"not_json", "wrong_shape", "reset", "status", "redirect"}
+UNREADABLE = {
+    "not_json", "wrong_shape", "reset", "status", "redirect", "error_200", "null_data",
+}  # fmt: skip
 """Faults by which an answer says nothing of the account."""
 
 
@@ -40,6 +43,8 @@ class Asked:
         status: The status of the answer.
         rows: How many rows it held.
         said: The answer's body, where it says something of the account.
+        foreign: Whether the answer is an error that is not Lev's.
+        fault: The fault that was met, empty if none was.
     """
 
     route: str
@@ -50,6 +55,8 @@ class Asked:
     status: int
     rows: int
     said: bytes | None
+    foreign: bool = False
+    fault: str = ""
 
     @property
     def identity(self) -> tuple[Any, ...]:
@@ -64,6 +71,9 @@ class Account(Sandbox):
         super().__init__(**options)
         self.asked: list[Asked] = []
         """What was asked in the current run."""
+        self.poisoned: dict[tuple[str, int], tuple[str, int, set[str]]] = {}
+        """Of each row that goes wrong, the list and the row of it that it is below of, or is; and
+        what goes wrong."""
 
     def answer(self, request: Request, entry: Entry, route: Route | None) -> Answer:
         """Answer, and remember what was said."""
@@ -83,9 +93,43 @@ class Account(Sandbox):
                 answer.status,
                 answer.rows,
                 said,
+                answer.status >= 400 and b"request_id" not in answer.body,
+                entry.fault or "",
             )
         )
         return answer
+
+    def spoil(self, poison: Poison) -> None:
+        """Make a row go wrong, if there is one."""
+        with self.lock:
+            numbers = [*self.store.table(poison.resource).listed()]
+            if not numbers:
+                return
+            number = numbers[poison.place % len(numbers)]
+            self.poison(poison.resource, number, poison.kind, poison.status)
+            top = poison.resource
+            while (parent := RESOURCES[top].parent) is not None:
+                top = parent
+            root = self.root_of(poison.resource, number)
+            _, _, kinds = self.poisoned.setdefault((poison.resource, number), (top, root, set()))
+            kinds.add(poison.kind)
+
+    def heal(self) -> None:
+        """End what goes wrong, but for what leaves a row without its key or changes it."""
+        for resource, number in self.poisoned:
+            kinds = self.poisoned[resource, number][2]
+            lasting = RESOURCES[resource].parent is None
+            for kind in sorted(kinds - ({"no_key", "surrogate"} if lasting else {"surrogate"})):
+                if self.store.table(resource).exists(number):
+                    self.cure(resource, number, kind)
+                kinds.discard(kind)
+
+    def hides_below(self, deal: int) -> bool:
+        """Say whether the endpoints below a deal say that there is no such deal."""
+        if self.switches["children_of_archived"] != "404":
+            return False
+        table = self.store.table("deals")
+        return table.exists(deal) and bool(table.row(deal)["archived"])
 
     def _root(self, route: str | None, ids: dict[str, int]) -> tuple[str, int]:
         if route in PAGES:
@@ -103,8 +147,13 @@ class Account(Sandbox):
             resource = parent
         return number
 
-    def heard(self, form: Form) -> Iterator[tuple[str, Key, str]]:
-        """Find the rows that were said in the current run: stream, key and content."""
+    def heard(self, form: Form, of_deals: Collection[str]) -> Iterator[tuple[str, Key, str]]:
+        """Find the rows that were said in the current run: stream, key and content.
+
+        Args:
+            form: How rows are written.
+            of_deals: The columns of deals that do not count.
+        """
         for asked in tuple(self.asked):
             if asked.said is None:
                 continue
@@ -112,7 +161,8 @@ class Account(Sandbox):
             body = json.loads(asked.body) if asked.body else {}
             for stream, row in rows_said(asked.route, asked.ids, body, envelope["data"]):
                 written = form.written(stream, row)
-                yield stream, key_of(stream, written), content(stream, written)
+                ignored = of_deals if stream == "deals" else ()
+                yield stream, key_of(stream, written), content(stream, written, *ignored)
 
     def table(self, stream: str, form: Form) -> dict[Key, tuple[Row, int]]:
         """Find the rows of a stream as they are now, each with the id of its row of the list."""
@@ -120,10 +170,19 @@ class Account(Sandbox):
         for row, root in _TABLES.get(stream, _listed)(self, stream):
             written = form.written(stream, row)
             key = key_of(stream, written)
+            if self.poisoned:
+                self._halve(stream, row.get("id", 0), written)
             if key in found:
                 raise AssertionError(f"The sandbox holds {stream} {key} twice.")
             found[key] = written, root
         return found
+
+    def _halve(self, stream: str, number: int, written: Row) -> None:
+        """Spoil a row's text as Lev does, and as the tap is to mend it."""
+        _, _, kinds = self.poisoned.get((stream, number), ("", 0, set()))
+        text = RESOURCES[stream].touch if stream in RESOURCES else None
+        if "surrogate" in kinds and text in written:
+            written[text] = f"{written[text] or 'Half'} \ufffd"
 
     def ask(self, method: str, path: str, body: Row) -> list[Row]:
         """Ask an endpoint in peace: no limits, no faults, no log."""
@@ -172,6 +231,8 @@ def _financials(lev: Account, stream: str) -> Iterator[tuple[Row, int]]:
 
 def _facts(lev: Account, _: str) -> Iterator[tuple[Row, int]]:
     for deal in lev.rows("deals"):
+        if lev.hides_below(deal["id"]):
+            continue
         for query in QUERIES:
             path = f"/deals/{deal['id']}/index/search"
             for fact in lev.ask("POST", path, {"context": query, "limit": 200}):
@@ -187,7 +248,7 @@ def _observations(lev: Account, stream: str) -> Iterator[tuple[Row, int]]:
 
 def _definitions(lev: Account, stream: str) -> Iterator[tuple[Row, int]]:
     """The catalogue of metrics, which is asked for below a deal."""
-    if lev.rows("deals"):
+    if any(not lev.hides_below(deal["id"]) for deal in lev.rows("deals")):
         yield from _listed(lev, stream)
 
 
@@ -210,10 +271,13 @@ _TABLES = {
 
 
 def cursor_id(cursor: str | None) -> int:
-    """Read which row a cursor of the sandbox stands behind; 0 is before the first."""
+    """Read which row a cursor of the sandbox stands behind; 0 is before the first.
+
+    Where rows are in no order of ids, a cursor does not say so: 0, too.
+    """
     try:
         found: int = json.loads(base64.b64decode(cursor or ""))["id"]
-    except ValueError:
+    except (KeyError, ValueError):
         return 0
     return found
 

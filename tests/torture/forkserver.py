@@ -21,6 +21,8 @@ import sys
 import threading
 from typing import Any, NoReturn
 
+from tap_lev import tap
+
 WORD = 1 << 16
 
 
@@ -87,6 +89,8 @@ def become(order: dict[str, Any], stdout: int, stderr: int) -> None:
     os.environ.update(order["env"])
     sys.argv = ["tap-lev", *order["args"]]
     random.seed(order["seed"])
+    if order["interval"] is not None:
+        tap.STATE_INTERVAL = order["interval"]
 
 
 def leave(code: object) -> NoReturn:
@@ -102,12 +106,10 @@ def leave(code: object) -> NoReturn:
 
 
 if __name__ == "__main__":
-    from tap_lev.tap import TapLev
-
     gc.collect()
     gc.freeze()
     if main(sys.argv[1]) is not None:
         try:
-            TapLev.cli()
+            tap.TapLev.cli()
         except SystemExit as end:
             leave(end.code)

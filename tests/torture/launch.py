@@ -33,7 +33,13 @@ class Process(Protocol):
 
 
 class Launcher(Protocol):
-    """Starts taps, one at a time."""
+    """Starts taps, one at a time.
+
+    Attributes:
+        interval: Seconds between two of their states; None is the taps' own choice.
+    """
+
+    interval: float | None
 
     def start(self, args: Sequence[str], cwd: Path, out: int, err: int, seed: int) -> Process:
         """Start one."""
@@ -41,6 +47,8 @@ class Launcher(Protocol):
 
 class Fresh:
     """Starts ``python -m tap_lev``."""
+
+    interval: float | None = None
 
     def start(self, args: Sequence[str], cwd: Path, out: int, err: int, seed: int) -> Process:  # noqa: ARG002
         """Start one."""
@@ -106,6 +114,8 @@ class Forked:
 
     def __init__(self, connection: socket.socket) -> None:
         self._connection = connection
+        self.interval: float | None = None
+        """Seconds between two states of the taps that it starts; None is the taps' own choice."""
 
     def start(  # noqa: PLR0913, PLR0917
         self,
@@ -118,7 +128,10 @@ class Forked:
     ) -> Process:
         """Start one, with further environment variables if given."""
         environment = _environment(cwd) | dict(env or {})
-        order = {"args": [*args], "cwd": str(cwd), "env": environment, "seed": seed}
+        order = {
+            "args": [*args], "cwd": str(cwd), "env": environment, "seed": seed,
+            "interval": self.interval,
+        }  # fmt: skip
         socket.send_fds(self._connection, [json.dumps(order).encode()], [out, err])
         return _Fork(self._connection, int(self._connection.recv(64)))
 

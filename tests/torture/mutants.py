@@ -11,7 +11,9 @@ import base64
 import json
 from typing import TYPE_CHECKING, Any
 
+from tap_lev.walk import digest_of
 from tests.torture.account import cursor_id
+from tests.torture.states import walk_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator
@@ -42,6 +44,14 @@ class Mutant:
             now: Tells Lev's time.
         """
         return [message]
+
+    def exit_code(self, code: int) -> int:
+        """Change how the tap ends."""
+        return code
+
+    def log(self, text: str) -> str:
+        """Change what the tap logs."""
+        return text
 
 
 class DropsRows(Mutant):
@@ -87,7 +97,8 @@ class SkipsAPage(Mutant):
             if walk.get("cursor"):
                 ahead = cursor_id(walk["cursor"]) + config["page_size"]
                 walk["cursor"] = base64.b64encode(json.dumps({"id": ahead}).encode()).decode()
-                walk.pop("parent", None)
+                walk["parent"] = None
+                walk["digest"] = digest_of(walk)
         return state
 
 
@@ -98,6 +109,7 @@ class ForgetsSince(Mutant):
         """Take the bounds out of the state."""
         for walk in _walks(state):
             walk["since"] = None
+            walk["digest"] = digest_of(walk)
         for entry in (state or {}).get("bookmarks", {}).values():
             entry.pop("replication_key_value", None)
         return state
@@ -180,9 +192,116 @@ class ForgetsTheRest(Mutant):
         return [message]
 
 
+class TrustsTheFilter(Mutant):
+    """Takes Lev's filter for what it should be, without a proof."""
+
+    def given(self, state: State, config: dict[str, Any]) -> State:
+        """Have the settings say so."""
+        config["updated_at_filter"] = "server"
+        return state
+
+
+class TrustsTheEnd(Mutant):
+    """Takes the end of a list for its end, however many rows Lev counts."""
+
+    def given(self, state: State, config: dict[str, Any]) -> State:
+        """Have the settings say so."""
+        config["accepted_gaps"] = dict.fromkeys(self.streams, "total")
+        return state
+
+
+class SaysComplete(Mutant):
+    """Ends with 0 whatever is missing."""
+
+    def exit_code(self, code: int) -> int:
+        """Change it."""
+        return 0 if code == 1 else code
+
+
+class CriesWolf(Mutant):
+    """Ends with 1 though nothing is missing."""
+
+    def exit_code(self, code: int) -> int:
+        """Change it."""
+        return 1 if code == 0 else code
+
+
+class WarnsOfNothing(Mutant):
+    """Warns of what is not true."""
+
+    def log(self, text: str) -> str:
+        """Add a line."""
+        return text + "2026-11-02 08:00:00,000 | WARNING  | tap-lev.deals | Rows may be missing.\n"
+
+
+class ForgetsTheFailed(Mutant):
+    """Keeps no rows to ask for again."""
+
+    def out(self, message: Message, now: Callable[[], str]) -> Iterable[Message]:  # noqa: ARG002
+        """Leave them out."""
+        if message["type"] == "STATE":
+            for entry in message["value"]["bookmarks"].values():
+                entry["failed"] = []
+        return [message]
+
+
+class DropsTooMuch(Mutant):
+    """Has the target drop what an incremental walk did not bring."""
+
+    def __init__(self) -> None:
+        self._known: dict[str, str] = {}
+        self._versions = 2_000_000_000
+
+    def out(self, message: Message, now: Callable[[], str]) -> Iterator[Message]:  # noqa: ARG002
+        """Add the message at the end of each."""
+        yield message
+        if message["type"] != "STATE":
+            return
+        for name, entry in message["value"]["bookmarks"].items():
+            value = entry.get("replication_key_value")
+            if value and name in self.streams and value != self._known.get(name, value):
+                self._versions += 1
+                yield {"type": "ACTIVATE_VERSION", "stream": name, "version": self._versions}
+            self._known[name] = value
+
+
+class WritesNoVersions(Mutant):
+    """Writes the rows of incremental walks without a version."""
+
+    def __init__(self) -> None:
+        self._incremental: set[str] = set()
+
+    def given(self, state: State, config: dict[str, Any]) -> State:  # noqa: ARG002
+        """Forget what the last run was like."""
+        self._incremental.clear()
+        return state
+
+    def out(self, message: Message, now: Callable[[], str]) -> Iterable[Message]:  # noqa: ARG002
+        """Leave it out."""
+        if message["type"] == "SCHEMA" and message.get("bookmark_properties"):
+            self._incremental.add(message["stream"])
+        if message["type"] == "RECORD" and message["stream"] in self._incremental:
+            message.pop("version", None)
+        return [message]
+
+
+class LeavesOutNulls(Mutant):
+    """Writes no keys into a state that hold nothing."""
+
+    def out(self, message: Message, now: Callable[[], str]) -> Iterable[Message]:  # noqa: ARG002
+        """Leave them out."""
+        if message["type"] == "STATE":
+            for entry in message["value"]["bookmarks"].values():
+                if not walk_of(entry):
+                    entry.pop("walk", None)
+                for name in [name for name, value in entry.items() if value is None]:
+                    del entry[name]
+        return [message]
+
+
 def _walks(state: State) -> Iterator[dict[str, Any]]:
     for entry in (state or {}).get("bookmarks", {}).values():
-        if entry.get("walk"):
+        if walk_of(entry):
             yield entry["walk"]
 
 
@@ -197,4 +316,13 @@ MUTANTS: dict[str, type[Mutant]] = {
     "makes-things-up": MakesThingsUp,
     "keeps-the-gone": KeepsTheGone,
     "forgets-the-rest": ForgetsTheRest,
+    "trusts-the-filter": TrustsTheFilter,
+    "trusts-the-end": TrustsTheEnd,
+    "says-complete": SaysComplete,
+    "cries-wolf": CriesWolf,
+    "warns-of-nothing": WarnsOfNothing,
+    "forgets-the-failed": ForgetsTheFailed,
+    "drops-too-much": DropsTooMuch,
+    "writes-no-versions": WritesNoVersions,
+    "leaves-out-nulls": LeavesOutNulls,
 }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import random
-from dataclasses import astuple, dataclass
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from tests.torture import weather
@@ -40,6 +40,18 @@ KILLS = ("kill", "kill", "kill", "term", "term", "int", "pipe", "disk")
 with ``disk`` it cannot store the next state, and goes away then."""
 
 
+ROW_POISONS = ("500", "500", "500_always", "no_key", "surrogate")
+BELOW_POISONS = ("no_children", "no_children", "null_children", "keyless_child")
+STATUSES = (402, 403, 404, 409, 422, 423, 451, 500, 503)
+"""What a row's endpoints may answer with."""
+SLOW = {"500", "500_always", "no_children"}
+"""Poisons that are tried again, without an end."""
+POISONED_BELOW = {
+    "term_sheets", "documents", "vaults", "deal_notes", "contact_notes", "company_notes",
+    "placement_notes", "lender_programs",
+}  # fmt: skip
+
+
 @dataclass(frozen=True)
 class Kill:
     """How a run is ended.
@@ -64,19 +76,63 @@ class Selection:
     Attributes:
         streams: The selected streams.
         columns: Of some streams, the columns that are left out.
+        whole: Lists that are read as full tables.
     """
 
     streams: tuple[str, ...]
     columns: tuple[tuple[str, frozenset[str]], ...] = ()
+    whole: tuple[str, ...] = ()
 
-    def of(self, root: str) -> tuple[tuple[str, frozenset[str]], ...]:
+    def of(self, root: str) -> tuple[tuple[str, frozenset[str], bool], ...]:
         """Tell what is selected of a list, and of the streams that live on it."""
         left_out = dict(self.columns)
         return tuple(
-            (name, left_out.get(name, frozenset()))
+            (name, left_out.get(name, frozenset()), name in self.whole)
             for name in self.streams
             if STREAMS[name].root == root
         )
+
+
+@dataclass(frozen=True)
+class Poison:
+    """A row that goes wrong each time it is asked for.
+
+    Attributes:
+        resource: What the sandbox calls such rows.
+        place: Which of them, counted from the first; more than there are begin anew.
+        kind: What goes wrong.
+        status: What the endpoints below the row answer with, where it is that.
+        cured: Whether it ends with the calm.
+    """
+
+    resource: str
+    place: int
+    kind: str
+    status: int | None = None
+    cured: bool = True
+
+
+@dataclass(frozen=True)
+class Twist:
+    """What is done to a run beside killing it.
+
+    Attributes:
+        state: What the store gives it: the last state (``usual``), none (``full-refresh``: what the
+            run writes is merged into the last one), one of those before (``older``), or the last
+            one as the release before wrote it (``old-release``).
+        who: Whose key it is: ``same``, ``user`` (another one, from now on), ``stranger`` (one of
+            another account, for this run).
+        weekly: Whether the lists are read as full tables.
+        silent: Whether versions are turned off.
+    """
+
+    state: str = "usual"
+    who: str = "same"
+    weekly: bool = False
+    silent: bool = False
+
+
+NO_TWIST = Twist()
 
 
 @dataclass(frozen=True)
@@ -99,6 +155,13 @@ class Plan:
         unrest: The chance of a change with each request.
         settled: Whether the account was synced in peace before.
         jwt: Whether the key is that of a user with two accounts.
+        poisons: Rows that go wrong.
+        twists: What is done to the first runs, one after the other.
+        interval: Seconds between two states.
+        drops: Which rows the target drops at the end of a full table: those of any ``other``
+            version, or those of an ``older`` one.
+        only_touches: Whether rows only change while they are read: where pages get lost on the way,
+            a count tells of it only if no row comes or goes.
     """
 
     seed: int
@@ -116,27 +179,31 @@ class Plan:
     unrest: float
     settled: bool
     jwt: bool
+    poisons: tuple[Poison, ...] = ()
+    twists: tuple[Twist, ...] = ()
+    interval: float = 0.0
+    drops: str = "other"
+    only_touches: bool = False
 
     @property
     def selection(self) -> Selection:
         """What is selected in the end."""
-        return Selection(self.streams, self.columns)
+        return Selection(self.streams, self.columns, self.whole)
 
     @property
     def mirrors(self) -> frozenset[str]:
         """The streams whose removed rows leave the destination."""
         if not self.config["emit_activate_version_messages"]:
             return frozenset()
-        return frozenset(s for s in self.streams if s in self.tables)
+        return self.tables(self.selection)
 
-    @property
-    def tables(self) -> frozenset[str]:
+    def tables(self, selection: Selection) -> frozenset[str]:
         """The streams that every walk brings as a whole."""
         changed = self.config["per_parent_scope"] == "changed"
         return frozenset(
             name
             for name in self.streams
-            if name in self.whole
+            if name in selection.whole
             or STREAMS[name].root is None
             or name == "index_metric_definitions"
             or not (STREAMS[name].is_list or changed)
@@ -164,6 +231,59 @@ def draw(seed: int, only: Collection[str] = ()) -> Plan:
     limits = _limits(chance)
     jwt = chance.random() < 0.05
     scope = "changed" if chance.random() < 0.3 else "all"
+    switches = weather.switches(chance, real_time=limits is not None)
+    poisons = _poisons(chance, streams, scope)
+    config = _config(chance, switches, scope, limits)
+    if any(poison.kind in SLOW for poison in poisons):
+        config["max_retries"] = chance.choice((0, 1))
+    faults = weather.faults(chance, streams, scope)
+    unrest = chance.choice((0.0, 0.05, 0.2, 0.5))
+    if only_touches := any(fault["kind"] in weather.LOSSES for fault in faults):
+        switches |= weather.COUNTED
+        switches["pagination_shape"] |= dict.fromkeys(LISTS)
+        poisons = ()
+    if switches.get("date_header_skew", 0) > 0:
+        # No other clock is left to be right.
+        faults = tuple(fault for fault in faults if fault["kind"] != "timestamp")
+    if unrest:
+        # Where pages are not in the order of ids, rows that come and go move others across them.
+        switches["list_order"] = {}
+    whole = tuple(s for s in streams if s in LISTS and chance.random() < 0.15)
+    usual = Selection(streams, _columns(chance, streams), whole)
+    return Plan(
+        seed=seed,
+        streams=streams,
+        whole=whole,
+        columns=usual.columns,
+        moods=_moods(random.Random(f"moods {seed}"), usual),
+        options={
+            "seed": chance.randrange(1 << 30),
+            "null_updated_every": chance.choice((0, 0, 3, 7)),
+            "future_updated_every": chance.choice((0, 0, 5)),
+            "my_accounts": 2 if jwt else 1,
+            **_sizes(chance, streams),
+        },
+        switches=switches,
+        storm=weather.storm(chance),
+        faults=faults,
+        limits=limits,
+        config=config,
+        kills=_kills(chance, streams, few=limits is not None),
+        unrest=unrest,
+        settled=chance.random() < 0.4,
+        jwt=jwt,
+        poisons=poisons,
+        twists=_twists(random.Random(f"twists {seed}")),
+        interval=chance.choice((0.0, 0.0, 1.0)),
+        drops=chance.choice(("other", "older")),
+        only_touches=only_touches,
+    )
+
+
+def _config(
+    chance: random.Random, switches: dict[str, Any], scope: str, limits: dict[str, Any] | None
+) -> dict[str, Any]:
+    """Draw the settings that hold for the whole round."""
     start_date = chance.choice((None, None, None, "2023-06-01", "2024-09-30T12:00:00Z"))
     config: dict[str, Any] = {
         "overlap_seconds": chance.choice((0, 0, 1, 60, 300)),
@@ -178,34 +298,10 @@ def draw(seed: int, only: Collection[str] = ()) -> Plan:
         **({"start_date": start_date} if start_date else {}),
         **(_paced(limits) if limits else _unpaced()),
     }
-    switches = weather.switches(chance, real_time=limits is not None)
-    answers = set(switches["updated_at_filter"].values())
-    modes = ["auto", "auto", "auto", "client"] + ["server"] * (not answers & {"400", "422"})
-    config["updated_at_filter"] = chance.choice(modes)
-    columns = _columns(chance, streams)
-    return Plan(
-        seed=seed,
-        streams=streams,
-        whole=tuple(s for s in streams if s in LISTS and chance.random() < 0.15),
-        columns=columns,
-        moods=_moods(random.Random(f"moods {seed}"), Selection(streams, columns)),
-        options={
-            "seed": chance.randrange(1 << 30),
-            "null_updated_every": chance.choice((0, 0, 3, 7)),
-            "future_updated_every": chance.choice((0, 0, 5)),
-            "my_accounts": 2 if jwt else 1,
-            **_sizes(chance, streams),
-        },
-        switches=switches,
-        storm=weather.storm(chance),
-        faults=weather.faults(chance, streams, scope),
-        limits=limits,
-        config=config,
-        kills=_kills(chance, streams, few=limits is not None),
-        unrest=chance.choice((0.0, 0.05, 0.2, 0.5)),
-        settled=chance.random() < 0.4,
-        jwt=jwt,
-    )
+    # Whoever insists on the filter vouches for it.
+    good = set(switches["updated_at_filter"].values()) <= {"honoured", "ignored", "whole_days_from"}
+    config["updated_at_filter"] = chance.choice(["auto"] * 4 + ["client"] + ["server"] * good)
+    return config
 
 
 def each_run(chance: random.Random) -> dict[str, Any]:
@@ -251,14 +347,59 @@ def _moods(chance: random.Random, usual: Selection) -> tuple[Selection, ...]:
         return ()
     moods = [usual]
     for _ in range(1 + MOST_KILLS):
-        streams, columns = astuple(chance.choice((moods[-1], moods[-1], usual)))
+        before = chance.choice((moods[-1], moods[-1], usual))
+        streams, columns = before.streams, before.columns
         if chance.random() < 0.5:
             some = tuple(name for name in usual.streams if chance.random() < 0.6)
             streams = some or usual.streams[-1:]
         if chance.random() < 0.5:
             columns = _some_columns(chance, usual.streams)
-        moods.append(Selection(streams, columns))
+        whole = usual.whole if chance.random() < 0.7 else ()
+        moods.append(Selection(streams, columns, whole))
     return tuple(moods[1:])
+
+
+def _twists(chance: random.Random) -> tuple[Twist, ...]:
+    """Draw what is done to each run beside killing it."""
+    if chance.random() > 0.35:
+        return ()
+    states = ("usual", "usual", "usual", "full-refresh", "older", "old-release")
+    users = ("same",) * 8 + ("user", "stranger")
+    weekly, silent = chance.random() < 0.5, chance.random() < 0.2
+
+    def twist() -> Twist:
+        state, who = chance.choice(states), chance.choice(users)
+        # A state without an account would become the stranger's.
+        return Twist(
+            "usual" if who == "stranger" else state,
+            who,
+            weekly and chance.random() < 0.5,
+            silent and chance.random() < 0.3,
+        )
+
+    return tuple(twist() for _ in range(1 + MOST_KILLS))
+
+
+def _poisons(chance: random.Random, streams: tuple[str, ...], scope: str) -> tuple[Poison, ...]:
+    """Draw rows that go wrong."""
+    if chance.random() > 0.25:
+        return ()
+    below = [STREAMS[name].resource for name in streams if STREAMS[name].calls]
+    roots = sorted({STREAMS[name].root or "" for name in streams} - {""})
+    if not roots:
+        return ()
+    cured, found = chance.random() < 0.5, []
+    for _ in range(chance.choice((1, 1, 2, 3))):
+        resource = chance.choice(roots)
+        kind = chance.choice(ROW_POISONS + BELOW_POISONS * bool(below))
+        if chance.random() < 0.3 and (bearable := sorted({*below} & POISONED_BELOW)):
+            resource, kind = chance.choice(bearable), chance.choice(("500", "no_key"))
+        status = chance.choice(STATUSES) if kind == "no_children" else None
+        # What Lev says to be none is not asked for again where only changes are.
+        if kind == "null_children" and scope == "changed":
+            continue
+        found.append(Poison(resource, int(20 ** chance.random()) - 1, kind, status, cured))
+    return tuple(found)
 
 
 def _sizes(chance: random.Random, streams: tuple[str, ...]) -> dict[str, float]:

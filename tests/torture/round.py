@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import random
 import tempfile
 import time
@@ -16,9 +17,10 @@ from tests.torture.account import Account
 from tests.torture.destination import Destination
 from tests.torture.judge import Finding, Judge
 from tests.torture.launch import Fresh
-from tests.torture.plan import each_run
+from tests.torture.plan import NO_TWIST, each_run
 from tests.torture.rows import Form
 from tests.torture.run import Runner
+from tests.torture.streams import LISTS
 from tests.torture.unrest import Unrest
 
 if TYPE_CHECKING:
@@ -26,7 +28,7 @@ if TYPE_CHECKING:
 
     from tests.torture.launch import Launcher
     from tests.torture.mutants import Mutant
-    from tests.torture.plan import Kill, Plan, Selection
+    from tests.torture.plan import Kill, Plan, Selection, Twist
     from tests.torture.run import Run
 
 START = "2026-11-02T08:00:00Z"
@@ -34,6 +36,12 @@ FRESH = 0.05
 """The share of runs that are processes of their own from the start."""
 TRIES = 4
 """Runs that may fail by faults alone, until the calm."""
+MOST_CALM = 4
+"""Runs in the calm: two, and more while Lev's count is not Lev's rows for the first time."""
+USER = 4241
+"""Whose key it is, whoever is in the team."""
+STRANGER = 4242
+"""An account that the state is not of."""
 Catalogs = dict[str, dict[str, Any]]
 """What the tap discovers, by its setting ``unknown_fields``."""
 
@@ -104,13 +112,15 @@ class _Round:
         self._chance = random.Random(f"runs {plan.seed}")
         clock = Clock() if plan.limits else Clock(START, frozen=True)
         self._account = Account(clock=clock, **plan.options)
-        self._account.switch(accept_jwt=plan.jwt, **plan.switches)
-        self._destination = Destination(directory / "state.json")
+        self._account.switch(accept_jwt=plan.jwt, me_user_id=USER, **plan.switches)
+        self._destination = Destination(directory / "state.json", plan.drops)
         self._form = Form(
             plan.config["unknown_fields"] == "collect", account_id=self._account.account_id
         )
         self._catalog = catalogs[plan.config["unknown_fields"]]
         self._moods = iter(plan.moods)
+        self._twists = iter(plan.twists)
+        launcher.interval = plan.interval
 
     def play(self, mutant: Mutant | None) -> None:
         plan, account, chance = self._plan, self._account, self._chance
@@ -120,29 +130,51 @@ class _Round:
             peace = Unrest(
                 account, plan.streams, self._form, random.Random(f"unrest {plan.seed}"),
                 rate=plan.unrest, moves_parents=plan.config["per_parent_scope"] == "changed",
+                only_touches=plan.only_touches,
             )  # fmt: skip
             self._judge = Judge(plan, account, peace, self._form)
+            for poison in plan.poisons:
+                account.spoil(poison)
             if plan.settled:
                 rate, peace.rate = peace.rate, 0.0
                 self._run(None, self._mood(), calm=True)
                 peace.rate = rate
             self._storm()
             for kill in plan.kills:
-                self._run(kill, self._mood())
+                self._twisted(kill)
                 account.clock.advance(chance.choice((0, 1, 60, 3600)))
             for _ in range(TRIES):
                 if self._run(None, plan.selection).exit_code == 0:
                     break
                 account.clock.advance(chance.choice((0, 1, 60)))
             self._calm(peace)
-            for _ in range(2):
+            for number in range(MOST_CALM):
                 account.clock.advance(chance.choice((2, 60, 3600)))
-                self._run(None, plan.selection, calm=True)
+                run = self._run(None, plan.selection, calm=True)
+                if number and (run.exit_code == 0 or not self._judge.is_recounted):
+                    break
             self._judge.finish(self._destination.tables)
         self._outcome.findings = self._judge.findings
         self._outcome.repeated = self._judge.repeats.crashes
         self._outcome.counts["rows"] = self._judge.counts["rows"]
         self._outcome.counts["changes"] = peace.changes
+
+    def _twisted(self, kill: Kill) -> None:
+        """Run the tap, and do something to it beside killing it."""
+        twist, account, selection = next(self._twists, NO_TWIST), self._account, self._mood()
+        if twist.state != "usual":
+            account.clock.advance(3600)  # stores are not given back within a second
+        if twist.weekly:
+            whole = tuple(name for name in selection.streams if name in LISTS)
+            selection = dataclasses.replace(selection, whole=whole)
+        if twist.who == "user":
+            account.switch(me_user_id=self._chance.randint(1000, 9999))
+        stranger = twist.who == "stranger" and self._destination.is_owned
+        if stranger:
+            account.switch(me_account_id=STRANGER)
+        self._run(kill, selection, twist=twist)
+        if stranger:
+            account.switch(me_account_id=None)
 
     def _mood(self) -> Selection:
         return next(self._moods, self._plan.selection)
@@ -159,23 +191,34 @@ class _Round:
     def _calm(self, unrest: Unrest) -> None:
         unrest.stop()
         self._account.clear_faults()
+        if any(poison.cured for poison in self._plan.poisons):
+            self._account.heal()
         for name in self._plan.storm:
             switch = SWITCHES[name]
             value = self._plan.switches.get(name, switch.default)
             self._account.switch(**{name: {**switch.default, **value} if switch.keys else value})
 
-    def _run(self, kill: Kill | None, selection: Selection, *, calm: bool = False) -> Run:
+    def _run(
+        self,
+        kill: Kill | None,
+        selection: Selection,
+        *,
+        calm: bool = False,
+        twist: Twist = NO_TWIST,
+    ) -> Run:
         plan, account = self._plan, self._account
         config = {
             "api_url": self._url, "api_key": plan.key(account), **plan.config,
             **each_run(self._chance),
         }  # fmt: skip
+        if twist.silent:
+            config["emit_activate_version_messages"] = False
         if plan.jwt:
             config["active_account"] = account.rows("my_accounts")[0]["slug"]
         fresh = self._chance.random() < FRESH
         launcher, seed = Fresh() if fresh else self._launcher, self._chance.randrange(1 << 30)
-        catalog = _selected(plan, selection, self._catalog)
-        run = self._runner.run(launcher, config, catalog, selection, kill, seed)
+        catalog = _selected(selection, self._catalog)
+        run = self._runner.run(launcher, config, catalog, selection, kill, seed, twist)
         self._judge.see(run, calm=calm)
         counts = self._outcome.counts
         counts["runs"] += 1
@@ -190,11 +233,12 @@ class _Round:
             f"{', struck' if run.struck else ''}, exit code {run.exit_code}, "
             f"{len(run.messages)} messages, {len(run.asked)} requests"
             f"{'' if selection == plan.selection else f', of {selection}'}"
+            f"{'' if twist == NO_TWIST else f', {twist}'}"
         )
         return run
 
 
-def _selected(plan: Plan, selection: Selection, catalog: dict[str, Any]) -> dict[str, Any]:
+def _selected(selection: Selection, catalog: dict[str, Any]) -> dict[str, Any]:
     """Select streams and columns in a catalog."""
     streams, left_out = [], dict(selection.columns)
     for entry in catalog["streams"]:
@@ -203,11 +247,11 @@ def _selected(plan: Plan, selection: Selection, catalog: dict[str, Any]) -> dict
             said = dict(each["metadata"])
             if not each["breadcrumb"]:
                 said["selected"] = name in selection.streams
-                if name in plan.whole:
+                if name in selection.whole:
                     said["forced-replication-method"] = "FULL_TABLE"
             elif each["breadcrumb"][-1] in left_out.get(name, ()):
                 said["selected"] = False
             metadata.append({**each, "metadata": said})
-        whole = {"replication_method": "FULL_TABLE"} if name in plan.whole else {}
+        whole = {"replication_method": "FULL_TABLE"} if name in selection.whole else {}
         streams.append({**entry, **whole, "metadata": metadata})
     return {"streams": streams}

@@ -6,6 +6,7 @@ import copy
 import fcntl
 import json
 import os
+import random
 import tempfile
 import threading
 from collections import Counter
@@ -15,19 +16,22 @@ from typing import TYPE_CHECKING, Any
 
 from tests.torture.launch import PIPE, SIGNALS
 from tests.torture.mutants import Mutant
+from tests.torture.plan import NO_TWIST
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Collection, Iterator
 
     from lev_sandbox.exchange import Request
     from tests.torture.account import Account, Asked
     from tests.torture.destination import Destination, Message
     from tests.torture.launch import Launcher, Process
-    from tests.torture.plan import Kill, Selection
+    from tests.torture.plan import Kill, Selection, Twist
     from tests.torture.streams import Key, Row
 
 LONGEST = 120.0
 """Seconds after which a run is stuck."""
+MOST_REQUESTS = 4000
+"""Requests after which a run goes on without end: the accounts are small."""
 RECORD = b'{"type":"RECORD"'
 CHUNK = 512
 
@@ -53,6 +57,10 @@ class Run:
         tables: The destination before it.
         versions: The versions of the destination's rows before it.
         stuck: Whether it had to be ended because it did not end.
+        twist: What was done to it beside.
+        interval: Seconds between two of its states; None where that is its own choice.
+        began: Lev's time at its start, in microseconds.
+        empties: The streams whose tables its first state empties.
     """
 
     kill: Kill | None
@@ -71,6 +79,10 @@ class Run:
     asked: list[Asked] = field(default_factory=list)
     struck_faults: Counter[str] = field(default_factory=Counter)
     counters: dict[str, Any] = field(default_factory=dict)
+    twist: Twist = NO_TWIST
+    interval: float | None = 0.0
+    began: int = 0
+    empties: Collection[str] = ()
 
     @property
     def states(self) -> list[dict[str, Any]]:
@@ -107,6 +119,7 @@ class Runner:
         selection: Selection,
         kill: Kill | None,
         seed: int,
+        twist: Twist = NO_TWIST,
     ) -> Run:
         """Run the tap once.
 
@@ -117,11 +130,16 @@ class Runner:
             selection: What it selects.
             kill: How it is ended, if it is.
             seed: Where it draws its waits from.
+            twist: What is done to it beside.
         """
-        state = self._destination.state
+        state = self._destination.give(twist.state, selection.streams, random.Random(seed))
         tables = {name: dict(table) for name, table in self._destination.tables.items()}
         versions = dict(self._destination.versions)
-        run = Run(kill, selection, config["page_size"], state, tables, versions)
+        run = Run(
+            kill, selection, config["page_size"], state, tables, versions, twist=twist,
+            interval=launcher.interval, began=self._account.now(),
+            empties=self._destination.empties,
+        )  # fmt: skip
         self._mutant.streams = selection.streams
         given = self._mutant.given(copy.deepcopy(state), config)
         account = self._account
@@ -139,13 +157,16 @@ class Runner:
             with (cwd / "stderr").open("wb") as log:
                 process = launcher.start(args, cwd, writer, log.fileno(), seed)
                 os.close(writer)
-            forget = account.on_request(_Strike(process, run)) if _by_request(kill) else None
+            hooks = [account.on_request(_Limit(process, run))]
+            if _by_request(kill):
+                hooks.append(account.on_request(_Strike(process, run)))
             try:
                 self._read(process, reader, run)
             finally:
-                if forget:
+                for forget in hooks:
                     forget()
-            run.log = (cwd / "stderr").read_text()
+            run.log = self._mutant.log((cwd / "stderr").read_text())
+            run.exit_code = self._mutant.exit_code(run.exit_code)
         run.asked = list(account.asked)
         run.counters = account.counters()
         run.struck_faults = Counter(run.counters["faults"])
@@ -221,6 +242,21 @@ class Runner:
 
 def _by_request(kill: Kill | None) -> bool:
     return kill is not None and kill.unit == "requests"
+
+
+class _Limit:
+    """Ends a run that makes requests without end."""
+
+    def __init__(self, process: Process, run: Run) -> None:
+        self._process = process
+        self._run = run
+        self._count = 0
+
+    def __call__(self, _request: Request) -> None:
+        self._count += 1
+        if self._count == MOST_REQUESTS:
+            self._run.stuck = True
+            self._process.signal(SIGNALS["kill"])
 
 
 class _Strike:

@@ -159,11 +159,11 @@ def _tasks(ids: Mapping[str, Any], _asked: Row, data: Any) -> Iterable[Row]:  # 
         places = [(None, checklist["tasks"])]
         places += [(section["id"], section["tasks"]) for section in checklist["sections"]]
         for section, tasks in places:
-            origin = {**ids, "checklist_id": checklist["id"], "section_id": section}
+            origin = {**ids, "checklist_id": checklist.get("id"), "section_id": section}
             for task in tasks:
                 yield {**task, **origin, "parent_task_id": None}
                 for subtask in task["subtasks"]:
-                    yield {**subtask, **origin, "parent_task_id": task["id"]}
+                    yield {**subtask, **origin, "parent_task_id": task.get("id")}
 
 
 def _block(block: str) -> Callable[[Any, Row, Any], Iterable[Row]]:
@@ -171,9 +171,14 @@ def _block(block: str) -> Callable[[Any, Row, Any], Iterable[Row]]:
         for deal in _items(data):
             given = deal.get(block) or []
             for row in [given] if isinstance(given, dict) else given:
-                yield {"deal_id": deal["id"], **row}
+                yield {"deal_id": deal.get("id"), **row}
 
     return rows
+
+
+def _block_of_one(block: str) -> Callable[[Any, Row, Any], Iterable[Row]]:
+    rows = _block(block)
+    return lambda ids, asked, data: rows(ids, asked, [data] if data else [])
 
 
 def _children(name: str) -> tuple[tuple[str, Callable[..., Iterable[Row]]], ...]:
@@ -189,6 +194,16 @@ _HELD: dict[str, tuple[tuple[str, Callable[..., Iterable[Row]]], ...]] = {
         ("deal_pipelines", _block("pipelines")),
         ("deal_financials", _block("financials")),
     ),
+    "/deals/{deal_id}": (
+        ("deals", _one),
+        ("deal_properties", _block_of_one("properties")),
+        ("deal_team_members", _block_of_one("team")),
+        ("deal_pipelines", _block_of_one("pipelines")),
+        ("deal_financials", _block_of_one("financials")),
+    ),
+    "/contacts/{contact_id}": (("contacts", _one),),
+    "/companies/{company_id}": (("companies", _one),),
+    "/placements/{placement_id}": (("placements", _one),),
     "/deals/{deal_id}/properties": _children("deal_properties"),
     "/deals/{deal_id}/team": _children("deal_team_members"),
     "/deals/{deal_id}/financials": (("deal_financials", _one),),
@@ -206,7 +221,7 @@ _HELD: dict[str, tuple[tuple[str, Callable[..., Iterable[Row]]], ...]] = {
     "/placements/{placement_id}/notes": _children("placement_notes"),
     "/contacts/{contact_id}/notes": _children("contact_notes"),
     "/companies/{company_id}/notes": _children("company_notes"),
-    "/lenders/{org_id}": (("lender_details", _one),),
+    "/lenders/{org_id}": (("lender_details", _one), ("lenders", _one)),
     "/lenders/{org_id}/programs": _children("lender_programs"),
     "/pipelines": (("pipelines", _each),),
     "/market/asset-types": (("asset_types", _each),),

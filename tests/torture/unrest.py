@@ -59,12 +59,14 @@ class Unrest:
         *,
         rate: float,
         moves_parents: bool,
+        only_touches: bool = False,
     ) -> None:
         self._account = account
         self._form = form
         self._random = chance
         self.rate = rate
         self._moves_parents = moves_parents
+        self._only_touches = only_touches
         self._hidden: set[tuple[str, int]] = set()
         self.changed: dict[tuple[str, int], int] = {}
         self.silent: dict[tuple[str, Key], list[Row]] = {}
@@ -106,6 +108,8 @@ class Unrest:
         acts += ["remove"] if number and kind not in KEPT and len(numbers) > LEAST else []
         acts += ["archive"] if number and kind in {"deals", "placements"} else []
         acts += ["hide"] if number and kind in LISTS and len(numbers) > LEAST else []
+        if self._only_touches:
+            acts = [act for act in acts if act == "touch"]
         if not acts:
             return
         self.changes += 1

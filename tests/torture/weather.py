@@ -10,7 +10,19 @@ from tests.torture.streams import LISTS, NEW_FIELDS
 if TYPE_CHECKING:
     import random
 
-ANSWERS = ("honoured", "honoured", "ignored", "400", "422")
+ANSWERS = (
+    *("honoured",) * 5, "ignored", "400", "422", "none", "equals", "created_at", "local_time",
+    "local_time_east", "whole_days", "whole_days_from", "gt", "refused_with_cursor",
+)  # fmt: skip
+PAGED = ("cursor", "offset")
+"""Shapes whose pages say where they end."""
+LOSSES = {"early_end", "repeat_page", "no_pagination"}
+"""Faults that lose rows, as nothing but a count tells."""
+COUNTED: dict[str, Any] = {
+    "pagination_total": True, "filtered_total": "filtered", "empty_page_every": None,
+    "largest_page": {}, "list_order": {}, "total_says": {},
+}  # fmt: skip
+"""Switches of a Lev that counts what it has."""
 TABLES = (
     "account_team", "api_keys", "asset_types", "base_rates", "checklists", "deal_properties",
     "deal_team", "documents", "index_entities", "lender_programs", "memos", "my_accounts",
@@ -28,6 +40,10 @@ CHILD_ROUTES = (
 )  # fmt: skip
 LIST_ROUTES = ("/deals", "/contacts", "/companies", "/placements", "/lenders/directory")
 SCOPES = ("deals:read", "contacts:read", "documents:read", "market:read", "billing:read")
+NO_WAY = ("next_url_foreign", "total_pages")
+"""Ways in which a list leads nowhere that can be followed."""
+FOREIGN = ("html", "empty", "gateway", "fastapi")
+"""Bodies that are not Lev's."""
 SOON = {"Retry-After": "0.05"}
 """Keeps most waits short; some faults come without it, and the tap chooses the wait."""
 WRONG_DATA = ("a text", [1, 2], 7)
@@ -57,9 +73,22 @@ def switches(chance: random.Random, *, real_time: bool) -> dict[str, Any]:
         "refuse_fields": pick((None, None, 400, 422)),
         "unknown_fields": pick(("ignored", "400", "422")),
         "refuse_include": {
-            block: pick((None, None, None, 400, 422))
+            block: pick((None, None, None, None, 400, 422, "ignored"))
             for block in ("financials", "properties", "team")
         },
+        "include_scope": {
+            block: pick((None,) * 9 + (403,)) for block in ("financials", "properties", "team")
+        },
+        "missing_blocks": {
+            block: pick((None,) * 8 + ("empty", "empty", "all", "some", "page", *more))
+            for block, more in (
+                ("financials", ("everywhere",)),
+                ("properties", ("everywhere",)),
+                ("team", ("everywhere",)),
+                ("pipelines", ()),
+            )
+        },
+        "filtered_total": pick(("filtered", "filtered", "all")),
         "limit_out_of_range": pick(("422", "400", "clamp")),
         "pagination_shape": {
             **{name: pick((None, "cursor", "offset", "none", "empty")) for name in TABLES},
@@ -79,7 +108,11 @@ def switches(chance: random.Random, *, real_time: bool) -> dict[str, Any]:
             if often() < 0.1 and not name.startswith("checklist_")
         },
         "dropped_fields": {name: (field,) for name, field in DROPPED.items() if often() < 0.1},
-        "embedded_financials": pick(("reduced", "whole")),
+        "embedded_financials": pick(
+            ("reduced", "whole", "whole", "whole_but_values", "whole_some_fields")
+        ),
+        "children_of_archived": pick(("listed", "listed", "404")),
+        "me_account": pick(("whole", "whole", "whole", "whole", "no_id", "absent")),
         "missing_financials": pick(("null", "empty", "404")),
         "term_sheet_list": pick(("reduced", "whole")),
         "archived_placements": pick(("listed", "hidden")),
@@ -93,7 +126,45 @@ def switches(chance: random.Random, *, real_time: bool) -> dict[str, Any]:
         "invalid_key_status": pick((200, 401)),
         "me_rate_limits": pick(("empty", "flat", "nested", "absent")),
     }
-    return chosen
+    if chosen["empty_page_every"]:
+        # Of an empty object nobody knows whether it is a list.
+        chosen["data_shape"] = {}
+    return chosen | _pages(chance, chosen) | _clocks(chance)
+
+
+def _pages(chance: random.Random, chosen: dict[str, Any]) -> dict[str, Any]:
+    """Draw how pages differ from Lev's own."""
+    pick, often, shapes = chance.choice, chance.random, chosen["pagination_shape"]
+    paged = [name for name in LISTS if shapes[name] is None]
+    below = [name for name in TABLES if shapes[name] in PAGED]
+    found: dict[str, Any] = {
+        "pagination_dialect": {
+            **{name: pick(("total_count", "has_next", "next_url"))
+               for name in paged if often() < 0.2},
+            **{name: pick(("total_count", "total_pages", "has_next", "next_url"))
+               for name in below if often() < 0.3},
+        },
+        "largest_page": {name: pick((1, 2, 3, 5)) for name in paged + below if often() < 0.15},
+        "list_order": {name: pick(("updated_at", "shuffled")) for name in paged if often() < 0.3},
+        "total_says": {},
+    }  # fmt: skip
+    if often() < 0.1 and chosen["pagination_total"]:
+        among = paged + below if often() < 0.2 else paged
+        found["total_says"] = {pick(among): pick((-2, 1, 2, 5))} if among else {}
+    return found
+
+
+def _clocks(chance: random.Random) -> dict[str, Any]:
+    """Draw how one of Lev's clocks differs from the others: the earliest one must be right."""
+    pick = chance.choice
+    match pick(("same",) * 6 + ("envelope", "header", "zone")):
+        case "envelope":
+            return {"envelope_timestamp": True, "envelope_skew": pick((-7200, -300, 300, 7200))}
+        case "header":
+            return {"envelope_timestamp": True, "date_header_skew": pick((-7200, -300, 300, 7200))}
+        case "zone":
+            return {"envelope_timestamp": True, "timestamp_zone": pick(("none", "local"))}
+    return {}
 
 
 def storm(chance: random.Random) -> dict[str, Any]:
@@ -103,8 +174,12 @@ def storm(chance: random.Random) -> dict[str, Any]:
         {"cursor_lifetime_seconds": chance.choice((1, 20, 100))},
         {"missing_scopes": chance.sample(SCOPES, 2)},
         {"broken_cursor": {chance.choice(LISTS): chance.choice(("repeat", "cycle", "null"))}},
+        {"broken_cursor": {chance.choice(LISTS): "alternate"}},
         {"pagination_shape": {chance.choice(LISTS): "offset"}},
-        {"refuse_include": {"pipelines": chance.choice((400, 422))}},
+        {"pagination_dialect": {chance.choice(LISTS): chance.choice(NO_WAY)}},
+        {"refuse_include": {"pipelines": chance.choice((400, 422, "ignored"))}},
+        {"include_scope": {"pipelines": 403}},
+        {"missing_blocks": {"pipelines": "everywhere"}},
     )
     return chance.choice(storms) if chance.random() < 0.4 else {}
 
@@ -140,13 +215,17 @@ def _fault(chance: random.Random, *, gone: bool) -> dict[str, Any]:
         kind = "busy"
     fault = {"kind": "status", **_FAULTS.get(kind, {"kind": kind})}
     if fault["kind"] == "status":
-        fault["form"] = chance.choice(("A", "B", "C", "html", "empty"))
+        fault.setdefault("form", ("A", "B", "C", *FOREIGN))
     fault = {name: chance.choice(v) if type(v) is tuple else v for name, v in fault.items()}
     if kind == "limited" or (kind == "busy" and chance.random() < 0.85):
         fault["headers"] = SOON
     return fault
 
 
+TIMESTAMPS = (
+    "1970-01-01T00:00:00Z", "2021-05-01T00:00:00Z", "2038-01-01T00:00:00Z", "soon",
+    "2026-11-02T03:00:00", "",
+)  # fmt: skip
 _ANY = (None, None, *LIST_ROUTES)
 _FAULTS: dict[str, dict[str, Any]] = {
     "busy": {"status": (500, 502, 503, 504), "times": 3, "route": _ANY},
@@ -160,10 +239,38 @@ _FAULTS: dict[str, dict[str, Any]] = {
     "drip": {"kind": "drip", "chunk_bytes": 512, "seconds": 0.002, "times": 5},
     "wrong_shape": {"kind": "wrong_shape", "data": WRONG_DATA, "times": 2},
     "redirect": {"kind": "redirect", "location": ELSEWHERE},
+    "foreign": {"status": (400, 401, 403, 404, 422, 500, 502), "form": FOREIGN, "times": (1, 3)},
+    "me": {
+        "status": (400, 403, 404, 500, 502),
+        "route": "/me",
+        "at": 1,
+        "times": (1, 3, None),
+        "headers": SOON,
+    },
+    "me_gone": {
+        "kind": ("reset", "redirect", "not_json", "hang", "null_data"),
+        "route": "/me",
+        "location": ELSEWHERE,
+        "seconds": 2,
+        "at": 1,
+        "times": (1, 3, None),
+    },
+    "error_200": {
+        "kind": "error_200",
+        "variant": ("error", "success", "ok"),
+        "times": (1, 3, 9),
+        "route": _ANY,
+    },
+    "null_data": {"kind": "null_data", "route": (*LIST_ROUTES, *CHILD_ROUTES)},
+    "early_end": {"kind": "early_end", "route": LIST_ROUTES},
+    "no_pagination": {"kind": "no_pagination", "route": LIST_ROUTES},
+    "repeat_page": {"kind": "repeat_page", "route": LIST_ROUTES, "variant": ("skip", "again")},
+    "timestamp": {"kind": "timestamp", "times": (1, 3), "timestamp": TIMESTAMPS},
 }
 """What a fault of each kind is like; where there are several values, one is drawn."""
 _KINDS = (
     *("busy",) * 4, *("limited",) * 3, *("reset", "cut", "not_json") * 2, "refused", "forbidden",
     "gone", "gone", "unauthorized", "slow", "slow", "drip", "drip", "wrong_shape", "redirect",
-    "hang",
+    "hang", "foreign", "foreign", "foreign", "me", "me_gone", "error_200", "error_200",
+    "null_data", "early_end", "no_pagination", "repeat_page", "timestamp",
 )  # fmt: skip
