@@ -88,7 +88,7 @@ def _tell_of_a_failure(operator: Operator) -> None:
     box = operator.lev.sandbox
     operator.later()
     box.touch("contacts", 30)
-    box.fault("status", route="/contacts", status=403, at=3)
+    box.fault("status", route="/contacts", status=403, at=3, times=None)
     run, alert = operator.take("Know that it failed")
     assert operator.shell(run).returncode == 1
     said = operator.shell.well(alert)
