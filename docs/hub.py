@@ -1,21 +1,18 @@
 """The tap's entry for Meltano's hub: ``python docs/hub.py`` writes hub/tap-lev.yml.
 
-It is the plugin definition of meltano.yml, with the tap's defaults, the settings of every SDK tap
-and what the hub shows on its page.
+It is the plugin definition of meltano.yml, with the tap's defaults and what the hub shows on its
+page.
 """
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import yaml
 
 from tap_lev.settings import SETTINGS
 from tap_lev.tap import TapLev
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 ROOT = Path(__file__).parent.parent
 DEFINITION = ROOT / "hub" / "tap-lev.yml"
@@ -24,8 +21,6 @@ HEAD = """\
 # and logo_url, and a variant of their own name.
 """
 OF_THIS_PROJECT = ("config", "pip_url")
-WITHOUT_USE = {"faker_config"}
-"""Settings for a package that the tap does not ask for."""
 
 
 def definition() -> dict[str, Any]:
@@ -33,33 +28,21 @@ def definition() -> dict[str, Any]:
     project = yaml.safe_load((ROOT / "meltano.yml").read_text(encoding="utf-8"))
     (plugin,) = project["plugins"]["extractors"]
     about = TapLev._get_about_info()  # noqa: SLF001 - what --about prints
-    own = [setting | _default(setting["name"]) for setting in plugin["settings"]]
     return {name: value for name, value in plugin.items() if name not in OF_THIS_PROJECT} | {
         "description": "Deals, lenders, placements, contacts and term sheets of real estate teams",
         "domain_url": "https://www.lev.com",
         "keywords": ["api", "meltano_sdk"],
         "maintenance_status": "active",
         "quality": "unknown",
-        "settings": [*own, *_of_the_sdk(about.settings["properties"])],
+        "settings": [setting | _default(setting["name"]) for setting in plugin["settings"]],
         "supported_python_versions": list(about.supported_python_versions or ()),
         "variant": "original",
     }
 
 
 def _default(name: str) -> dict[str, Any]:
-    setting = SETTINGS["properties"][name]
+    setting = SETTINGS["properties"].get(name, {})
     return {"value": setting["default"]} if "default" in setting else {}
-
-
-def _of_the_sdk(properties: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    for name in sorted(properties.keys() - SETTINGS["properties"].keys() - WITHOUT_USE):
-        (kind, *_) = (kind for kind in properties[name]["type"] if kind != "null")
-        yield {
-            "name": name,
-            "label": name.replace("_", " ").capitalize(),
-            "kind": kind,
-            "description": properties[name]["description"],
-        }
 
 
 def written(definition: dict[str, Any]) -> str:

@@ -14,6 +14,7 @@ from tap_lev.about import settings, streams, table
 from tap_lev.child import ChildStream
 from tap_lev.lists import ListStream
 from tap_lev.per_parent import PerParentStream
+from tap_lev.settings import SHARED
 from tap_lev.stream import LevStream
 
 if TYPE_CHECKING:
@@ -44,9 +45,14 @@ def _attributes() -> Iterator[tuple[str, str, str, str]]:
                 yield name, f"`{base.__name__}`", default, meaning
 
 
+def shared() -> str:
+    """Build the table of the settings of every SDK tap."""
+    return settings(SHARED)
+
+
 def filled(text: str) -> str:
     """Put the tables between their markers."""
-    tables = {"settings": settings, "streams": streams, "attributes": attributes}
+    tables = {"settings": settings, "shared": shared, "streams": streams, "attributes": attributes}
     for name, build in tables.items():
         pattern = rf"(<!-- {name} -->\n).*(<!-- /{name} -->)"
         text = re.sub(pattern, lambda m, b=build: m[1] + b() + m[2], text, flags=re.DOTALL)

@@ -126,7 +126,7 @@ def _decoded(body: bytes, decoder: msgspec.json.Decoder[Any]) -> tuple[Any, int]
 
 
 def _fails(error: object, success: object, ok: object) -> bool:
-    """Say whether an envelope tells of a failure. ``"error": false`` tells of none."""
+    """Return whether an envelope reports a failure. ``"error": false`` reports none."""
     return error not in (None, False, "") or success is False or ok is False
 
 
@@ -151,7 +151,7 @@ class _Clocks(TypedDict):
 
 
 def _clocks(timestamp: object, headers: Mapping[str, str]) -> _Clocks:
-    """Find what an answer tells of the time."""
+    """Read the two times in a response."""
     told, date = timestamps.parse(timestamp), timestamps.http_date(headers.get("Date"))
     return {
         "server_time": told or date or datetime.now(UTC),

@@ -185,7 +185,7 @@ class LevClient:
         self._mended: set[str] = set()
         """Streams of which was told that half of a character came."""
         self.reached = False
-        """Whether Lev has answered at all: with an envelope, or an error, of its own."""
+        """Whether a response in Lev's form has come: an envelope or an error."""
         self._transport = Transport(self._url, self._timeout, config["max_parallel_streams"])
         self._session = requests.Session()
         self._session.auth = BearerAuth(config["api_key"])
@@ -318,7 +318,7 @@ class LevClient:
             self._mended.add(read.report.name)
             self._logger.warning(
                 "%s: Lev sends half of a character, which JSON allows and no text can hold, "
-                "%d times in %s (request_id %s). Each is read as U+FFFD; this is told once.",
+                "%d times in %s (request_id %s). Each is read as U+FFFD; this is logged once.",
                 read.report.name or "The run",
                 answer.mended,
                 answer.endpoint,

@@ -27,6 +27,10 @@ MIN_GONE = 5
 """From how many listed parents on nothing but 404 is no answer."""
 
 
+MAX_NEWS = 10
+"""How many rows may come while a list is read, however short it is."""
+
+
 class RestartError(LevError):
     """A walk must be read from the beginning.
 
@@ -120,6 +124,10 @@ class Completion:
         total = self._asking.total()
         if self._counter.shortfall or total is None or read >= total:
             return
+        # Single rows may have come since. Many may not, nor does a count below what was read fit.
+        contradicts = self._counter.min_total is not None and self._counter.min_total < read
+        if not contradicts and total - read <= max(MAX_NEWS, read // 10):
+            return
         if self._is_recounted:
             # It happened twice, so it is no row that came or went meanwhile.
             self._counter.min_total = total
@@ -157,10 +165,12 @@ class Completion:
             )
         for member in list(self._members):
             bookmark = member.walking.bookmark
-            if self._source.replication_key is not None:
-                bookmark.canaries = proof.canaries
-                bookmark.undated = bookmark.undated or proof.undated
+            bookmark.undated = bookmark.undated or proof.undated
             self._guard(partial(self._finish_stream, member, shortfall, by_its_word), member)
+            if member in self._members and self._source.replication_key is not None:
+                # Only with the bookmark: a canary that changed after it does not show that rows
+                # from before it come.
+                bookmark.canaries = proof.canaries
         self._tap.write_state(at_once=True)
 
     def _finish_stream(self, member: LevStream, shortfall: int | None, by_its_word: bool) -> None:  # noqa: FBT001
@@ -180,7 +190,7 @@ class Completion:
             if shortfall is not None:
                 self._check_count(member, shortfall, by_its_word=by_its_word)
         except LevError:
-            # The pages are read to their end: the next run needs a walk of its own.
+            # The pages are read to their end, so the next run needs a new walk.
             walking.begin_anew()
             raise
         # Over several runs, different rows cannot be counted where pages have no order.

@@ -16,7 +16,7 @@ from dotenv import dotenv_values
 from tap_lev.errors import ConfigError, shown
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
 T = TypeVar("T")
 
@@ -128,26 +128,28 @@ def unknown(properties: Mapping[str, Any], config: Mapping[str, Any]) -> Iterato
 
     Args:
         properties: The settings that there are.
-        config: The settings that are given. What is unknown there is told elsewhere.
+        config: The settings that are given. Unknown ones are reported elsewhere.
     """
-    known = [PREFIX + name for name in (*(name.upper() for name in properties), LOG_LEVEL)]
+    known = [*map(str.upper, properties), LOG_LEVEL]
     for variable in sorted(os.environ):
         name = variable.removeprefix(PREFIX)
-        if name == variable or variable in known or name.lower() in config:
+        if name == variable or name in known or name.lower() in config:
             continue
-        # Extras of Meltano's, such as TAP_LEV__SELECT, also of a plugin that inherits.
-        if not name or "__" in f"_{name}" or (MELTANO in os.environ and _is_meltanos(name, known)):
+        # Extras of Meltano's, such as TAP_LEV__SELECT, also of a plugin that inherits. And parts
+        # of stream maps, which are a fault where nobody reads them.
+        if not name or "__" in f"_{name}" or name.startswith("STREAM_MAPS_"):
             continue
-        close = difflib.get_close_matches(variable, known, n=1)
+        if MELTANO in os.environ and _is_meltanos(name, known):
+            continue
+        close = difflib.get_close_matches(name, known, n=1)
         yield f"There is no setting for the environment variable {shown(variable)}" + (
-            f": is it {close[0]}?" if close else "."
+            f": is it {PREFIX}{close[0]}?" if close else "."
         )
 
 
-def _is_meltanos(name: str, known: list[str]) -> bool:
+def _is_meltanos(name: str, known: Iterable[str]) -> bool:
     """Say whether Meltano may have set it: for a plugin that inherits, or a part of an object."""
-    settings = [variable.removeprefix(PREFIX) for variable in known]
-    return any(name.endswith(f"_{each}") or name.startswith(f"{each}_") for each in settings)
+    return any(name.endswith(f"_{each}") or name.startswith(f"{each}_") for each in known)
 
 
 # -- Reading

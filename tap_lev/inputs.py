@@ -88,7 +88,7 @@ def check_catalog(catalog: Any, streams: Mapping[str, type[LevStream]]) -> Catal
     if twice:
         raise ConfigError("The catalog has several entries for one stream: leave one of them.")
     check_encodable(catalog, "The catalog")
-    _take_over(entries, parsed)
+    _take_over(entries, parsed, streams)
     for name, entry in parsed.items():
         _check_entry(name, streams[name], entry)
         # The SDK takes what a catalog leaves out for something that the stream does not have.
@@ -97,14 +97,15 @@ def check_catalog(catalog: Any, streams: Mapping[str, type[LevStream]]) -> Catal
     return parsed
 
 
-def _take_over(entries: Mapping[str, Any], parsed: Catalog) -> None:
+def _take_over(
+    entries: Mapping[str, Any], parsed: Catalog, streams: Mapping[str, type[LevStream]]
+) -> None:
     """Take the selection from where it was before catalogs had metadata.
 
-    That is beside a stream or in its schema, and in the schema of a column. The metadata goes
-    first.
+    That is beside a stream or in its schema, and in the schema of a column.
 
     Raises:
-        ConfigError: It is neither true nor false.
+        ConfigError: It is neither true nor false, or not what the metadata says.
     """
     old = {name: _beside(entry) for name, entry in entries.items()}
     is_old = any(said is not None for said in old.values())
@@ -113,9 +114,16 @@ def _take_over(entries: Mapping[str, Any], parsed: Catalog) -> None:
         said = False if is_old and old[name] is None and not entry.metadata else old[name]
         if said is not None:
             root = entry.metadata.setdefault((), StreamMetadata())
-            root.selected = said if root.selected is None else root.selected
+            if root.selected not in (None, said):
+                raise ConfigError(
+                    f'The catalog says "selected": {json.dumps(root.selected)} in the metadata of '
+                    f"{quoted(name)}, but {json.dumps(said)} beside it: leave the one in the "
+                    "metadata."
+                )
+            root.selected = said
         for column, selected in _in_columns(entries[name]).items():
-            entry.metadata.setdefault(("properties", column), Metadata(selected=selected))
+            if column not in streams[name].primary_keys:
+                entry.metadata.setdefault(("properties", column), Metadata(selected=selected))
         for breadcrumb, metadata in entry.metadata.items():
             if metadata.selected is not None and not isinstance(metadata.selected, bool):
                 raise ConfigError(

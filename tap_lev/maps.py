@@ -6,14 +6,16 @@ import difflib
 import fnmatch
 import json
 import os
+import re
 from typing import TYPE_CHECKING, Any
 
-from tap_lev.environment import MELTANO_MAPS
+from tap_lev.environment import MELTANO_MAPS, PREFIX
 from tap_lev.errors import quoted, shown
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping
 
+_VARIABLE = f"{PREFIX}STREAM_MAPS"
 ELSE, SOURCE = "__else__", "__source__"
 NOTHING = (None, "__NULL__")
 """What takes a stream, a column, or all others out."""
@@ -126,6 +128,31 @@ def name_faults(maps: Any, columns: Mapping[str, Collection[str]]) -> Iterator[s
                 yield (
                     f"The setting stream_maps leaves out {shown(column)} of {source}, {no_column}"
                 )
+
+
+def variable_faults(maps: Any) -> Iterator[str]:  # noqa: ANN401
+    """Find variables of single maps that nobody reads.
+
+    Meltano sets one for each map of a project, but reads only those.
+
+    Args:
+        maps: The setting.
+    """
+    read = set()
+    for name, value in (maps if isinstance(maps, dict) else {}).items():
+        columns = value if isinstance(value, dict) else ()
+        read |= {_variable(name), *(_variable(name, column) for column in columns)}
+    for variable in sorted(os.environ):
+        part = variable.removeprefix(f"{_VARIABLE}_")
+        if part != variable and "__" not in f"_{part}" and variable not in read:
+            yield (
+                f"The environment variable {quoted(variable)} is not read: give all maps as JSON "
+                f"in {_VARIABLE}, or in the config. What it should hide would be written."
+            )
+
+
+def _variable(*names: str) -> str:
+    return "_".join((_VARIABLE, *(re.sub(r"\W", "_", name).upper() for name in names)))
 
 
 def _hint(name: str, known: Collection[str]) -> str:

@@ -17,7 +17,7 @@ NEVER = datetime.min.replace(tzinfo=UTC)
 
 
 def readings(tap: TapLev, streams: Sequence[LevStream]) -> list[Reading]:
-    """Put the streams together that can be read in one walk.
+    """Put the streams together that can be read in one walk. Their walks are resumed before.
 
     Those are the streams of one list whose walks stand at the same place: at its beginning, as a
     rule. A stream that failed in an earlier run stands where it failed, and is read from there.
@@ -26,8 +26,6 @@ def readings(tap: TapLev, streams: Sequence[LevStream]) -> list[Reading]:
     their end still bring every stream there, one after the other.
     """
     together: dict[tuple[Any, ...], list[LevStream]] = {}
-    for stream in streams:
-        stream.walking.resume()
     for stream in sorted(streams, key=_urgency):
         walk = stream.walking.walk
         place = (walk.cursor, walk.parent, walk.filter) if walk else ()

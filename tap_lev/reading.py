@@ -301,6 +301,8 @@ class Reading:
             return False
         if isinstance(error, LevAPIError) and not error.may_be_of_a_row:
             return False
+        if not position and (error.on_the_way or isinstance(error, LevConnectionError)):
+            return False  # the list does not answer at all
         if not self._is_answered and isinstance(error, LevAPIError) and error.is_forbidden:
             return False  # the key may not read the list at all
         rescue = Rescue(self._asking, self._source, self._tap.config["page_size"], error)
@@ -418,6 +420,8 @@ class Reading:
         self._has_asked_again = True
         for member in list(self.members):
             for failed in member.walking.bookmark.failed:
+                if failed.key in member.row_faults:
+                    continue  # the way around a page came to it already
                 self._guard(partial(self._taking.again, member, failed.key, answer), member)
 
     # -- Places

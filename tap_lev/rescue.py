@@ -2,7 +2,7 @@
 
 A page that fails in each try may do so because of one of its rows. Shorter pages find the place
 before that row. Its id comes with ``fields=id``, or the next cursor is built in the form that Lev
-uses. What lies between is then requested by id.
+uses, and trusted only if what comes lies behind it. What lies between is then requested by id.
 """
 
 from __future__ import annotations

@@ -214,3 +214,46 @@ SETTINGS: dict[str, Any] = th.PropertiesList(
         ),
     ),
 ).to_dict()
+
+SHARED: dict[str, dict[str, str]] = {
+    "stream_maps": {
+        "title": "Stream maps",
+        "description": (
+            "What leaves out, hashes or renames streams and columns, such as "
+            '{"contacts": {"email": "md5(email) if email else None"}}: see '
+            "https://sdk.meltano.com/en/latest/stream_maps.html."
+        ),
+    },
+    "stream_map_config": {
+        "title": "Values for stream maps",
+        "description": "Values that the expressions of stream_maps find in config.",
+    },
+    "faker_config": {
+        "title": "Values for Faker",
+        "description": (
+            "Seed and locale of fake in the expressions of stream_maps, where the package faker "
+            "is installed beside the tap."
+        ),
+    },
+    "flattening_enabled": {
+        "title": "Flatten objects",
+        "description": (
+            "Whether the fields of objects become columns. Needs flattening_max_depth."
+        ),
+    },
+    "flattening_max_depth": {
+        "title": "Depth of flattening",
+        "description": "How many levels of objects become columns, 1 or more.",
+    },
+    "flattening_max_key_length": {
+        "title": "Length of flattened names",
+        "description": "The most letters in the name of such a column.",
+    },
+    "flattening_separator": {
+        "title": "Separator of flattened names",
+        "description": (
+            "What stands between the names of object and field in such a column; __ by default."
+        ),
+    },
+}
+"""The settings of every SDK tap, in our words. The rest of their schemas is the SDK's."""

@@ -70,6 +70,8 @@ class Survey:
         self._clock = clock
         self._latencies: defaultdict[str, list[float]] = defaultdict(list)
         self._answers: defaultdict[Any, Answers] = defaultdict(lambda: Answers(tap.baton))
+        for stream in tap.selected:
+            stream.walking.resume()
         walks = readings(tap, tap.selected)
         # What is read for each row of a list costs nothing here: it pays for a look at some rows.
         self._samples = max(1, len(tap.selected) - len(walks) - 1)

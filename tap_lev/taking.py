@@ -260,6 +260,8 @@ class Taking:
         status = error.status if isinstance(error, LevAPIError) else None
         if status == HTTPStatus.UNAUTHORIZED:
             raise error
+        if key in stream.done_rows:
+            return  # it was requested first of all, and is counted
         stream.row_faults[key] = error
         if stream.accepts_gap(key):
             stream.walking.keep_failed(key)

@@ -113,6 +113,14 @@ class TapLev(Tap):
 
     # -- Input
 
+    @classmethod
+    @override
+    def append_builtin_config(cls, config_jsonschema: dict[str, Any]) -> None:
+        super().append_builtin_config(config_jsonschema)
+        properties = config_jsonschema["properties"]
+        for name in settings.SHARED.keys() & properties.keys():
+            properties[name] = properties[name] | settings.SHARED[name]
+
     @classproperty
     @override
     def _env_var_config(cls) -> dict[str, Any]:  # noqa: N805 - the SDK's decorator hands it over
@@ -140,6 +148,7 @@ class TapLev(Tap):
             faults += self._not_read()
         faults += validation.check(self._config, self.config_jsonschema)
         faults += maps.name_faults(self._config.get("stream_maps"), COLUMNS)
+        faults += maps.variable_faults(self._config.get("stream_maps"))
         for hint in validation.unknown(self._config, properties):
             self.logger.warning(hint)
         for hint in environment.unknown(properties, self._config):

@@ -47,6 +47,7 @@ class Walking:
         self._open_version: int | None = None
         self._streak: list[int] = []
         self._streak_fault: object = None
+        self._failed_now: set[int] = set()
 
     @functools.cached_property
     def _fingerprint(self) -> str:
@@ -221,10 +222,11 @@ class Walking:
             if drop and not self.keeps_rows and not bookmark.failed and self._emits_versions:
                 self._stream.end_table(walk.version)
             bookmark.version = walk.version
+        before, start_date = bookmark.start_date, self._start_date
         if bookmark.value is None or walk.since is None:
             bookmark.start_date = walk.since
-        elif bookmark.start_date is not None:
-            bookmark.start_date = self._start_date
+        elif before is not None and (start_date is None or start_date < before):
+            bookmark.start_date = start_date  # what does not come is logged once
         bookmark.columns = "".join(sorted({_hash_of(name) for name in self._stream.columns}))
         bookmark.finish(walk)
         self._replaced.clear()
@@ -276,7 +278,9 @@ class Walking:
         failed = {each.key: each for each in self.bookmark.failed}
         for key in keys:
             before = failed.get(key, Failed(key, timestamps.render(started_at), 0))
-            failed[key] = before._replace(times=before.times + 1)
+            # A walk may restart within a run, and meet the row again.
+            failed[key] = before._replace(times=before.times + (key not in self._failed_now))
+        self._failed_now.update(keys)
         if len(failed) > MAX_FAILED:
             raise LevError(
                 f"More than {MAX_FAILED} rows of {self._stream.source.name} cannot be read for "

@@ -248,11 +248,14 @@ class Target:
         tables: The rows by stream and key, as far as they are written.
         state: The last STATE's value.
         received: How many records came, by stream, those included that were lost.
+        drops_older_only: Whether ACTIVATE_VERSION drops rows of older versions only, as the SDK's
+            SQL sinks do, and not those of any other version.
     """
 
     tables: dict[str, dict[tuple[Any, ...], dict[str, Any]]] = field(default_factory=dict)
     state: dict[str, Any] | None = None
     received: Counter[str] = field(default_factory=Counter)
+    drops_older_only: bool = False
     _keys: dict[str, list[str]] = field(default_factory=dict)
     _versions: dict[tuple[str, tuple[Any, ...]], int | None] = field(default_factory=dict)
 
@@ -294,6 +297,11 @@ class Target:
                     self._versions[stream, key] = message.get("version")
                 case "ACTIVATE_VERSION":
                     for key in [
-                        k for k in table if self._versions[stream, k] != message["version"]
+                        k for k in table if self._is_dropped(self._versions[stream, k], message)
                     ]:
                         del table[key]
+
+    def _is_dropped(self, version: int | None, message: Message) -> bool:
+        if self.drops_older_only:
+            return version is not None and version < message["version"]
+        return bool(version != message["version"])

@@ -226,6 +226,61 @@ def test_an_incremental_stream_can_be_read_as_a_full_table(
     assert len(run.records("contacts")) == server.sandbox.count("contacts")
 
 
+@pytest.mark.parametrize("place", ["beside", "schema"])
+def test_an_old_catalog_selects_beside_the_streams(
+    config: dict[str, Any], discovered: dict[str, Any], place: str
+) -> None:
+    catalog = copy.deepcopy(discovered)
+    for entry in catalog["streams"]:
+        del entry["metadata"]
+        selected = {"contacts": True, "pipelines": None}.get(entry["tap_stream_id"], False)
+        if selected is not None:
+            (entry if place == "beside" else entry["schema"])["selected"] = selected
+        if entry["tap_stream_id"] == "contacts":
+            for name in ("email", "id"):
+                entry["schema"]["properties"][name]["selected"] = False
+    run = run_tap(config, catalog=catalog)
+    assert run.exit_code == 0, run.stderr
+    (message,) = run.of("SCHEMA")
+    assert message["stream"] == "contacts"
+    columns = message["schema"]["properties"].keys()
+    assert {"id", "first_name"} <= columns
+    assert "email" not in columns
+    assert all(row.keys() == columns for row in run.records("contacts"))
+
+
+@pytest.mark.parametrize("beside", [True, False])
+def test_a_catalog_that_contradicts_itself_is_a_sentence(
+    discovered: dict[str, Any], *, beside: bool
+) -> None:
+    catalog = with_entry(discovered, "contacts", selected=not beside)
+    (entry,) = (e for e in catalog["streams"] if e["tap_stream_id"] == "contacts")
+    entry["selected"] = beside
+    assert told(run_tap(NOWHERE, catalog=catalog)) == (
+        f'The catalog says "selected": {json.dumps(not beside)} in the metadata of contacts, but '
+        f"{json.dumps(beside)} beside it: leave the one in the metadata."
+    )
+
+
+@pytest.mark.parametrize("selected", ["false", 0, [], "yes"])
+@pytest.mark.parametrize("place", ["beside", "metadata", "schema", "column"])
+def test_a_selection_that_is_neither_true_nor_false_is_a_sentence(
+    discovered: dict[str, Any], selected: object, place: str
+) -> None:
+    catalog = copy.deepcopy(discovered)
+    (entry,) = (e for e in catalog["streams"] if e["tap_stream_id"] == "contacts")
+    column = entry["schema"]["properties"]["email"]
+    if place == "metadata":
+        catalog = with_entry(catalog, "contacts", selected=selected)
+    else:
+        entry["metadata"] = []
+        {"beside": entry, "schema": entry["schema"], "column": column}[place]["selected"] = selected
+    what = "contacts.email" if place == "column" else "contacts"
+    assert told(run_tap(NOWHERE, catalog=catalog)) == (
+        f'The catalog\'s "selected" of {what} must be true or false, not {selected!r}.'
+    )
+
+
 def test_an_unknown_stream_is_a_sentence_that_lists_the_known(discovered: dict[str, Any]) -> None:
     catalog = copy.deepcopy(discovered)
     catalog["streams"][0]["tap_stream_id"] = "invoices"

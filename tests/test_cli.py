@@ -8,7 +8,9 @@ import http.server
 import json
 import os
 import re
+import shlex
 import signal
+import subprocess
 import sys
 import termios
 import threading
@@ -178,6 +180,26 @@ def test_a_stream_that_fails_leaves_the_others_complete_and_ends_with_1(
             {"stream_maps": {"contacts": {"email": 5}}},
             "The setting stream_maps.contacts is wrong",
             id="stream_maps type",
+        ),
+        pytest.param(
+            {"stream_maps": {"contacts": {}, "__else__": "__NULL_STREAM__"}},
+            "The setting stream_maps.__else__ must be null or '__NULL__'",
+            id="stream_maps else",
+        ),
+        pytest.param(
+            {"stream_maps": {"contact": {"email": None}}},
+            "The setting stream_maps names 'contact', which is no stream: is it 'contacts'?",
+            id="stream_maps of no stream",
+        ),
+        pytest.param(
+            {"stream_maps": {"contacts": {"__filter__": ")"}}},
+            "The setting stream_maps cannot be used: Failed to parse expression",
+            id="stream_maps filter",
+        ),
+        pytest.param(
+            {"flattening_enabled": True, "flattening_max_depth": 0},
+            "The setting flattening_enabled needs flattening_max_depth too",
+            id="flattening of no level",
         ),
         pytest.param(
             {"flattening_enabled": True},
@@ -358,7 +380,7 @@ def test_the_environment_completes_a_config_file_when_asked_to(config: dict[str,
         ),
         (
             {"TAP_LEV_API_KEY": KEY, "TAP_LEV_STREAM_MAPS": "{"},
-            "A setting in the environment cannot be read: ",
+            "The environment variable TAP_LEV_STREAM_MAPS must be a JSON object such as",
         ),
     ],
     ids=["empty key", "page_size 0", "page_size text", "stream_maps"],
@@ -366,6 +388,280 @@ def test_the_environment_completes_a_config_file_when_asked_to(config: dict[str,
 def test_a_wrong_variable_is_a_sentence(variables: dict[str, str], sentence: str) -> None:
     run = run_tap(env={"TAP_LEV_API_URL": NOWHERE} | variables | DEBUG)
     assert refused(run).startswith(sentence)
+
+
+def test_all_that_is_wrong_is_told_at_once(server: SandboxServer, config: dict[str, Any]) -> None:
+    run = run_tap(
+        env=environment(
+            config,
+            TAP_LEV_PAGE_SIZE="0",
+            TAP_LEV_FACT_QUERIES='["rent"',
+            TAP_LEV_EMIT_ACTIVATE_VERSION_MESSAGES="enabled",
+            TAP_LEV_START_DATE=f"{KEY} ago",
+            TAP_LEV_STREAM_MAPS='{"contact": null}',
+            TAP_LEV_PAGESIZE="5",
+        )
+    )
+    sentence = refused(run)
+    for fault in (
+        "The setting page_size is wrong: 0 ",
+        "TAP_LEV_FACT_QUERIES must be a JSON list such as",
+        "TAP_LEV_EMIT_ACTIVATE_VERSION_MESSAGES must be true or false, not 'enabled'.",
+        "The setting start_date must be a date or a date-time, not '[api_key] ago'.",
+        "The setting stream_maps names 'contact', which is no stream: is it 'contacts'?",
+    ):
+        assert sentence.count(fault) == 1, fault
+    (warning,) = run.log("WARNING")
+    assert warning.endswith("variable 'TAP_LEV_PAGESIZE': is it TAP_LEV_PAGE_SIZE?")
+    assert server.sandbox.requests == []
+
+
+def test_a_key_in_quotes_is_the_key_and_stays_out_of_the_log(config: dict[str, Any]) -> None:
+    """A JWT has no form by which it would be known in a log."""
+    token = "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiI1In0.sig-of-somebody"
+    given = environment(config, TAP_LEV_API_KEY=f'"{token}"', TAP_LEV_ORIGIN_APP=f"{token} x")
+    run = run_tap(env=given)
+    assert run.exit_code == 2
+    assert "[api_key] x" in run.stderr
+    assert token not in run.stderr
+
+
+@pytest.mark.parametrize("command", [[], ["--check"], ["--plan"]], ids=["sync", "check", "plan"])
+def test_nothing_selected_is_a_sentence_and_no_request(
+    server: SandboxServer, config: dict[str, Any], command: list[str]
+) -> None:
+    catalog = catalog_of("none")
+    run = run_tap(config, catalog=catalog, args=command)
+    assert refused(run).startswith(
+        "No stream is selected. Select one: in Meltano by a line such as deals.* below select in "
+        "meltano.yml"
+    )
+    assert run.lines == []
+    assert server.sandbox.requests == []
+
+
+@pytest.mark.parametrize(
+    "name", ["TAP_LEV_START_DATE", "TAP_LEV_EMIT_ACTIVATE_VERSION_MESSAGES", "TAP_LEV_REFRESH"]
+)
+def test_a_variable_that_is_not_read_is_a_warning(config: dict[str, Any], name: str) -> None:
+    value = '{"deals": [1]}' if name == "TAP_LEV_REFRESH" else "true"
+    run = run_tap(config, env={name: value}, catalog=catalog_of("pipelines"))
+    assert run.exit_code == 0
+    assert run.log("WARNING") == [
+        f"The environment variable {name} is not read: --config names a file: add --config=ENV."
+    ]
+
+
+def test_maps_that_are_not_read_end_the_run(server: SandboxServer, config: dict[str, Any]) -> None:
+    maps = '{"contacts": {"email": "md5(email) if email else None"}}'
+    sentence = refused(run_tap(config, env={"TAP_LEV_STREAM_MAPS": maps}))
+    assert sentence == (
+        "The environment variable TAP_LEV_STREAM_MAPS is not read: --config names a file: add "
+        "--config=ENV. What it should hide would be written."
+    )
+    assert server.sandbox.requests == []
+    assert run_tap(config, env={"TAP_LEV_STREAM_MAPS": maps}, args=["--config=ENV"]).exit_code == 0
+
+
+# -- Stream maps
+
+
+def test_a_map_of_a_stream_that_is_not_selected_is_no_fault(config: dict[str, Any]) -> None:
+    maps = {
+        "contacts": {"email": "md5(email) if email else None"},
+        "documents": {"id": "id", "__else__": None},
+    }
+    given = config | {"stream_maps": maps, "flattening_enabled": True, "flattening_max_depth": 1}
+    run = run_tap(given, catalog=catalog_of("pipelines"))
+    assert run.exit_code == 0, run.stderr
+    assert {message["stream"] for message in run.of("SCHEMA")} == {"pipelines"}
+    run = run_tap(given, catalog=catalog_of("contacts"))
+    assert run.exit_code == 0, run.stderr
+    assert len(run.records("contacts")) == 450
+    assert not any("@" in str(row["email"]) for row in run.records("contacts"))
+
+
+def test_a_test_run_maps_also_what_is_not_selected(config: dict[str, Any]) -> None:
+    maps = {"documents": {"file_name": None}}
+    run = run_tap(config | QUERIES | {"stream_maps": maps}, args=["--test"])
+    assert run.exit_code == 0, run.stderr
+    (row,) = run.records("documents")
+    assert {"id", "extension"} <= row.keys()
+    assert "file_name" not in row
+
+
+@pytest.mark.parametrize("nothing", [None, "__NULL__"])
+def test_all_others_are_left_out(config: dict[str, Any], nothing: str | None) -> None:
+    mapped = {"id": "id", "email": "md5(email) if email else None", "__else__": nothing}
+    maps = {"contacts": mapped, "__else__": nothing}
+    run = run_tap(config | {"stream_maps": maps})
+    assert run.exit_code == 0, run.stderr
+    assert {message["stream"] for message in run.of("RECORD")} == {"contacts"}
+    assert all(row.keys() == {"id", "email"} for row in run.records("contacts"))
+
+
+# -- The .env file
+
+DOTENV_FAULTS = [
+    pytest.param(
+        "TAP_LEV_API_KEY=x\n".encode("utf-16"),
+        "' is UTF-16, not UTF-8, as PowerShell's > writes it: save it as UTF-8 (PowerShell: "
+        "Set-Content -Encoding utf8).",
+        id="UTF-16",
+    ),
+    pytest.param(
+        b"TAP_LEV_API_KEY=x\n# cl\xe9\n",
+        "' is not UTF-8: line 2 holds the byte 0xe9. Save it as UTF-8.",
+        id="Latin-1",
+    ),
+    pytest.param(
+        None,
+        "' cannot be read: Too many levels of symbolic links. Let the user who runs tap-lev read "
+        "it, or run tap-lev in another directory.",
+        id="unreadable",
+    ),
+]
+
+
+def in_directory(
+    directory: Path, *args: str, env: dict[str, str], gone: bool = False, output: str = ""
+) -> Run:
+    """Run a tap from a shell, in a directory that may be gone by then, or without an output."""
+    command = shlex.join([sys.executable, "-m", "tap_lev", *args])
+    script = f"cd {shlex.quote(str(directory))}; {f'rmdir {directory};' if gone else ''} "
+    done = subprocess.run(
+        ["/bin/sh", "-c", f"{script} exec {command} {output}"],
+        env={"PATH": os.environ["PATH"], "HOME": "/", "LC_ALL": "C.UTF-8", **env},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    return Run(done.returncode, done.stdout.splitlines(keepends=True), done.stderr)
+
+
+def write_dotenv(directory: Path, content: bytes | None) -> None:
+    if content is None:
+        (directory / ".env").symlink_to(".env")
+    else:
+        (directory / ".env").write_bytes(content)
+
+
+@pytest.mark.parametrize(("content", "fault"), DOTENV_FAULTS)
+def test_a_dotenv_file_that_cannot_be_read_is_a_sentence(
+    server: SandboxServer,
+    config: dict[str, Any],
+    tmp_path: Path,
+    content: bytes | None,
+    fault: str,
+) -> None:
+    write_dotenv(tmp_path, content)
+    run = in_directory(tmp_path, env=environment(config))
+    assert refused(run) == f"The file '{tmp_path}/.env{fault}"
+    assert server.sandbox.requests == []
+
+
+@pytest.mark.parametrize(("content", "fault"), DOTENV_FAULTS)
+@pytest.mark.parametrize("command", ["--discover", "--about", "--help", "--version"])
+def test_what_needs_no_settings_works_without_a_dotenv_file(
+    tmp_path: Path, content: bytes | None, fault: str, command: str
+) -> None:
+    write_dotenv(tmp_path, content)
+    run = in_directory(tmp_path, command, env={})
+    assert run.exit_code == 0
+    assert run.lines
+    assert "Traceback" not in run.stderr
+    told = [f"The file '{tmp_path}/.env{fault}"] if command in {"--discover", "--about"} else []
+    assert run.log("WARNING") == told
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root reads everything")
+def test_a_dotenv_file_of_another_user_is_a_sentence(tmp_path: Path) -> None:
+    (tmp_path / ".env").write_text("")
+    (tmp_path / ".env").chmod(0)
+    sentence = refused(in_directory(tmp_path, env={}))
+    assert sentence.startswith(f"The file '{tmp_path}/.env' cannot be read: Permission denied.")
+
+
+def test_a_dotenv_file_may_have_a_byte_order_mark(config: dict[str, Any], tmp_path: Path) -> None:
+    lines = "\n".join(f"{name}='{value}'" for name, value in environment(config).items())
+    write_dotenv(tmp_path, b"\xef\xbb\xbf" + lines.encode())
+    assert in_directory(tmp_path, env={}).exit_code == 0
+
+
+def test_a_directory_may_be_called_as_a_dotenv_file(config: dict[str, Any], tmp_path: Path) -> None:
+    (tmp_path / ".env").mkdir()
+    run = in_directory(tmp_path, env=environment(config))
+    assert run.exit_code == 0
+    assert run.log("WARNING") == []
+
+
+def test_a_working_directory_that_is_gone_has_no_dotenv_file(
+    config: dict[str, Any], tmp_path: Path
+) -> None:
+    place = tmp_path / "place"
+    place.mkdir()
+    run = in_directory(place, env=environment(config), gone=True)
+    assert run.exit_code == 0, run.stderr
+    assert len(run.records("contacts")) == 450
+    place.mkdir()
+    assert "api_key is missing" in refused(in_directory(place, env={}, gone=True))
+
+
+def test_only_the_dotenv_file_of_the_working_directory_is_read(
+    config: dict[str, Any], tmp_path: Path
+) -> None:
+    """Neither that of a directory above it, nor one where the tap is installed."""
+    installed = tmp_path / "installed"
+    installed.mkdir()
+    for package in ("tap_lev", "singer_sdk", "dotenv"):
+        place = Path(__import__(package).__file__ or "").parent
+        (installed / package).symlink_to(place, target_is_directory=True)
+    below = tmp_path / "project" / "below"
+    below.mkdir(parents=True)
+    for place in (installed, tmp_path / "project"):
+        (place / ".env").write_text("TAP_LEV_START_DATE=2090-01-01\nTAP_LEV_PAGE_SIZE=0\n")
+    (below / ".env").write_text("TAP_LEV_ORIGIN_APP=warehouse-sync\n")
+    env = environment(config, PYTHONPATH=str(installed))
+    run = in_directory(below, env=env)
+    assert run.exit_code == 0, run.stderr
+    assert len(run.records("contacts")) == 450
+
+
+def test_a_setting_that_is_empty_in_the_environment_comes_from_the_dotenv_file(
+    config: dict[str, Any],
+) -> None:
+    empty = dict.fromkeys(environment(config), "")
+    lines = [f"{name}={value}" for name, value in environment(config).items()]
+    assert run_tap(env=empty, dotenv="\n".join(lines)).exit_code == 0
+
+
+# -- Files, and the output
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16"])
+def test_a_file_may_have_a_byte_order_mark(config: dict[str, Any], encoding: str) -> None:
+    given = {
+        "config": config,
+        "state": {"bookmarks": {"contacts": {}, "a_former_stream": {"a": 1}}},
+        "catalog": catalog_of("contacts"),
+    }
+    files = {name: json.dumps(value).encode(encoding) for name, value in given.items()}
+    run = run_tap(files.pop("config"), **files)
+    assert run.exit_code == 0, run.stderr
+    assert {message["stream"] for message in run.of("SCHEMA")} == {"contacts"}
+    assert run.state is not None
+    assert run.state["bookmarks"]["a_former_stream"] == {"a": 1}
+
+
+@pytest.mark.parametrize("args", [[], ["--discover"], ["--about"], ["--check"], ["--help"]])
+def test_an_output_that_is_closed_is_a_sentence(
+    config: dict[str, Any], tmp_path: Path, args: list[str]
+) -> None:
+    run = in_directory(tmp_path, *args, env=environment(config), output=">&-")
+    assert refused(run, exit_code=1) == (
+        "The output could not be written: stdout is closed. Pipe it to a target or a file."
+    )
 
 
 # -- The key

@@ -5,14 +5,14 @@ from __future__ import annotations
 import importlib.util
 import json
 import re
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tap_lev.bookmark import Bookmark
 from tap_lev.streams import STREAMS
-from tap_lev.walk import Bookmark, Walk
+from tap_lev.walk import KEYS
 
 DOCS = Path(__file__).parents[1] / "docs"
 QUICK = ("default", "default, next run", "default, plainly", "everything, plainly")
@@ -75,14 +75,17 @@ def test_time_is_that_of_the_tighter_limit(measure: Any) -> None:  # noqa: ANN40
 
 def test_the_format_of_the_state_is_explained() -> None:
     page = (DOCS / "state.md").read_text(encoding="utf-8")
-    explained = re.findall(r"^\| `walk\.(\w+)` \|", page, re.MULTILINE)
-    now = datetime.now(UTC)
-    whole = Walk("0", now, now, cursor="c", parent=1, version=1, seen=1, filter=now).to_state()
-    assert sorted(explained) == sorted(whole)
+    explained = re.findall(r"^\| `([\w.]+)` \|", page, re.MULTILINE)
+    empty: dict[str, Any] = {}
+    Bookmark(empty, "updated_at").complete("contacts")
+    assert explained == [*empty, *(f"walk.{key}" for key in KEYS)]
 
     (example,) = re.findall(r"<!-- in the middle -->\n```json\n(.*?)```", page, re.DOTALL)
     entry = json.loads(example)
-    walk = Bookmark(entry, "updated_at").unfinished()
+    bookmark = Bookmark(json.loads(example), "updated_at")
+    bookmark.complete("contacts")
+    assert bookmark._entry == entry, "it is whole"
+    walk = bookmark.load_walk()
     assert walk is not None
     assert walk.to_state() == entry["walk"]
 

@@ -12,7 +12,7 @@ from benchmarks import long, page
 from benchmarks.lev import Lev
 from benchmarks.programs import EVERYTHING, UNPACED, Workplace, tap_lev
 from benchmarks.watched import PROCESSES, watch
-from tests.support import Target
+from tests.support import EAGER_STATES, Target
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -24,17 +24,18 @@ pytestmark = pytest.mark.skipif(not PROCESSES.exists(), reason="/proc is Linux's
 
 LEAKING = """
 import threading
-from tap_lev.tap import TapLev
+from tap_lev import tap
 from tap_lev.transport import Transport
 
 kept, send = [], Transport.send
 
-def send_and_leak(self, request):
+def send_and_leak(self, *request):
     {leak}
-    return send(self, request)
+    return send(self, *request)
 
+tap.STATE_INTERVAL = 0.0
 Transport.send = send_and_leak
-TapLev.cli()
+tap.TapLev.cli()
 """
 LEAKS = {
     "memory": "kept.append(b'x' * 100_000)",
@@ -52,9 +53,16 @@ def place(tmp_path: Path) -> Workplace:
 
 @pytest.fixture
 def command(start_lev: StartLev, place: Workplace) -> Command:
-    """A tap that makes a few hundred requests."""
+    """A tap that makes a few hundred requests, with a STATE for each: it is looked at with one."""
     server = start_lev(contacts=400)
-    return tap_lev(Lev(server.url, server.key), place, {"contacts", "contact_notes"}, UNPACED)
+    made = tap_lev(Lev(server.url, server.key), place, {"contacts", "contact_notes"}, UNPACED)
+    return run_by(made, *EAGER_STATES)
+
+
+def run_by(command: Command, *program: str) -> Command:
+    """Have Python run a program in place of the tap's own, with what the tap is given."""
+    given = command.arguments[command.arguments.index("--config") :]
+    return replace(command, arguments=[sys.executable, *program, *given])
 
 
 def drifts(command: Command, place: Workplace) -> dict[str, float]:
@@ -73,8 +81,7 @@ def test_a_run_holds_no_more_at_its_end(command: Command, place: Workplace) -> N
 @pytest.mark.parametrize("kind", LEAKS)
 def test_a_leak_shows(command: Command, place: Workplace, kind: str) -> None:
     program = LEAKING.format(leak=LEAKS[kind])
-    leaky = replace(command, arguments=[sys.executable, "-c", program, *command.arguments[1:]])
-    assert drifts(leaky, place)[kind] > MORE
+    assert drifts(run_by(command, "-c", program), place)[kind] > MORE
 
 
 def test_restarts_lose_nothing(monkeypatch: pytest.MonkeyPatch, place: Workplace) -> None:

@@ -1,14 +1,15 @@
 from __future__ import annotations
 
 import copy
+import json
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tap_lev import settings, validation
-from tap_lev.tap import TapLev
+from tap_lev import environment, maps, settings, validation
+from tap_lev.tap import COLUMNS, TapLev
 
 KEY = "lev_sk_test_0123456789"
 
@@ -76,6 +77,7 @@ def test_a_null_counts_as_not_given() -> None:
         ("unknown_fields", "collect"),
         ("fact_queries", []),
         ("fact_queries", ["net operating income", "Net operating income", "?" * 4000]),
+        ("fact_queries", "net operating income"),
         ("observation_metric_ids", []),
         ("observation_metric_ids", [7, 3]),
         ("refresh", {}),
@@ -111,7 +113,9 @@ def test_what_is_allowed(name: str, value: object) -> None:
         ("request_timeout_seconds", "60"),
         ("updated_at_filter", "maybe"),
         ("updated_at_filter", 1),
-        ("emit_activate_version_messages", "yes"),
+        ("emit_activate_version_messages", "enabled"),
+        ("emit_activate_version_messages", ""),
+        ("emit_activate_version_messages", 1),
         ("per_parent_scope", "some"),
         ("per_parent_scope", ["all"]),
         ("api_tier", "gold"),
@@ -149,7 +153,12 @@ def test_what_is_allowed(name: str, value: object) -> None:
         ("forbidden_streams", "ignore"),
         ("forbidden_streams", True),
         ("unknown_fields", "drop"),
-        ("fact_queries", "net operating income"),
+        ("fact_queries", '["rent"'),
+        ("fact_queries", '{"rent": 1}'),
+        ("fact_queries", '"rent", "noi"'),
+        ("fact_queries", '"rent'),
+        ("fact_queries", "rent,,noi"),
+        ("fact_queries", ""),
         ("fact_queries", [""]),
         ("fact_queries", ["rent", " \t\n"]),
         ("fact_queries", ["rent", "capex", "rent"]),
@@ -157,6 +166,9 @@ def test_what_is_allowed(name: str, value: object) -> None:
         ("fact_queries", [5]),
         ("fact_queries", {"rent": 1}),
         ("observation_metric_ids", 7),
+        ("observation_metric_ids", "7, rent"),
+        ("observation_metric_ids", "7.5"),
+        ("observation_metric_ids", '["7"]'),
         ("observation_metric_ids", ["7"]),
         ("observation_metric_ids", [0]),
         ("observation_metric_ids", [True]),
@@ -243,6 +255,8 @@ def test_a_key_that_fits_no_header_is_refused_without_being_repeated(key: str) -
 def test_all_faults_are_told_at_once() -> None:
     assert len(faults(page_size=0, overlap_seconds=-1, max_retries="x")) == 3
     assert len(faults(api_key=None, api_url="http://api.lev.com", start_date="never")) == 3
+    mixed = faults(api_key=None, page_size=0, start_date="never", fact_queries="[", refresh="{")
+    assert len(mixed) == 5
 
 
 @given(
@@ -298,35 +312,263 @@ def test_the_settings_of_the_sdk_are_known() -> None:
 # -- The environment
 
 
-@pytest.mark.parametrize("value", ["abc", "", " ", "1.5", "0x10"])
-def test_a_variable_that_is_no_whole_number_is_named(
-    monkeypatch: pytest.MonkeyPatch, value: str
+ALL = copy.deepcopy(settings.SETTINGS)
+TapLev.append_builtin_config(ALL)
+
+
+def read(monkeypatch: pytest.MonkeyPatch, **variables: str) -> tuple[dict[str, Any], list[str]]:
+    """What is read of variables, and what is wrong with them."""
+    for name, text in variables.items():
+        monkeypatch.setenv(f"TAP_LEV_{name.upper()}", text)
+    config: dict[str, Any] = {"api_key": KEY, **environment.texts(ALL["properties"])}
+    return config, validation.check(config, ALL)
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "value"),
+    [
+        *[("emit_activate_version_messages", text, True) for text in
+          ("true", '"true"', "'true'", " true ", "True", "t", "yes", "Y", "on", "1", '" on "')],
+        *[("emit_activate_version_messages", text, False) for text in
+          ("false", '"false"', "FALSE", "f", "no", "n", "off", "0", "'0'")],
+        ("flattening_enabled", "off", False),
+        ("max_retries", "5", 5),
+        ("max_retries", '"5"', 5),
+        ("max_retries", " 5\n", 5),
+        ("rate_limit_share", '"0.5"', 0.5),
+        ("rate_limit_share", " 1 ", 1.0),
+        ("api_url", '"https://api.lev.com/v2"', "https://api.lev.com/v2"),
+        ("api_url", "'https://api.lev.com/v2' ", "https://api.lev.com/v2"),
+        ("api_key", f'"{KEY}"', KEY),
+        ("api_key", f"{KEY}\n", KEY),
+        ("api_tier", '"standard"', "standard"),
+        ("start_date", '"2026-01-01"', "2026-01-01"),
+        ("fact_queries", '["rent", "a, b"]', ["rent", "a, b"]),
+        ("fact_queries", "'[\"rent\"]'", ["rent"]),
+        ("fact_queries", r'"[\"rent\"]"', ["rent"]),
+        ("fact_queries", '"rent"', ["rent"]),
+        ("fact_queries", "net operating income", ["net operating income"]),
+        ("fact_queries", "rent, noi", ["rent", "noi"]),
+        ("fact_queries", "tenant's rent", ["tenant's rent"]),
+        ("observation_metric_ids", "[7, 3]", [7, 3]),
+        ("observation_metric_ids", "7, 3", [7, 3]),
+        ("observation_metric_ids", '"7"', [7]),
+        ("refresh", '{"deals": [5]}', {"deals": [5]}),
+        ("refresh", "'{\"deals\": [5]}'", {"deals": [5]}),
+        ("stream_maps", '{"contacts": {"email": null}}', {"contacts": {"email": None}}),
+    ],
+)  # fmt: skip
+def test_a_variable_is_read_as_people_write_it(
+    monkeypatch: pytest.MonkeyPatch, name: str, text: str, value: object
 ) -> None:
-    monkeypatch.setenv("TAP_LEV_MAX_RETRIES", value)
-    sentence = validation.environment_fault("TAP_LEV_", ValueError("invalid literal"))
-    assert sentence == (
-        f"The environment variable TAP_LEV_MAX_RETRIES must be a whole number, not {value!r}."
-    )
+    config, wrong = read(monkeypatch, **{name: text})
+    assert wrong == []
+    assert config[name] == value
+    assert type(config[name]) is type(value)
 
 
-def test_a_variable_that_is_no_number_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("TAP_LEV_RATE_LIMIT_SHARE", "most")
-    sentence = "The environment variable TAP_LEV_RATE_LIMIT_SHARE must be a number, not 'most'."
-    assert faults(rate_limit_share="most") == [sentence]
-    assert validation.environment_fault("TAP_LEV_", ValueError("odd")) == sentence
-    monkeypatch.setenv("TAP_LEV_RATE_LIMIT_SHARE", "0.5")
-    assert faults(rate_limit_share="most") == [
-        "The setting rate_limit_share is wrong: 'most' is not of type 'number', 'null'."
+@pytest.mark.parametrize("text", ["", " ", '""', "''", "\n"])
+@pytest.mark.parametrize("name", sorted({*ALL["properties"]} - {"api_key"}))
+def test_an_empty_variable_is_not_set(
+    monkeypatch: pytest.MonkeyPatch, name: str, text: str
+) -> None:
+    config, wrong = read(monkeypatch, **{name: text})
+    assert wrong == []
+    assert config.get(name) == ALL["properties"][name].get("default")
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "wanted"),
+    [
+        ("emit_activate_version_messages", "enabled", "true or false"),
+        ("emit_activate_version_messages", "2", "true or false"),
+        *[("max_retries", text, "a whole number") for text in ("abc", "1.5", "0x10", "1_0", "²")],
+        ("rate_limit_share", "most", "a number"),
+        *[("fact_queries", text, 'a JSON list such as ["rent", "noi"], or values with commas') for
+          text in ('["rent"', '{"a": 1}', '"rent', '"rent", "noi"', "'a', 'b'", ",", "[" * 99_999)],
+        ("observation_metric_ids", "rent", "a JSON list such as [7, 3], or values with commas"),
+        ("refresh", "deals=5", "a JSON object"),
+        ("refresh", "[5]", "a JSON object"),
+        ("accepted_gaps", "{", "a JSON object"),
+        ("stream_maps", "{", "a JSON object"),
+    ],
+)  # fmt: skip
+def test_a_variable_that_cannot_be_read_is_a_sentence(
+    monkeypatch: pytest.MonkeyPatch, name: str, text: str, wanted: str
+) -> None:
+    _, (sentence,) = read(monkeypatch, **{name: text})
+    assert sentence.startswith(f"The environment variable TAP_LEV_{name.upper()} must be {wanted}")
+    assert sentence.endswith(".")
+    assert f"not {text[:200]!r}"[:200] in sentence
+
+
+def test_all_variables_that_are_wrong_are_told_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    _, wrong = read(
+        monkeypatch,
+        max_retries="x", fact_queries="[", api_url="http://api.lev.com", page_size="0", refresh="5",
+    )  # fmt: skip
+    assert len(wrong) == 5
+
+
+def test_a_text_is_read_from_a_file_where_meltano_writes_it_so() -> None:
+    config: dict[str, Any] = {
+        "api_key": KEY,
+        "emit_activate_version_messages": "true",
+        "fact_queries": '["rent"]',
+        "stream_maps": '{"contacts": {"email": null}}',
+        "rate_limit_share": "0.5",
+    }
+    assert validation.check(config, ALL) == []
+    assert config["emit_activate_version_messages"] is True
+    assert config["fact_queries"] == ["rent"]
+    assert config["stream_maps"] == {"contacts": {"email": None}}
+    assert faults(page_size="50") == [
+        "The setting page_size is wrong: '50' is not of type 'integer', 'null'."
     ]
-    assert faults(rate_limit_share="0.5") == []
 
 
-def test_another_fault_of_the_environment_is_told_as_it_is(
-    monkeypatch: pytest.MonkeyPatch,
+@pytest.mark.parametrize(
+    ("variable", "hint"),
+    [
+        ("TAP_LEV_PAGESIZE", ": is it TAP_LEV_PAGE_SIZE?"),
+        ("TAP_LEV_API_KEE", ": is it TAP_LEV_API_KEY?"),
+        ("TAP_LEV_LOG_LEVEL", ": is it TAP_LEV_LOGLEVEL?"),
+        ("TAP_LEV_STREAM_MAP", ": is it TAP_LEV_STREAM_MAPS?"),
+        ("TAP_LEV_PROD_PAGE_SIZE", ": is it TAP_LEV_PAGE_SIZE?"),
+        ("TAP_LEV_Q", "."),
+    ],
+)
+def test_an_unknown_variable_gets_a_hint(
+    monkeypatch: pytest.MonkeyPatch, variable: str, hint: str
 ) -> None:
-    monkeypatch.setenv("TAP_LEV_MAX_RETRIES", " -1 ")
-    sentence = validation.environment_fault("TAP_LEV_", ValueError("odd"))
-    assert sentence == "A setting in the environment cannot be read: odd."
+    monkeypatch.setenv(variable, "5")
+    (sentence,) = environment.unknown(ALL["properties"], {})
+    assert sentence == f"There is no setting for the environment variable {variable!r}{hint}"
+
+
+@pytest.mark.parametrize(
+    "variable",
+    ["TAP_LEV__SELECT", "TAP_LEV_LOGLEVEL", "TAP_LEV_PROD__SELECT", "TAP_LEV_PAGE_SIZE",
+     "tap_lev_x", "TAP_LEVEL", "TAP_LEV__PROD_API_KEY"],
+)  # fmt: skip
+def test_a_variable_of_meltanos_or_of_another_program_gets_none(
+    monkeypatch: pytest.MonkeyPatch, variable: str
+) -> None:
+    monkeypatch.setenv(variable, "5")
+    assert list(environment.unknown(ALL["properties"], {})) == []
+
+
+@pytest.mark.parametrize(
+    "variable",
+    ["TAP_LEV_PROD_PAGE_SIZE", "TAP_LEV_ACCEPTED_GAPS_DEALS", "TAP_LEV_PAGESIZE"],
+)
+def test_what_meltano_sets_for_a_plugin_gets_none_under_meltano(
+    monkeypatch: pytest.MonkeyPatch, variable: str
+) -> None:
+    monkeypatch.setenv("MELTANO_PROJECT_ROOT", "/srv/lev")
+    monkeypatch.setenv(variable, "5")
+    assert list(environment.unknown(ALL["properties"], {"pagesize": 5})) == []
+
+
+# -- Stream maps
+
+
+@pytest.mark.parametrize(
+    ("stream_maps", "sentence"),
+    [
+        ({}, "The setting stream_maps is empty."),
+        ({"__else__": "__NULL_STREAM__"}, "The setting stream_maps.__else__ must be null or"),
+        ({"__else__": 5}, "The setting stream_maps.__else__ must be null or"),
+        ({"__else__": {}}, "The setting stream_maps.__else__ must be null or"),
+        ({"__else__": [None]}, "The setting stream_maps.__else__ must be null or"),
+        ({"__other__": None}, "The setting stream_maps.__other__ is no option of"),
+        ({"deals": "none"}, "The setting stream_maps.deals must be an object"),
+        ({"deals": 5}, "The setting stream_maps.deals must be an object"),
+        ({"deals": {"__else__": "x"}}, "The setting stream_maps.deals.__else__ must be null or"),
+        ({"deals": {"title": ""}}, "The setting stream_maps.deals is wrong: title must be an"),
+        ({"deals": {"title": 5}}, "The setting stream_maps.deals is wrong: title must be an"),
+        ({"deals": {"title": {}}}, "The setting stream_maps.deals is wrong: title must be an"),
+        ({"deals": {"__alias__": ""}}, "The setting stream_maps.deals is wrong: __alias__ must"),
+        ({"deals": {"__filter__": None}}, "The setting stream_maps.deals is wrong: __filter__"),
+        ({"deals": {"__source__": 1}}, "The setting stream_maps.deals is wrong: __source__ must"),
+        ({"a": {"__key_properties__": "id"}}, "The setting stream_maps.a is wrong: __key_prop"),
+        ({"a": {"__key_properties__": [5]}}, "The setting stream_maps.a"),
+    ],
+)
+def test_a_map_that_is_none_is_a_sentence(stream_maps: object, sentence: str) -> None:
+    (found,) = validation.check({"api_key": KEY, "stream_maps": stream_maps}, ALL)
+    assert found.startswith(sentence)
+    assert found.endswith(".")
+
+
+@pytest.mark.parametrize(
+    "stream_maps",
+    [
+        {"__else__": None},
+        {"__else__": "__NULL__"},
+        {"deals": None, "contacts": "__NULL__"},
+        {"deals": {"title": None, "id": "id", "__else__": "__NULL__"}},
+        {"deals": {"__else__": None, "__key_properties__": [], "__filter__": "id > 5"}},
+        {"big": {"__source__": "deals", "__alias__": "x"}, "*": {"email": None}},
+    ],
+)
+def test_a_map_that_is_one_is_taken(stream_maps: dict[str, Any]) -> None:
+    assert validation.check({"api_key": KEY, "stream_maps": stream_maps}, ALL) == []
+    assert list(maps.name_faults(stream_maps, COLUMNS)) == []
+
+
+@pytest.mark.parametrize(
+    ("stream_maps", "sentence"),
+    [
+        ({"contact": {}}, "names 'contact', which is no stream: is it 'contacts'?"),
+        ({"zzz": None}, "names 'zzz', which is no stream."),
+        ({"x": {"__source__": "deal"}}, "names 'deal', which is no stream: is it 'deals'?"),
+        (
+            {"contacts": {"mail": None}},
+            "leaves out 'mail' of contacts, which is no column: is it 'email'?",
+        ),
+        ({"contacts": {"q": "__NULL__"}}, "leaves out 'q' of contacts, which is no column."),
+    ],
+)  # fmt: skip
+def test_a_map_of_what_is_not_there_is_a_sentence(
+    stream_maps: dict[str, Any], sentence: str
+) -> None:
+    assert list(maps.name_faults(stream_maps, COLUMNS)) == [f"The setting stream_maps {sentence}"]
+
+
+def test_what_meltano_leaves_out_of_the_maps_is_put_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    known = {"contacts.email": None, "contacts.first_name": "md5(first_name)", "deals": None}
+    monkeypatch.setenv("MELTANO_EXTRACT_STREAM_MAPS", json.dumps(known))
+    config: dict[str, Any] = {"stream_maps": {"contacts": {"first_name": "md5(first_name)"}}}
+    maps.restore(config)
+    assert config["stream_maps"] == {
+        "contacts": {"first_name": "md5(first_name)", "email": None},
+        "deals": None,
+    }
+    config = {}
+    maps.restore(config)
+    assert config["stream_maps"] == {"contacts": {"email": None}, "deals": None}
+
+
+@pytest.mark.parametrize("told", ["", "{", "[1]", "5", '{"contacts.email": "md5(email)"}'])
+def test_nothing_is_put_back_where_meltano_left_nothing_out(
+    monkeypatch: pytest.MonkeyPatch, told: str
+) -> None:
+    monkeypatch.setenv("MELTANO_EXTRACT_STREAM_MAPS", told)
+    config: dict[str, Any] = {"page_size": 5}
+    maps.restore(config)
+    assert config == {"page_size": 5}
+
+
+def test_a_variable_of_one_map_is_read_by_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TAP_LEV_STREAM_MAPS_CONTACTS_EMAIL", "md5(email)")
+    (sentence,) = maps.variable_faults({"contacts": {"first_name": "''"}})
+    assert sentence.startswith(
+        "The environment variable TAP_LEV_STREAM_MAPS_CONTACTS_EMAIL is not read"
+    )
+    assert len(list(maps.variable_faults(None))) == 1
+    # So Meltano sets it itself.
+    assert list(maps.variable_faults({"contacts": {"email": "md5(email)"}})) == []
 
 
 # -- What the schema promises

@@ -29,7 +29,7 @@ KINDS = {
     "keyless_child": "the first row of each endpoint below the row comes without its key",
 }
 MARK = "\ue000"
-"""Stands for half of an emoji until the answer is sent, because JSON writers refuse that."""
+"""Marks half of an emoji until the answer is sent, because JSON writers refuse it."""
 HALF = b"\\ud83d"
 _FORBIDDEN, _FAILED = 403, 500
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 from typing import TYPE_CHECKING, Any
 
@@ -60,6 +59,9 @@ def test_any_state_is_refused_in_a_sentence_or_read(
         readable(error)
         return
     run = attempt(config, state=state or {}, streams=STREAMS)
+    if run.exit_code == 2:  # it is of another account, or holds rows that cannot be asked for again
+        assert not run.messages
+        return
     assert run.exit_code in {0, 1}
     if run.state is not None:
         inputs.check_state(json.loads(text_of(run.state)), STREAMS_BY_NAME)
@@ -133,7 +135,9 @@ def test_a_cursor_that_fits_into_no_url_does_not_stay_in_the_way(
 ) -> None:
     state = json.loads(text_of(stopped))
     entry = state["bookmarks"]["contacts"]
-    walk = dataclasses.replace(Walk.from_state(entry["walk"]), cursor="x" * 100_000)
+    walk = Walk.from_state(entry["walk"])
+    assert walk is not None
+    walk.cursor = "x" * 100_000
     entry["walk"] = walk.to_state()  # with a digest that fits
     with pytest.raises(ValueError, match=r"length <= 4096 - at `\$.cursor`"):
         Walk.from_state(state["bookmarks"]["contacts"]["walk"])
