@@ -184,7 +184,8 @@ def test_five_in_a_row_stop_the_stream_at_its_place(
     check(run, lev, "deals")
     assert str(status) in told(caplog, "deal_notes")
     assert entry(run, "deal_notes")["walk"]["parent"] == 12
-    assert failed(run, "deal_notes") == {}
+    # Kept, too: if they fail for ever, the next run passes them.
+    assert failed(run, "deal_notes") == dict.fromkeys(range(13, 18), 1)
     assert not is_complete(run, "deal_notes")
     assert max(parents_asked(lev)) == 17
     lev.sandbox.cure()
