@@ -23,7 +23,6 @@ NEAR: dict[str, tuple[str, ...]] = {
     "reading": ("test_reading.py", "test_completeness.py"),
     "taking": ("test_reading.py", "test_completeness.py", "test_rows_fail.py", "test_embeds.py"),
     "pagination": ("test_pagination.py",),
-    "row_counter": ("test_row_counter.py",),
     "optional": ("test_optional.py",),
     "budget": ("test_budget.py", "test_gate.py"),
     "child": ("test_completeness.py", "test_children.py"),
