@@ -213,8 +213,10 @@ def test_a_signal_ends_the_tap_and_the_target_still_gives_its_state(
     assert (container.directory / "ended").exists()
 
 
-def test_a_kill_leaves_a_whole_state(container: Container) -> None:
+def test_a_kill_leaves_a_whole_state(container: Container, lev: SandboxServer) -> None:
     container.environment["TAP_LEV_PAGE_SIZE"] = "5"
+    # Rows still come once there is a state.
+    lev.sandbox.fault("hang", route="/contacts", at=5, seconds=2)
     kill = """
     import os
     if os.path.exists("state.json"):

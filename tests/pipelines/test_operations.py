@@ -99,7 +99,7 @@ def _tell_of_a_failure(operator: Operator) -> None:
     (fresh,) = operator.follow("Know that it is fresh")
     lines = {line.split()[0]: line for line in fresh.splitlines()}
     assert lines.keys() == set(DEFAULT)
-    assert [stream for stream in lines if lines[stream].endswith("in a walk")] == ["contacts"]
+    assert [stream for stream in lines if "in a walk" in lines[stream]] == ["contacts"]
     assert operator.bookmarks()["contacts"]["replication_key_value"] in lines["contacts"]
 
 
