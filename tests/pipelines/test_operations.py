@@ -160,9 +160,9 @@ def _read_again(operator: Operator) -> None:
     assert operator.bookmarks() == before
     operator.later()
     shell.well(again)
-    assert {query[FILTER] for query in operator.asked("/companies")} == {
-        bound_after(before["companies"])
-    }
+    # A row that proves the filter may move the bound back, never forward.
+    latest = bound_after(before["companies"])
+    assert all(query[FILTER] <= latest for query in operator.asked("/companies"))
     operator.assert_equal()
 
 
@@ -178,8 +178,8 @@ def _move(operator: Operator) -> None:
     other.well(there)
     operator.later()
     other.well("meltano run tap-lev target-postgres")
-    assert all(query[FILTER] == bound_after(moved["contacts"])
-               for query in operator.asked("/contacts"))  # fmt: skip
+    latest = bound_after(moved["contacts"])
+    assert all(query[FILTER] <= latest for query in operator.asked("/contacts"))
 
     (command,) = operator.take("Move to another address of Lev")
     address = re.compile(r"https://\S+")
