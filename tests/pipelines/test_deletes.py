@@ -16,6 +16,7 @@ from tests.inprocess import catalog_of, config_of
 from tests.pipelines.shell import Shell, commands
 from tests.pipelines.tables import CORE, SCHEMA, UNPACED, in_lev, in_postgres
 from tests.pipelines.targets import new_target, pipeline
+from tests.support import EAGER_STATES
 from tests.truth import KEYS
 
 if TYPE_CHECKING:
@@ -95,7 +96,7 @@ def test_a_full_run_that_is_killed_removes_nothing_that_exists_and_then_what_is_
         lev.sandbox.fault("hang", route="/contacts", at=2)
         lev.sandbox.fault("hang", route="/placements/{placement_id}/notes", at=4)
         lev.sandbox.clear_log()
-        with pipeline(settings(lev), target, whole_catalog()) as (tap, loader):
+        with pipeline(settings(lev), target, whole_catalog(), EAGER_STATES) as (tap, loader):
             while [entry.fault for entry in lev.sandbox.requests].count("hang") < 2:
                 assert tap.popen.poll() is None, tap.stderr
             (tap.popen if victim == "tap" else loader).kill()
