@@ -363,7 +363,7 @@ class Reading:
 
     def _refused_cursor(self, position: Position, error: LevAPIError) -> RestartError:
         """Find out what Lev refuses: the cursor, or the cursor together with the filter."""
-        if self._asking.is_filtered and self._asking.takes_cursor_without_filter(position):
+        if self._asking.is_filtered and self._asking.takes_without_filter(position):
             self._asking.drop_filter(f"Lev refuses {FILTER} together with a cursor")
             return RestartError("The walk restarts without the filter.", error, is_final=True)
         return RestartError(f"Lev refuses the cursor: {error}", error)

@@ -29,6 +29,9 @@ UNLIMITED = {
 }
 """Settings for a Lev without limits: nothing is waited for."""
 
+TAP = ("-m", "tap_lev")
+"""The program of a tap process."""
+
 EAGER_STATES = (str(Path(__file__).with_name("eager_states.py")),)
 """The program of a tap process that writes a STATE after each page."""
 
@@ -118,7 +121,7 @@ def start_tap(  # noqa: PLR0913
     dotenv: str | None = None,
     stdout: int = subprocess.PIPE,
     stderr: int | None = None,
-    program: Sequence[str] = ("-m", "tap_lev"),
+    program: Sequence[str] = TAP,
 ) -> Iterator[TapProcess]:
     """Start a tap in an empty directory; kill it at the end if it still runs.
 

@@ -162,7 +162,12 @@ def test_a_process_that_is_killed_is_made_whole_by_the_next(start_lev: StartLev,
         pages = {(entry.path, tuple(entry.query)) for entry in lev.sandbox.requests}
         for stream in CORE:
             again = {page for page in pages & seen if page[0] == f"/{stream}"}
-            assert len(again) <= 1, "a crash repeats at most one page of a stream"
+            # Not counted: the one row by which Lev's count is compared. A walk whose filter is not
+            # proven is read without it, so there may be a page of either.
+            again = {page for page in again if ("limit", "1") not in page[1]}
+            filtered = {page for page in again if any("filter" in name for name, _ in page[1])}
+            for some in (filtered, again - filtered):
+                assert len(some) <= 1, "a crash repeats at most one page of a stream"
         seen.update(pages)
         for stream in CORE:
             if completed(target, stream) != before[stream]:  # the next walk asks for it all anew

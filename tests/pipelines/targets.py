@@ -21,11 +21,11 @@ import yaml
 from demo.meltano import plugin_program
 from tap_lev import timestamps
 from tests.pipelines.tables import SCHEMA, SCHEMAS, in_postgres, whole
-from tests.support import KEPT_VARIABLES, start_tap
+from tests.support import KEPT_VARIABLES, TAP, start_tap
 from tests.truth import key_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Sequence
     from typing import IO
 
     from demo.postgres import Server
@@ -137,7 +137,10 @@ class Target:
 
 @contextlib.contextmanager
 def pipeline(
-    config: dict[str, Any], target: Target, catalog: dict[str, Any]
+    config: dict[str, Any],
+    target: Target,
+    catalog: dict[str, Any],
+    program: Sequence[str] = TAP,
 ) -> Iterator[tuple[TapProcess, subprocess.Popen[str]]]:
     """The tap with a pipe into a target, from the state that the target gave back last."""
     reader, writer = os.pipe()
@@ -145,7 +148,9 @@ def pipeline(
         for end in (reader, writer):
             ends.callback(os.close, end)
         with (
-            start_tap(config, state=target.state, catalog=catalog, stdout=writer) as tap,
+            start_tap(
+                config, state=target.state, catalog=catalog, stdout=writer, program=program
+            ) as tap,
             target.started(reader) as loader,
         ):
             ends.close()

@@ -16,6 +16,7 @@ from tests.inprocess import catalog_of, config_of
 from tests.pipelines.shell import Shell, commands
 from tests.pipelines.tables import CORE, SCHEMA, UNPACED, in_lev, in_postgres
 from tests.pipelines.targets import new_target, pipeline
+from tests.support import EAGER_STATES
 from tests.truth import KEYS
 
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from tests.pipelines.targets import Target
 
 PAGE = (Path(__file__).parents[2] / "docs" / "deletes.md").read_text(encoding="utf-8")
-WHOLE, CATALOG, APART, REFRESH, PIPED_REFRESH = commands("docs/deletes.md")
+WHOLE, CATALOG, REFRESH, PIPED_REFRESH = commands("docs/deletes.md")
 USUAL = "meltano run tap-lev target-postgres"
 SECONDS = 60
 MIRRORED = ("contacts", "deals", "deal_properties", "asset_types", "placement_notes")
@@ -95,7 +96,7 @@ def test_a_full_run_that_is_killed_removes_nothing_that_exists_and_then_what_is_
         lev.sandbox.fault("hang", route="/contacts", at=2)
         lev.sandbox.fault("hang", route="/placements/{placement_id}/notes", at=4)
         lev.sandbox.clear_log()
-        with pipeline(settings(lev), target, whole_catalog()) as (tap, loader):
+        with pipeline(settings(lev), target, whole_catalog(), EAGER_STATES) as (tap, loader):
             while [entry.fault for entry in lev.sandbox.requests].count("hang") < 2:
                 assert tap.popen.poll() is None, tap.stderr
             (tap.popen if victim == "tap" else loader).kill()
@@ -177,7 +178,7 @@ def test_the_full_run_of_the_page_removes_what_the_usual_run_leaves(
     assert all((2,) in in_postgres(database, stream) for stream in CORE)
 
     # Broken off in the middle, and a usual run before it goes on.
-    lev.sandbox.fault("status", route="/contacts", status=403, at=4)
+    lev.sandbox.fault("status", route="/contacts", status=403, at=4, times=None)
     lev.sandbox.clock.advance(3600)
     assert shell(WHOLE).returncode != 0
     assert {4, 2} <= contacts(database)
@@ -193,23 +194,6 @@ def test_the_full_run_of_the_page_removes_what_the_usual_run_leaves(
     shell.well(USUAL)
     (asked,) = [entry for entry in lev.sandbox.requests if entry.path == "/contacts"]
     assert "filter[updated_at][gte]" in dict(asked.query)
-
-
-def test_the_full_run_with_a_state_of_its_own(
-    lev: SandboxServer, database: Database, shell: Shell
-) -> None:
-    shell.well(USUAL)
-    usual = shell.project.state()
-    lev.sandbox.clock.advance(3600)
-    lev.sandbox.remove("contacts", 2)
-    lev.sandbox.fault("status", route="/contacts", status=403, at=4)
-    assert shell(APART).returncode != 0
-    lev.sandbox.clear_faults()
-    assert "walk" in shell.project.state(suffix="whole")["singer_state"]["bookmarks"]["contacts"]
-    assert 2 in contacts(database)
-    shell.well(APART)
-    assert in_postgres(database, "contacts") == in_lev(lev, "contacts")
-    assert shell.project.state() == usual
 
 
 def test_a_catalog_for_a_full_run_without_meltano(

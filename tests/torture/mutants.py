@@ -98,6 +98,7 @@ class SkipsAPage(Mutant):
                 ahead = cursor_id(walk["cursor"]) + config["page_size"]
                 walk["cursor"] = base64.b64encode(json.dumps({"id": ahead}).encode()).decode()
                 walk["parent"] = None
+                walk["seen"] = (walk["seen"] or 0) + config["page_size"]  # or the count tells
                 walk["digest"] = digest_of(walk)
         return state
 

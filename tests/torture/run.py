@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import fcntl
+import itertools
 import json
 import os
 import random
@@ -250,11 +251,11 @@ class _Limit:
     def __init__(self, process: Process, run: Run) -> None:
         self._process = process
         self._run = run
-        self._count = 0
+        # Requests come in several threads at once: ``+=`` could pass over a number.
+        self._numbers = itertools.count(1)
 
     def __call__(self, _request: Request) -> None:
-        self._count += 1
-        if self._count == MOST_REQUESTS:
+        if next(self._numbers) == MOST_REQUESTS:
             self._run.stuck = True
             self._process.signal(SIGNALS["kill"])
 
@@ -265,11 +266,10 @@ class _Strike:
     def __init__(self, process: Process, run: Run) -> None:
         self._process = process
         self._run = run
-        self._count = 0
+        self._numbers = itertools.count(1)
 
     def __call__(self, _request: Request) -> None:
         assert self._run.kill is not None
-        self._count += 1
-        if self._count == self._run.kill.at:
+        if next(self._numbers) == self._run.kill.at:
             self._run.struck = True
             self._process.signal(SIGNALS[self._run.kill.kind])
