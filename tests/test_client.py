@@ -431,7 +431,7 @@ def test_a_server_without_a_clock_is_given_this_machine_s(date: str) -> None:
         ),
         pytest.param(
             b'{"data": nan}',
-            "13 bytes of text/plain, {}: JSON is malformed: invalid character (byte 9)",
+            "13 bytes of text/plain, {}: JSON is malformed: invalid character (byte 13)",
             id="nan",
         ),
         pytest.param(b"[" * 100_000, "100000 bytes of text/plain, {}", id="bottomless"),
