@@ -219,6 +219,14 @@ def moment(text: str) -> datetime:
     return datetime.fromisoformat(text)
 
 
+def check_filter(entry: dict[str, Any]) -> None:
+    """Make sure that a walk is filtered from before its bound and the rows that prove it."""
+    walk, canaries = entry["walk"], [moment(at) for _, at in entry["canaries"]]
+    assert len(canaries) == 2
+    earliest = min(moment(walk["since"]), *canaries)
+    assert moment(walk["filter"]) == earliest - timedelta(seconds=1)
+
+
 def cut_in_what_changed(lev: SandboxServer, config: dict[str, Any]) -> dict[str, Any]:
     """End a run in the middle of the contacts that changed, and return its state."""
     whole = sync(config, streams=("contacts",))
@@ -241,10 +249,7 @@ def test_a_resumed_walk_keeps_its_since_and_its_start(start_lev: StartLev) -> No
     entry = resumed.state["bookmarks"]["contacts"]
     assert entry["replication_key_value"] == walk["started_at"]
     assert entry["walk"] == NO_WALK
-    canaries = [moment(at) for _, at in state["bookmarks"]["contacts"]["canaries"]]
-    assert len(canaries) == 2
-    earliest = min(moment(walk["since"]), *canaries)
-    assert moment(walk["filter"]) == earliest - timedelta(seconds=1)
+    check_filter(state["bookmarks"]["contacts"])
     by_cursor = [query for query in asked(lev, "/contacts") if "cursor" in query]
     assert len(by_cursor) == 3, "of the 30 rows that changed, and the canaries"
     assert {query[FILTER] for query in by_cursor} == {walk["filter"]}
@@ -316,8 +321,7 @@ def test_a_run_of_other_streams_goes_on_with_the_filter_of_the_first(start_lev: 
     lev.sandbox.clock.advance(3600)
     cut = sync(config, state=alone.state, streams=("deals",), kill_after=15)
     assert cut.state is not None
-    walk = cut.state["bookmarks"]["deals"]["walk"]
-    assert moment(walk["filter"]) == moment(walk["since"]) - timedelta(seconds=1)
+    check_filter(cut.state["bookmarks"]["deals"])
 
 
 def test_who_filters_is_a_part_of_what_is_asked(start_lev: StartLev) -> None:
