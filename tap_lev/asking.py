@@ -353,8 +353,8 @@ class Asking:
             f"{reason}, so every row is read and the unchanged ones are left out here."
         )
 
-    def takes_cursor_without_filter(self, position: Position) -> bool:
-        """Whether Lev accepts a cursor that it refused together with the filter."""
+    def takes_without_filter(self, position: Position) -> bool:
+        """Whether Lev answers without the filter where it refused or failed with it."""
         try:
             self._tap.client.read(
                 f"GET {self._source.path}", self.report, {"limit": 1} | position, patience=ONCE

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from tap_lev.answer import Answer
+    from tap_lev.bookmark import Canary
     from tap_lev.lists import ListStream
     from tap_lev.stream import LevStream
     from tap_lev.tap import TapLev
@@ -161,21 +162,30 @@ class _Check:
     # -- What Lev does with what it is asked
 
     def _try_filter(self, rows: Sequence[Mapping[str, Any]]) -> str:
-        """Ask for the rows since the second newest changed: both must come, and no older one.
+        """Ask for the rows since the newest one changed: it must come, and no older one.
 
-        Rows whose ``created_at`` is clearly older are taken, so that a filter on that field does
-        not pass for one on ``updated_at``; two, so that one which compares for equality does not.
+        The same is asked of the second newest row, so that a filter that compares for equality
+        does not pass. Rows with a clearly older ``created_at`` are taken, for a filter on that.
         """
-        source, mode = self._source, self._tap.config["updated_at_filter"]
+        mode = self._tap.config["updated_at_filter"]
         if mode == "client":
             return "not sent"
         proof = FilterProof()
         proof.look(list(rows), datetime.max.replace(tzinfo=UTC))
-        expected = proof.candidates
-        if not expected:
+        newest = proof.candidates
+        if not newest:
             return "not proven"
-        bound = expected[-1].updated_at
-        option = Option(FILTER, timestamps.render(bound), required=mode == "server")
+        verdicts = [
+            self._verdict(newest[: number + 1], rows, required=mode == "server")
+            for number in range(len(newest))
+        ]
+        return next((verdict for verdict in verdicts if verdict != "honoured"), "honoured")
+
+    def _verdict(
+        self, expected: Sequence[Canary], rows: Sequence[Mapping[str, Any]], *, required: bool
+    ) -> str:
+        source, bound = self._source, expected[-1].updated_at
+        option = Option(FILTER, timestamps.render(bound), required=required)
         limit = {"limit": self._tap.config["page_size"]}
         given = source.optional.ask(
             [option],
@@ -188,7 +198,8 @@ class _Check:
         found = [row for row in source.rows(given) if timestamps.parse(row.get(UPDATED_AT))]
         oldest = oldest_of(found)
         if oldest is not None and oldest < bound:
-            is_same = [row["id"] for row in found] == [row["id"] for row in rows]
+            first = [row["id"] for row in rows if timestamps.parse(row.get(UPDATED_AT))]
+            is_same = [row["id"] for row in found] == first
             return "ignored" if is_same else "not proven"
         came = {(row["id"], timestamps.parse(row[UPDATED_AT])) for row in found}
         return "honoured" if came.issuperset(expected) else "not proven"

@@ -27,6 +27,10 @@ MIN_GONE = 5
 """From how many listed parents on nothing but 404 is no answer."""
 
 
+MAX_NEWS = 10
+"""How many rows may come while a list is read, however short it is."""
+
+
 class RestartError(LevError):
     """A walk must be read from the beginning.
 
@@ -119,6 +123,10 @@ class Completion:
             return
         total = self._asking.total()
         if self._counter.shortfall or total is None or read >= total:
+            return
+        # Single rows may have come since. Many may not, nor does a count below what was read fit.
+        contradicts = self._counter.min_total is not None and self._counter.min_total < read
+        if not contradicts and total - read <= max(MAX_NEWS, read // 10):
             return
         if self._is_recounted:
             # It happened twice, so it is no row that came or went meanwhile.

@@ -301,6 +301,8 @@ class Reading:
             return False
         if isinstance(error, LevAPIError) and not error.may_be_of_a_row:
             return False
+        if not position and (error.on_the_way or isinstance(error, LevConnectionError)):
+            return False  # the list does not answer at all
         if not self._is_answered and isinstance(error, LevAPIError) and error.is_forbidden:
             return False  # the key may not read the list at all
         rescue = Rescue(self._asking, self._source, self._tap.config["page_size"], error)
@@ -361,7 +363,7 @@ class Reading:
 
     def _refused_cursor(self, position: Position, error: LevAPIError) -> RestartError:
         """Find out what Lev refuses: the cursor, or the cursor together with the filter."""
-        if self._asking.is_filtered and self._asking.takes_cursor_without_filter(position):
+        if self._asking.is_filtered and self._asking.takes_without_filter(position):
             self._asking.drop_filter(f"Lev refuses {FILTER} together with a cursor")
             return RestartError("The walk restarts without the filter.", error, is_final=True)
         return RestartError(f"Lev refuses the cursor: {error}", error)

@@ -85,7 +85,10 @@ class Rescue:
             except LevError:
                 continue
             return True
-        return False
+        # A filtered list may hold that row alone: then the list without the filter counts.
+        return self._asking.is_filtered and any(
+            self._asking.takes_without_filter(each) for each in ({}, behind)
+        )
 
     @property
     def is_over(self) -> bool:

@@ -47,6 +47,7 @@ class Walking:
         self._open_version: int | None = None
         self._streak: list[int] = []
         self._streak_fault: object = None
+        self._failed_now: set[int] = set()
 
     @functools.cached_property
     def _fingerprint(self) -> str:
@@ -277,7 +278,9 @@ class Walking:
         failed = {each.key: each for each in self.bookmark.failed}
         for key in keys:
             before = failed.get(key, Failed(key, timestamps.render(started_at), 0))
-            failed[key] = before._replace(times=before.times + 1)
+            # A walk may restart within a run, and meet the row again.
+            failed[key] = before._replace(times=before.times + (key not in self._failed_now))
+        self._failed_now.update(keys)
         if len(failed) > MAX_FAILED:
             raise LevError(
                 f"More than {MAX_FAILED} rows of {self._stream.source.name} cannot be read for "

@@ -939,7 +939,7 @@ def test_half_of_a_character_is_told_once_for_each_stream(
         made.client.read(CONTACTS, StreamReport(name))
     assert caplog.messages == [
         f"{name}: Lev sends half of a character, which JSON allows and no text can hold, 2 times "
-        "in GET /contacts (request_id 6f0c). Each is read as U+FFFD; this is told once."
+        "in GET /contacts (request_id 6f0c). Each is read as U+FFFD; this is logged once."
         for name in ("contacts", "companies")
     ]
 

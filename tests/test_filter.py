@@ -352,8 +352,6 @@ VERDICTS = {
     **dict.fromkeys(("honoured", "refused_with_cursor"), "honoured"),
     **dict.fromkeys(("400", "422"), "refused"),
     "ignored": "ignored",
-    # The newest row's own moment brings it, and no older one: one request cannot tell.
-    "equals": "honoured",
 }
 
 

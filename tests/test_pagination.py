@@ -476,10 +476,10 @@ def test_where_numbers_are_asked_for_a_link_leads_on() -> None:
 BARE = [None, {}, {"limit": 200}, {"has_more": None}, {"total": None, "next": 0}, {"total": "9"}]
 
 
-def refusal(status: int = 404, request_id: str | None = "r") -> LevAPIError:
+def refusal(status: int = 404, *, is_foreign: bool = False) -> LevAPIError:
     """Lev's refusal of a page."""
     return LevAPIError(
-        status=status, kind="k", message="m", endpoint="GET /contacts", request_id=request_id
+        status=status, kind="k", message="m", endpoint="GET /contacts", is_foreign=is_foreign
     )
 
 
@@ -639,7 +639,7 @@ def test_lev_states_the_end_or_does_not(
         (refusal(422), True),
         (refusal(403), False),
         (refusal(500), False),
-        (refusal(404, request_id=None), False),
+        (refusal(404, is_foreign=True), False),
     ],
 )
 def test_a_refusal_ends_a_list_where_only_the_length_of_a_page_led_on(

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tap_lev.errors import LevAPIError
+from tap_lev.errors import LevAPIError, RowsFailedError
 from tap_lev.tap import TapLev
 from tests import inprocess
 from tests.inprocess import catalog_of, config_of, sync
@@ -92,8 +92,9 @@ def test_a_row_that_may_not_be_read_is_not_one_that_is_gone(
     lev.sandbox.fault("status", status=403, route="/contacts/{contact_id}")
     sync(config_of(lev, refresh={"contacts": [1]}), streams=("contacts",))
     failure = taps[-1].report.stream("contacts").failure
-    assert isinstance(failure, LevAPIError)
-    assert failure.status == 403
+    assert isinstance(failure, RowsFailedError)
+    assert "with 403 forbidden" in str(failure)
+    assert failure.request_id
 
 
 def test_blocks_that_come_cost_no_request(lev: SandboxServer) -> None:

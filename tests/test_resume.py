@@ -169,6 +169,7 @@ def test_a_process_that_is_killed_is_made_whole_by_the_next(start_lev: StartLev,
         for stream in CORE:
             again = Counter(kind(page) for page in pages & seen if page[0] == f"/{stream}")
             proofs = again.pop("without a cursor, filtered", 0)
+            again.pop("one row", None)
             assert set(again.values()) <= {1}, "a crash repeats at most one page of a walk"
             assert proofs <= 1 + MOST_PROOFS
         seen.update(pages)
@@ -196,6 +197,8 @@ def test_a_process_that_is_killed_is_made_whole_by_the_next(start_lev: StartLev,
 def kind(page: Page) -> str:
     """Which walk a page is of: one without the filter may follow one with it, in the same run."""
     query = dict(page[1])
+    if query["limit"] == "1":
+        return "one row"  # Lev's count of all rows is compared with that of a filtered list
     return f"{'by' if 'cursor' in query else 'without a'} cursor, " + (
         "filtered" if FILTER in query else "of all rows"
     )

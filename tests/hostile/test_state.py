@@ -59,6 +59,9 @@ def test_any_state_is_refused_in_a_sentence_or_read(
         readable(error)
         return
     run = attempt(config, state=state or {}, streams=STREAMS)
+    if run.exit_code == 2:  # it is of another account, or holds rows that cannot be asked for again
+        assert not run.messages
+        return
     assert run.exit_code in {0, 1}
     if run.state is not None:
         inputs.check_state(json.loads(text_of(run.state)), STREAMS_BY_NAME)

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from tests.pipelines.targets import Target
 
 PAGE = (Path(__file__).parents[2] / "docs" / "deletes.md").read_text(encoding="utf-8")
-WHOLE, CATALOG, APART, REFRESH, PIPED_REFRESH = commands("docs/deletes.md")
+WHOLE, CATALOG, REFRESH, PIPED_REFRESH = commands("docs/deletes.md")
 USUAL = "meltano run tap-lev target-postgres"
 SECONDS = 60
 MIRRORED = ("contacts", "deals", "deal_properties", "asset_types", "placement_notes")
@@ -177,7 +177,7 @@ def test_the_full_run_of_the_page_removes_what_the_usual_run_leaves(
     assert all((2,) in in_postgres(database, stream) for stream in CORE)
 
     # Broken off in the middle, and a usual run before it goes on.
-    lev.sandbox.fault("status", route="/contacts", status=403, at=4)
+    lev.sandbox.fault("status", route="/contacts", status=403, at=4, times=None)
     lev.sandbox.clock.advance(3600)
     assert shell(WHOLE).returncode != 0
     assert {4, 2} <= contacts(database)
@@ -193,23 +193,6 @@ def test_the_full_run_of_the_page_removes_what_the_usual_run_leaves(
     shell.well(USUAL)
     (asked,) = [entry for entry in lev.sandbox.requests if entry.path == "/contacts"]
     assert "filter[updated_at][gte]" in dict(asked.query)
-
-
-def test_the_full_run_with_a_state_of_its_own(
-    lev: SandboxServer, database: Database, shell: Shell
-) -> None:
-    shell.well(USUAL)
-    usual = shell.project.state()
-    lev.sandbox.clock.advance(3600)
-    lev.sandbox.remove("contacts", 2)
-    lev.sandbox.fault("status", route="/contacts", status=403, at=4)
-    assert shell(APART).returncode != 0
-    lev.sandbox.clear_faults()
-    assert "walk" in shell.project.state(suffix="whole")["singer_state"]["bookmarks"]["contacts"]
-    assert 2 in contacts(database)
-    shell.well(APART)
-    assert in_postgres(database, "contacts") == in_lev(lev, "contacts")
-    assert shell.project.state() == usual
 
 
 def test_a_catalog_for_a_full_run_without_meltano(

@@ -81,6 +81,7 @@ def test_every_recipe_does_what_it_says(operator: Operator) -> None:
     _read_again(operator)
     _move(operator)
     _read_apart(operator)
+    _accept_a_gap(operator)
     assert not operator.left, "a recipe that no test follows"
 
 
@@ -88,7 +89,7 @@ def _tell_of_a_failure(operator: Operator) -> None:
     box = operator.lev.sandbox
     operator.later()
     box.touch("contacts", 30)
-    box.fault("status", route="/contacts", status=403, at=3)
+    box.fault("status", route="/contacts", status=403, at=3, times=None)
     run, alert = operator.take("Know that it failed")
     assert operator.shell(run).returncode == 1
     said = operator.shell.well(alert)
@@ -99,7 +100,7 @@ def _tell_of_a_failure(operator: Operator) -> None:
     (fresh,) = operator.follow("Know that it is fresh")
     lines = {line.split()[0]: line for line in fresh.splitlines()}
     assert lines.keys() == set(DEFAULT)
-    assert [stream for stream in lines if lines[stream].endswith("in a walk")] == ["contacts"]
+    assert [stream for stream in lines if "in a walk" in lines[stream]] == ["contacts"]
     assert operator.bookmarks()["contacts"]["replication_key_value"] in lines["contacts"]
 
 
@@ -160,9 +161,9 @@ def _read_again(operator: Operator) -> None:
     assert operator.bookmarks() == before
     operator.later()
     shell.well(again)
-    assert {query[FILTER] for query in operator.asked("/companies")} == {
-        bound_after(before["companies"])
-    }
+    # A row that proves the filter may move the bound back, never forward.
+    latest = bound_after(before["companies"])
+    assert all(query[FILTER] <= latest for query in operator.asked("/companies"))
     operator.assert_equal()
 
 
@@ -178,8 +179,8 @@ def _move(operator: Operator) -> None:
     other.well(there)
     operator.later()
     other.well("meltano run tap-lev target-postgres")
-    assert all(query[FILTER] == bound_after(moved["contacts"])
-               for query in operator.asked("/contacts"))  # fmt: skip
+    latest = bound_after(moved["contacts"])
+    assert all(query[FILTER] <= latest for query in operator.asked("/contacts"))
 
     (command,) = operator.take("Move to another address of Lev")
     address = re.compile(r"https://\S+")
@@ -205,6 +206,16 @@ def _read_apart(operator: Operator) -> None:
     assert (2,) in in_postgres(operator.database, "contacts")
     operator.follow("Remove what Lev no longer has")
     operator.assert_equal()
+
+
+def _accept_a_gap(operator: Operator) -> None:
+    """One deal's documents are refused, run after run."""
+    documents = {"TAP_LEV__SELECT": '["documents.*"]'}
+    operator.later()
+    operator.lev.sandbox.poison("deals", 5, "no_children", 403)
+    assert operator.shell("meltano run tap-lev target-postgres", **documents).returncode == 1
+    operator.follow("A row cannot be read", **documents)
+    operator.lev.sandbox.cure()
 
 
 def bound_after(entry: dict[str, Any]) -> str:

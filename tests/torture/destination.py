@@ -109,7 +109,7 @@ class Destination:
         if message["type"] != "STATE":
             self._pending.append(message)
             return
-        if self.empties:
+        if self.empties and not self.full:
             for stream in self.empties:
                 self.tables.pop(stream, None)
             self.empties, self._history = (), []  # no state before this one is true any more

@@ -59,6 +59,8 @@ class Excuses:
         for poison in self._plan.poisons:
             gone = poison.kind == "no_children" and poison.status == 404
             none = poison.kind == "null_children" and stream == "deal_financials"
+            # The tasks of a checklist without its id are said without it.
+            none = none or (poison.kind == "keyless_child" and stream == "checklist_tasks")
             if poison.resource == root and (gone or none):
                 found |= {
                     number

@@ -11,6 +11,7 @@ import base64
 import json
 from typing import TYPE_CHECKING, Any
 
+from tap_lev.walk import digest_of
 from tests.torture.account import cursor_id
 from tests.torture.states import walk_of
 
@@ -96,7 +97,9 @@ class SkipsAPage(Mutant):
             if walk.get("cursor"):
                 ahead = cursor_id(walk["cursor"]) + config["page_size"]
                 walk["cursor"] = base64.b64encode(json.dumps({"id": ahead}).encode()).decode()
-                walk.pop("parent", None)
+                walk["parent"] = None
+                walk["seen"] = (walk["seen"] or 0) + config["page_size"]  # or the count tells
+                walk["digest"] = digest_of(walk)
         return state
 
 
@@ -107,6 +110,7 @@ class ForgetsSince(Mutant):
         """Take the bounds out of the state."""
         for walk in _walks(state):
             walk["since"] = None
+            walk["digest"] = digest_of(walk)
         for entry in (state or {}).get("bookmarks", {}).values():
             entry.pop("replication_key_value", None)
         return state
