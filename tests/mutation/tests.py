@@ -45,7 +45,6 @@ WIDE: dict[str, tuple[str, ...]] = {
     "reading": ("test_resume.py", *LISTS, "test_side_by_side.py"),
     "taking": ("test_resume.py", *LISTS, "test_side_by_side.py"),
     "pagination": ("test_completeness.py", "test_lists_end.py"),
-    "row_counter": ("test_completeness.py", "test_lists_end.py"),
     "optional": ("test_completeness.py", "test_sync.py"),
     "budget": (),
     "child": ("test_streams.py", "test_side_by_side.py"),

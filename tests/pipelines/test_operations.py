@@ -99,7 +99,7 @@ def _tell_of_a_failure(operator: Operator) -> None:
     (fresh,) = operator.follow("Know that it is fresh")
     lines = {line.split()[0]: line for line in fresh.splitlines()}
     assert lines.keys() == set(DEFAULT)
-    assert [stream for stream in lines if lines[stream].endswith("in a walk")] == ["contacts"]
+    assert [stream for stream in lines if "in a walk" in lines[stream]] == ["contacts"]
     assert operator.bookmarks()["contacts"]["replication_key_value"] in lines["contacts"]
 
 
@@ -160,9 +160,9 @@ def _read_again(operator: Operator) -> None:
     assert operator.bookmarks() == before
     operator.later()
     shell.well(again)
-    assert {query[FILTER] for query in operator.asked("/companies")} == {
-        bound_after(before["companies"])
-    }
+    # A row that proves the filter may move the bound back, never forward.
+    latest = bound_after(before["companies"])
+    assert all(query[FILTER] <= latest for query in operator.asked("/companies"))
     operator.assert_equal()
 
 
@@ -178,8 +178,8 @@ def _move(operator: Operator) -> None:
     other.well(there)
     operator.later()
     other.well("meltano run tap-lev target-postgres")
-    assert all(query[FILTER] == bound_after(moved["contacts"])
-               for query in operator.asked("/contacts"))  # fmt: skip
+    latest = bound_after(moved["contacts"])
+    assert all(query[FILTER] <= latest for query in operator.asked("/contacts"))
 
     (command,) = operator.take("Move to another address of Lev")
     address = re.compile(r"https://\S+")

@@ -36,6 +36,8 @@ FRESH = 0.05
 """The share of runs that are processes of their own from the start."""
 TRIES = 4
 """Runs that may fail by faults alone, until the calm."""
+PATIENT = 60
+"""Seconds that a request may take in the calm."""
 MOST_CALM = 4
 """Runs in the calm: two, and more while Lev's count is not Lev's rows for the first time."""
 USER = 4241
@@ -211,6 +213,8 @@ class _Round:
             "api_url": self._url, "api_key": plan.key(account), **plan.config,
             **each_run(self._chance),
         }  # fmt: skip
+        if calm:
+            config["request_timeout_seconds"] = PATIENT  # nothing hangs, but a machine may be slow
         if twist.silent:
             config["emit_activate_version_messages"] = False
         if plan.jwt:

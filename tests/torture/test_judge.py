@@ -50,8 +50,8 @@ SEEDS: dict[str, tuple[int, ...]] = {
     "skips-a-page": (12,),
     "bookmarks-the-end": (5,),
     "makes-things-up": (0, 4),
-    "keeps-the-gone": (11, 5),
-    "forgets-the-rest": (12, 25),
+    "keeps-the-gone": (5,),
+    "never-checks": (2,),
 }
 """Where each was found out before: tried first, to be quick about it."""
 
@@ -101,7 +101,17 @@ def refreshed(_plan: Plan) -> dict[str, Any]:
     return {"twists": (NO_TWIST, Twist(state="full-refresh")) * 3, "settled": True}
 
 
+def others(plan: Plan) -> dict[str, Any]:
+    both, one = Selection(("contacts", "companies")), Selection(("contacts",))
+    return {
+        "streams": both.streams, "whole": (), "columns": (), "moods": (both, one) * 3,
+        "settled": True, "twists": (), "poisons": (), "storm": {},
+        "options": plan.options | {"contacts": 10, "companies": 10},
+    }  # fmt: skip
+
+
 FAULTS = {
+    "forgets-the-rest": others,
     "trusts-the-end": early_ends,
     "says-complete": bad_notes,
     "forgets-the-failed": bad_notes,
