@@ -81,6 +81,7 @@ def test_every_recipe_does_what_it_says(operator: Operator) -> None:
     _read_again(operator)
     _move(operator)
     _read_apart(operator)
+    _accept_a_gap(operator)
     assert not operator.left, "a recipe that no test follows"
 
 
@@ -205,6 +206,16 @@ def _read_apart(operator: Operator) -> None:
     assert (2,) in in_postgres(operator.database, "contacts")
     operator.follow("Remove what Lev no longer has")
     operator.assert_equal()
+
+
+def _accept_a_gap(operator: Operator) -> None:
+    """One deal's documents are refused, run after run."""
+    documents = {"TAP_LEV__SELECT": '["documents.*"]'}
+    operator.later()
+    operator.lev.sandbox.poison("deals", 5, "no_children", 403)
+    assert operator.shell("meltano run tap-lev target-postgres", **documents).returncode == 1
+    operator.follow("A row cannot be read", **documents)
+    operator.lev.sandbox.cure()
 
 
 def bound_after(entry: dict[str, Any]) -> str:

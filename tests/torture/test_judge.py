@@ -162,6 +162,8 @@ def a_run(kill: str | None = None, **given: Any) -> Run:  # noqa: ANN401
         Kill(kill, "rows", 1, drained=True) if kill else None, Selection(("contacts",)), 10, None,
         {}, {},
         struck=kill is not None, counters=counters,
+        # Lev has no row yet when the run begins, unless a test says so.
+        began=-1,
     )  # fmt: skip
     return dataclasses.replace(run, **given)
 
