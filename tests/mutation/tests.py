@@ -40,7 +40,6 @@ WIDE: dict[str, tuple[str, ...]] = {
     "embeds": ("test_children.py",),
     "completion": ("test_rows_fail.py", "test_children.py"),
     "rescue": (),
-    "row_counter": ("test_pagination.py", "test_completeness.py"),
     "bookmark": ("test_resume.py",),
     "walking": ("test_resume.py", "test_completeness.py"),
     "reading": ("test_resume.py", *LISTS, "test_side_by_side.py"),
