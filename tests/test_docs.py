@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import importlib.util
+import inspect
+import itertools
 import json
 import re
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from lev_sandbox import Sandbox
+from lev_sandbox.switches import SWITCHES
 from tap_lev.bookmark import Bookmark
 from tap_lev.streams import STREAMS
 from tap_lev.walk import KEYS
@@ -17,6 +22,20 @@ from tap_lev.walk import KEYS
 DOCS = Path(__file__).parents[1] / "docs"
 QUICK = ("default", "default, next run", "default, plainly", "everything, plainly")
 """The columns that are counted in seconds. The others take minutes."""
+
+FACTS = (DOCS / "lev-api.md").read_text(encoding="utf-8")
+SECTIONS = dict(re.findall(r"^###? (\d[\d.]*\d|\d)\.? .*\n((?:(?!##).*\n)*)", FACTS, re.MULTILINE))
+"""The text of each section of what Lev publishes, by its number."""
+ROWS = dict(re.findall(r"^\| (\d+) \|.*\| ?([^|]*)\|$", SECTIONS["3"], re.MULTILINE))
+"""What plays each contradiction, by the number of its row."""
+CITATION = re.compile(r"\blev-api\.md((?:(?:,| to| and)? §[\d.]*\d(?: row \d+)?)*)")
+PLACE = re.compile(r"§([\d.]*\d(?: row \d+)?)")
+CITING = sorted(
+    path
+    for folder in ("tap_lev", "sandbox", "tests", "docs", "benchmarks")
+    for path in (DOCS.parent / folder).rglob("*")
+    if path.suffix in {".py", ".md"}
+)
 
 
 @pytest.fixture(scope="module")
@@ -88,6 +107,51 @@ def test_the_format_of_the_state_is_explained() -> None:
     walk = bookmark.load_walk()
     assert walk is not None
     assert walk.to_state() == entry["walk"]
+
+
+def citations(path: Path) -> list[list[str]]:
+    """The sections that each citation of a file names, ``3 row 6`` for a row of section 3."""
+    text = re.sub(r"\s+(?:# )?", " ", path.read_text(encoding="utf-8"))
+    return [PLACE.findall(told) for told in CITATION.findall(text)]
+
+
+def test_each_fact_that_is_cited_is_in_the_docs() -> None:
+    known = {*SECTIONS, *(f"3 row {row}" for row in ROWS)}
+    cited = {(path, place) for path in CITING for told in citations(path) for place in told}
+    assert len(cited) > 40
+    cited |= {(DOCS / "lev-api.md", place) for place in PLACE.findall(FACTS)}
+    assert [(path.name, place) for path, place in sorted(cited) if place not in known] == []
+
+
+def test_each_citation_in_the_code_names_a_section() -> None:
+    code = [path for path in CITING if path.parts[len(DOCS.parts) - 1] in {"tap_lev", "sandbox"}]
+    bare = [path.name for path in code if path.suffix == ".py" and [] in citations(path)]
+    assert bare == []
+
+
+def test_the_numbers_of_the_facts_rise() -> None:
+    numbers = re.findall(r"^###? (\d[\d.]*)", FACTS, re.MULTILINE)
+    places = [[int(part) for part in number.strip(".").split(".")] for number in numbers]
+    assert all(before < after for before, after in itertools.pairwise(places))
+    assert [int(row) for row in ROWS] == list(range(1, len(ROWS) + 1))
+
+
+@pytest.mark.parametrize("stream", STREAMS, ids=lambda stream: stream.name)
+def test_each_column_is_in_the_section_that_its_module_cites(stream: Any) -> None:  # noqa: ANN401
+    first, *others = citations(Path(str(sys.modules[stream.__module__].__file__)))[0]
+    last = others[-1] if others else first
+    between = range(int(first.split(".")[1]), int(last.split(".")[1]) + 1)
+    told = "".join(SECTIONS[f"2.{number}"] for number in between)
+    assert [name for name in stream.schema["properties"] if f"`{name}`" not in told] == []
+    if stream.path:
+        assert stream.path in told or stream.path.endswith("/notes")
+
+
+def test_the_switches_that_play_a_contradiction_are_those_of_the_sandbox() -> None:
+    named = {name for switches in ROWS.values() for name in re.findall(r"`(\w+)`", switches)}
+    of_start = set(inspect.signature(Sandbox).parameters) | {"Sandbox"}
+    assert named - SWITCHES.keys() - of_start == set()
+    assert len(named) > 30
 
 
 def test_the_stream_that_is_shown_is_one_of_the_tap() -> None:
