@@ -121,7 +121,7 @@ READS = frozenset(
         "POST /deals/{deal_id}/index/search",
     }
 )
-"""Every request that changes nothing and costs nothing (lev-api.md §4). There is no other."""
+"""What the client sends: no request here changes anything or costs anything (lev-api.md §4)."""
 
 
 class BearerAuth(AuthBase):

@@ -43,7 +43,7 @@ NAMES = {
     500: "internal_error",
     503: "service_unavailable",
 }
-"""The error types of lev-api.md §1.9, for bodies that do not name theirs."""
+"""The error types of lev-api.md §1.9, for bodies that do not name theirs; 200 has a name here."""
 
 
 class LevError(Exception):
