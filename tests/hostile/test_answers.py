@@ -61,12 +61,12 @@ def streams_of(stream: str) -> tuple[str, ...]:
 
 
 def complete(run: Run) -> set[str]:
-    """Find the streams whose walk came to its end."""
+    """Find the streams whose walk came to its end, with all of its rows."""
     bookmarks = run.state["bookmarks"] if run.state else {}
     return {
         name
         for name, entry in bookmarks.items()
-        if entry["replication_key_value"] or entry["completed_at"]
+        if (entry["replication_key_value"] or entry["completed_at"]) and not entry["failed"]
     }
 
 

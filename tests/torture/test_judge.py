@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from lev_sandbox import Clock
+from tests.torture import run as run_module
 from tests.torture.account import Account
 from tests.torture.judge import Judge
 from tests.torture.mutants import MUTANTS
@@ -237,5 +238,5 @@ def test_a_run_that_does_not_end(judge: Judge) -> None:
 
 def test_a_run_that_makes_requests_without_end(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
     # Every run asks who it is, and then for rows.
-    monkeypatch.setattr("tests.torture.run.MOST_REQUESTS", 2)
+    monkeypatch.setattr(run_module, "MOST_REQUESTS", 2)
     assert "stuck" in {found.kind for found in rig.play(draw(1, STREAMS)).findings}
