@@ -1,6 +1,7 @@
 # Everything runs in environments that this file makes: .venv for the tap, the sandbox and the tools,
 # .venv-meltano for Meltano, .meltano for the plugins that Meltano installs, .venv-bench for the benchmarks, .venv-audit for the audit, .venv-build
-# for what is released, .venv-dagster for the example with Dagster, .venv-mutants for the mutants.
+# for what is released, .venv-dagster for the example with Dagster, .venv-mutants for the mutants, .venv-newest for the
+# newest singer-sdk, which is made again each time.
 # They are made again when the requirement files, or the Python, change.
 
 PYTHON ?= python3
@@ -28,7 +29,7 @@ pip_install = $(1)/bin/python -m pip install -qq --disable-pip-version-check --n
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help install test torture crashes mutants coverage lint typecheck format demo bench pictures fuzz audit build lock clean python
+.PHONY: help install test torture crashes mutants coverage lint typecheck format demo bench pictures fuzz newest audit build lock clean python
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' Makefile
@@ -86,6 +87,16 @@ pictures: $(BENCH) ## Run the tap and draw the pictures of a walk and of the bud
 fuzz: $(PACKAGES) ## Try many more odd inputs and write docs/hostile-input.md (how many: FUZZ_ARGS="--examples 20000")
 	@.venv/bin/python -m tests.hostile $(FUZZ_ARGS)
 
+# First singer-sdk alone is upgraded, so that all else stays as pinned; then what it newly needs is added.
+newest: python ## Run the tests on the newest singer-sdk, pre-releases too (needs the network)
+	@$(call make_venv,.venv-newest)
+	@$(call pip_install,.venv-newest) --no-deps -r requirements/dev.txt
+	@$(pre) $(call pip_install,.venv-newest) --no-deps --upgrade singer-sdk
+	@$(pre) $(call pip_install,.venv-newest) 'singer-sdk[msgspec]'
+	@$(call pip_install,.venv-newest) --no-deps --no-build-isolation -e . -e sandbox
+	@.venv-newest/bin/tap-lev --version
+	@.venv-newest/bin/python -m pytest $(PYTEST_ARGS) --ignore tests/pipelines
+
 audit: $(AUDIT) ## Look the pinned packages up among the known vulnerabilities (needs the network)
 	@open=; for list in requirements/*.txt; do \
 	  echo "$$list"; \
@@ -117,8 +128,11 @@ lock: $(MELTANO_VENV) ## Pin what the requirement files ask for (newest versions
 	@$(call compile,target-csv) requirements/target-csv.in
 
 clean: ## Remove the environments and everything made by running
-	@rm -rf .venv .venv-meltano .venv-bench .venv-mutants .venv-audit .venv-build .venv-dagster .meltano .cache .hypothesis .mypy_cache .pytest_cache .ruff_cache .coverage* build dist output
+	@rm -rf .venv .venv-meltano .venv-bench .venv-mutants .venv-audit .venv-build .venv-dagster .venv-newest .meltano .cache .hypothesis .mypy_cache .pytest_cache .ruff_cache .coverage* build dist output
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# Lets pre-releases in, whichever of pip and uv installs.
+pre = PIP_PRE=1 UV_PRERELEASE=allow
 
 # Neither of the two tools is silent when all is well.
 silently = found=$$(.venv/bin/$(1) 2>&1) || { echo "$$found" >&2; exit 1; }

@@ -39,7 +39,7 @@ class LevStream(SingerStream):
     schema: dict[str, Any]
     path: ClassVar[str | None]
     """Route template of what is read, as in the client's allow-list."""
-    primary_keys: ClassVar[Sequence[str]] = ("id",)
+    primary_keys: ClassVar[tuple[str, ...]] = ("id",)
     """The columns that tell the rows apart. A child's often begin with its parent's id."""
     former_key: ClassVar[Sequence[str]] = ()
     """The key of earlier releases, where tables may still have it."""

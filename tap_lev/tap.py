@@ -67,8 +67,8 @@ class TapLev(Tap):
         TapCapabilities.CATALOG,
         TapCapabilities.STATE,
         TapCapabilities.DISCOVER,
-        TapCapabilities.ACTIVATE_VERSION,
         PluginCapabilities.ABOUT,
+        PluginCapabilities.ACTIVATE_VERSION,
         PluginCapabilities.STREAM_MAPS,
         PluginCapabilities.FLATTENING,
         PluginCapabilities.STRUCTURED_LOGGING,
@@ -174,7 +174,7 @@ class TapLev(Tap):
     def setup_mapper(self) -> None:
         """Set the stream maps up, also of streams that are not selected.
 
-        In place of the SDK's, which gives the map of such a stream no columns.
+        In place of the SDK's, which up to 0.54 gives the map of such a stream no columns.
 
         Raises:
             ConfigError: The SDK cannot use them.

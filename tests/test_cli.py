@@ -469,7 +469,7 @@ def test_maps_that_are_not_read_end_the_run(server: SandboxServer, config: dict[
 def test_a_map_of_a_stream_that_is_not_selected_is_no_fault(config: dict[str, Any]) -> None:
     maps = {
         "contacts": {"email": "md5(email) if email else None"},
-        "documents": {"id": "id", "__else__": None},
+        "documents": {"deal_id": "deal_id", "id": "id", "__else__": None},
     }
     given = config | {"stream_maps": maps, "flattening_enabled": True, "flattening_max_depth": 1}
     run = run_tap(given, catalog=catalog_of("pipelines"))

@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 import yaml
+from packaging.requirements import Requirement
 
 ROOT = Path(__file__).parents[1]
 GITHUB = ROOT / ".github"
@@ -107,6 +108,32 @@ def test_every_command_of_make_is_there() -> None:
     assert asked >= {"lint", "typecheck", "demo", "build", "audit", "lock"}
     assert asked | set(nightly) <= targets
     assert all(f"$({what.upper()}_ARGS)" in makefile for what in nightly)
+
+
+def test_the_newest_singer_sdk_is_tried_every_week() -> None:
+    triggers = workflow("dependencies.yml")[True]  # YAML takes the word "on" for true
+    (schedule,) = triggers["schedule"]
+    assert re.fullmatch(r"\d+ \d+ \* \* [0-6]", schedule["cron"])
+    newest = jobs("dependencies.yml")["newest"]
+    assert newest["steps"][-1] == {"run": "make newest"}
+    assert "needs" not in newest
+    done = subprocess.run(
+        ["make", "--dry-run", "newest"],  # noqa: S607
+        cwd=ROOT, capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    upgrade, needs = [line for line in done.stdout.splitlines() if "singer-sdk" in line]
+    for line in (upgrade, needs):
+        assert line.startswith("PIP_PRE=1 UV_PRERELEASE=allow "), "pre-releases, too"
+    assert "--upgrade singer-sdk" in upgrade
+    assert "--upgrade" not in needs, "all else stays as pinned"
+
+
+def test_the_pinned_singer_sdk_is_one_that_the_package_takes() -> None:
+    (bound,) = [each for each in PROJECT["dependencies"] if each.startswith("singer-sdk")]
+    for name in ("dev", "tap"):
+        pins = (ROOT / "requirements" / f"{name}.txt").read_text(encoding="utf-8")
+        (version,) = re.findall(r"^singer-sdk(?:\[\w+\])?==(\S+)", pins, re.MULTILINE)
+        assert Requirement(bound).specifier.contains(version), "run: make lock"
 
 
 def test_only_what_was_checked_and_attested_is_published() -> None:

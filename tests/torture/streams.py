@@ -11,6 +11,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from tests.truth import hash_of
+
 Row = dict[str, Any]
 Key = tuple[Any, ...]
 Said = Iterator[tuple[str, Row]]
@@ -151,7 +153,8 @@ def _of_parent(ids: Mapping[str, Any], _asked: Row, data: Any) -> Iterable[Row]:
 
 
 def _facts(ids: Mapping[str, Any], asked: Row, data: Any) -> Iterable[Row]:  # noqa: ANN401
-    return [{**ids, **row, "query": asked["context"]} for row in _items(data)]
+    query = asked["context"]
+    return [{**ids, **row, "query": query, "query_hash": hash_of(query)} for row in _items(data)]
 
 
 def _tasks(ids: Mapping[str, Any], _asked: Row, data: Any) -> Iterable[Row]:  # noqa: ANN401
