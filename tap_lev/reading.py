@@ -23,7 +23,7 @@ from tap_lev.errors import (
     LevError,
 )
 from tap_lev.pagination import Pages
-from tap_lev.rescue import Rescue
+from tap_lev.rescue import Rescue, id_of, read_cursor
 from tap_lev.row_counter import RowCounter, keys_of, total_of
 from tap_lev.taking import Taking
 
@@ -225,6 +225,9 @@ class Reading:
                 # An empty list may empty a table, so one response is not enough.
                 answer = self._asking.page(position)
             answer = pages.settled(answer, position, self._asking.page)
+            if isinstance(position.get("cursor"), str) and self._is_stale(answer):
+                # A cache may answer a page with the one before it, whose rows would be missing.
+                answer = self._asking.page(position)
             self._taking.page(answer, position, parent)
             for member in self.members:
                 member.walking.witness(answer.server_time)
@@ -242,6 +245,11 @@ class Reading:
                     raise
                 return False
         return False
+
+    def _is_stale(self, answer: Answer) -> bool:
+        """Whether a page of a list in the order of its ids lies before its place."""
+        rows = answer.data if isinstance(answer.data, list) else ()
+        return self._counter.is_stale([id_of(row) for row in rows])
 
     def _says_nothing(self, answer: Answer) -> bool:
         """Whether a response does not say how many rows there are, though it should have some."""
@@ -376,7 +384,8 @@ class Reading:
             return self._start()
         self._is_resumed = True
         self._asking.bound = walk.filter
-        self._counter.begin(walk.seen if walk.cursor else 0)
+        after = read_cursor(walk.cursor)
+        self._counter.begin(walk.seen if walk.cursor else 0, after.key if after else None)
         answer, position = self._fetch({"cursor": walk.cursor} if walk.cursor else {})
         for member in self.members:
             self._tap.logger.info(

@@ -128,7 +128,7 @@ class Rescue:
 
     def _by_cursor(self, position: Position) -> Skipped | None:
         # At the beginning of a list no cursor has come yet: the published form is tried.
-        form = _read(position["cursor"]) if "cursor" in position else FIRST._replace(key=0)
+        form = read_cursor(position["cursor"]) if "cursor" in position else FIRST._replace(key=0)
         if form is None:
             return None
         space, last = form
@@ -145,7 +145,7 @@ class Rescue:
                     return None
                 step *= 2
                 continue
-            first = next(iter(map(_key_of, answer.data)), None)
+            first = next(iter(map(id_of, answer.data)), None)
             # Only if what comes lies behind the cursor, Lev understood it as it was meant.
             if answer.data and (type(first) is not int or first <= target):
                 return None
@@ -169,8 +169,8 @@ FIRST = _Cursor(" ", 1)
 """The published form, with the lowest id."""
 
 
-def _read(cursor: object) -> _Cursor | None:
-    """Read a cursor, None if it is of another form."""
+def read_cursor(cursor: object) -> _Cursor | None:
+    """Read the id in a cursor of the published form (lev-api.md §1.5); None for another form."""
     try:
         body = base64.b64decode(str(cursor), validate=True)
     except (binascii.Error, ValueError):
@@ -183,5 +183,6 @@ def _build(space: str, key: int) -> str:
     return base64.b64encode(f'{{"id":{space}{key}}}'.encode()).decode()
 
 
-def _key_of(row: Any) -> Any:  # noqa: ANN401 - a row of either form
+def id_of(row: Any) -> Any:  # noqa: ANN401 - a row of either form
+    """Return a row's id, whatever it is; None if it has none."""
     return whole(row.get("id") if isinstance(row, dict) else getattr(row, "id", None))

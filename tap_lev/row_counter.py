@@ -69,8 +69,13 @@ class RowCounter:
     def __init__(self, earlier: int | None = 0) -> None:
         self.begin(earlier)
 
-    def begin(self, earlier: int | None) -> None:
-        """Count from the beginning, after the rows of earlier runs."""
+    def begin(self, earlier: int | None, after: int | None = None) -> None:
+        """Count from the beginning, after the rows of earlier runs.
+
+        Args:
+            earlier: How many these are; None if that is not known.
+            after: The id after which the pages of this run begin, if the cursor names it.
+        """
         self.on_page = self.new_on_page = self.doubtful_on_page = self.keyless_on_page = 0
         self.keyless = self.different = 0
         self.is_ordered = True
@@ -79,7 +84,7 @@ class RowCounter:
         self.max_total: int | None = None
         self._earlier = earlier
         self._kept: set[int] = set()
-        self._highest: int | None = None
+        self._highest = after
         self._doubtful_up_to: int | None = None
 
     def add(self, pagination: Mapping[str, Any] | None, keys: Sequence[Any]) -> None:
@@ -138,6 +143,17 @@ class RowCounter:
                 self.doubtful_on_page += 1
             else:
                 self.new_on_page += 1
+
+    def is_stale(self, keys: Sequence[Any]) -> bool:
+        """Say whether ids have risen so far, and none of a page is higher.
+
+        Args:
+            keys: The ids of a page that is not counted yet.
+        """
+        highest = self._highest
+        if not self.is_ordered or highest is None or not keys:
+            return False
+        return all(type(key) is int and key <= highest for key in keys)
 
     @property
     def is_repeated(self) -> bool:

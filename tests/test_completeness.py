@@ -364,3 +364,55 @@ def test_an_empty_page_of_a_list_that_comes_as_an_object_ends_nothing(lev: Sandb
         run = sync(config_of(lev), streams=("base_rates",))
         assert run.exit_code == 0
         assert len(run.records("base_rates")) == len(lev.sandbox.rows("base_rates"))
+
+
+# -- A page that comes again in place of another
+
+
+@pytest.mark.parametrize("total", [True, False], ids=["counted", "not counted"])
+@pytest.mark.parametrize("stream", ["contacts", "placements"])
+def test_a_page_in_place_of_the_next_is_requested_once_more(
+    lev: SandboxServer,
+    caplog: pytest.LogCaptureFixture,
+    stream: str,
+    total: bool,  # noqa: FBT001
+) -> None:
+    lev.sandbox.switch(pagination_total=total)
+    lev.sandbox.fault("repeat_page", route=f"/{stream}", at=3)
+    run = sync(config_of(lev, page_size=10), streams=(stream,))
+    assert run.exit_code == 0
+    rows = [row["id"] for row in run.records(stream)]
+    assert rows == sorted({row["id"] for row in lev.sandbox.rows(stream)})
+    assert told(caplog, stream) == []
+
+
+@pytest.mark.parametrize("total", [True, False], ids=["counted", "not counted"])
+def test_a_resumed_walk_knows_a_page_from_before_its_place(
+    lev: SandboxServer,
+    total: bool,  # noqa: FBT001
+) -> None:
+    lev.sandbox.switch(pagination_total=total)
+    config, target = config_of(lev, page_size=10), Target()
+    later = lev.sandbox.fault("repeat_page", route="/contacts", at=10**6)
+    cut = sync(config, streams=("contacts",), kill_after=27)
+    target.load(cut.messages, crash=True)
+    assert target.state is not None
+    assert target.state["bookmarks"]["contacts"]["walk"]["cursor"]
+    lev.sandbox.faults.remove(later)
+    lev.sandbox.fault("repeat_page", route="/contacts")
+    run = sync(config, state=target.state, streams=("contacts",))
+    target.load(run.messages)
+    assert run.exit_code == 0
+    assert [row["id"] for row in target.rows("contacts")] == list(range(1, ROWS + 1))
+
+
+@pytest.mark.parametrize("variant", ["skip", "again"])
+def test_a_page_that_comes_again_and_again_ends_the_list(
+    lev: SandboxServer, caplog: pytest.LogCaptureFixture, variant: str
+) -> None:
+    lev.sandbox.fault("repeat_page", route="/contacts", at=3, times=None, variant=variant)
+    run = sync(config_of(lev, page_size=10), streams=("contacts",))
+    assert run.exit_code == 1
+    assert any("again and again" in text for text in caplog.messages)
+    assert len(lev.sandbox.requests) < 9
+    assert entry(run)["replication_key_value"] is None

@@ -284,7 +284,8 @@ def test_a_list_that_never_ends_fails(caplog: pytest.LogCaptureFixture) -> None:
         run = served.run("contacts")
     assert "same page of GET /contacts again and again" in failure(run, caplog, "contacts")
     assert sorted(set(ids(run, "contacts"))) == [1, 2, 3, 4]
-    assert len(served.asked) == 4
+    # The first page that comes again is requested once more: a cache may have sent it.
+    assert len(served.asked) == 5
 
 
 def test_a_list_that_repeats_one_page_and_goes_on_is_whole() -> None:

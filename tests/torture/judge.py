@@ -192,7 +192,9 @@ class Judge:
             again = is_new and shortfall == before.get(name, {}).get("shortfall")
             counted = is_new and not again and excuses.recounted(name)
             self.is_recounted = self.is_recounted and counted
-            if counted or (rows and rows <= excuses.rows(name)) or excuses.incomplete(name):
+            keyless = excuses.keyless(name) and "without a key" in _errors(run.log, name)
+            excused = counted or keyless or (rows and rows <= excuses.rows(name))
+            if excused or excuses.incomplete(name):
                 reasons.append(name)
             else:
                 self.find("alarm", f"{name} is told not to be complete: {_errors(run.log, name)}")

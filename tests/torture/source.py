@@ -131,7 +131,11 @@ class Source:
         """Find when a row of a list, and what is below of it, changed last; -1 is never."""
         changed, kind = self._unrest.changed, STREAMS[stream]
         if stream == "index_metric_definitions":
-            return changed.get((stream, 0), -1)
+            # Any deal brings them, and the only one that does may be new.
+            deals = self._account.store.table("deals").listed()
+            shown = [deal for deal in deals if not self._account.hides_below(deal)]
+            first = min((changed.get(("deals", deal), -1) for deal in shown), default=-1)
+            return max(changed.get((stream, 0), -1), first)
         if kind.root is None:
             return max((when for (name, _), when in changed.items()
                         if name == kind.resource or not kind.resource), default=-1)  # fmt: skip
