@@ -120,15 +120,7 @@ def check_proxy(url: str, proxy: str) -> None:
 
 
 def proxy_variable(url: str, proxy: str) -> str:
-    """Name the variable that names a proxy. In small letters it goes first, as for most tools."""
-    scheme = url.partition(":")[0].lower()
-    names = (f"{kind}_proxy" for kind in (scheme, "all"))
-    given = (name for low in names for name in (low, low.upper(), *os.environ))
-    return next(
-        (
-            name
-            for name in given
-            if name.lower().endswith("_proxy") and os.environ.get(name) == proxy
-        ),
-        SYSTEM,
-    )
+    """Name the variable that holds a proxy."""
+    names = {f"{kind}_proxy" for kind in (url.partition(":")[0].lower(), "all")}
+    given = (name for name in os.environ if name.lower() in names)
+    return next((name for name in given if os.environ[name] == proxy), SYSTEM)

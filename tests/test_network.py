@@ -192,6 +192,8 @@ def test_a_proxy_that_refuses_is_named_by_its_variable(refusal: bytes, args: lis
         (["ALL_PROXY"], "ALL_PROXY"),
         (["all_proxy"], "all_proxy"),
         (["ALL_PROXY", "HTTPS_PROXY"], "HTTPS_PROXY"),
+        (["HTTPS_PROXY", "ALL_PROXY"], "HTTPS_PROXY"),
+        (["all_proxy", "HTTPS_PROXY"], "HTTPS_PROXY"),
         (["HTTPS_PROXY", "https_proxy"], "https_proxy"),
         (["Https_Proxy"], "Https_Proxy"),
     ],
@@ -289,6 +291,7 @@ def test_a_status_that_asks_to_come_back_is_asked_again(status: int, body: bytes
     assert ran.exit_code == 0, ran.stderr
     assert [r.split("?")[0].split(" ")[1] for r in server.requests].count("/contacts") == 2
     assert tries(ran) == 1
+    assert (f"The answer ends with {status}." in ran.stderr) == (status < 200)
 
 
 def test_what_announces_an_answer_is_not_the_answer() -> None:
