@@ -6,7 +6,7 @@ import dataclasses
 from typing import TYPE_CHECKING, Any
 
 from tap_lev import budget
-from tap_lev.errors import KeyRefusedError, LevError, quoted
+from tap_lev.errors import ConfigError, KeyRefusedError, LevError, quoted
 from tap_lev.values import whole
 
 if TYPE_CHECKING:
@@ -46,6 +46,7 @@ def identify(tap: TapLev) -> Identity:
 
     Raises:
         KeyRefusedError: Lev does not accept the key.
+        ConfigError: A setting keeps the request from reaching Lev.
     """
     found = _identity(tap)
     unchecked = found.fault and f"The account is not checked: {found.fault}"
@@ -70,7 +71,7 @@ def _identity(tap: TapLev) -> Identity:
     active = tap.config.get("active_account")
     try:
         answer = tap.client.me(tap.report.tap)
-    except KeyRefusedError:
+    except (KeyRefusedError, ConfigError):
         raise
     except LevError as error:
         return Identity(active, fault=str(error))

@@ -155,6 +155,7 @@ class RateBudget:
 
     Attributes:
         places: How many requests count at the same time, at most.
+        window: The length of the server's window in seconds.
     """
 
     def __init__(
@@ -167,7 +168,7 @@ class RateBudget:
         # As it is written: 0.29 of 100 is 29, though 0.29 * 100 is a little less.
         self._share = Fraction(str(share)).as_integer_ratio()
         self.limits = limits
-        self._window = window
+        self.window = window
         self._clock = clock
         self._account = _Bucket()
         self._endpoints: defaultdict[str, _Bucket] = defaultdict(_Bucket)
@@ -223,7 +224,7 @@ class RateBudget:
 
     def answered(self, endpoint: str) -> None:
         """Note that the answer to a request is there, or no longer waited for."""
-        release = self._clock() + self._window
+        release = self._clock() + self.window
         for bucket in (self._account, self._endpoints[endpoint]):
             bucket.out -= 1
             bucket.releases.append(release)
@@ -260,7 +261,7 @@ class RateBudget:
         now = self._clock()
         held = sorted(release for release in tuple(bucket.releases) if release > now)
         # Those that are out are taken for answered now.
-        held += [now + self._window] * bucket.out
+        held += [now + self.window] * bucket.out
         # The one whose place the last of the requests takes. Each of them gives its own place up
         # one window after it took another's.
         last, windows = len(held) + requests - places - 1, 0
@@ -268,7 +269,7 @@ class RateBudget:
             windows = (last - len(held)) // places + 1
             last -= windows * places
         begins = held[last] - now if last >= 0 else 0.0
-        return max(begins, bucket.paused_until - now) + windows * self._window
+        return max(begins, bucket.paused_until - now) + windows * self.window
 
     @property
     def part_used(self) -> float:
@@ -276,7 +277,7 @@ class RateBudget:
         if not self._count:
             return 0.0
         # The window that has just begun is as full as the server lets it be.
-        windows = 1 + int((self._clock() - self._first) / self._window)
+        windows = 1 + int((self._clock() - self._first) / self.window)
         return self._count / (self.limits.account * windows)
 
     def _places(self, limit: int) -> int:

@@ -13,24 +13,28 @@ from urllib.parse import quote
 import msgspec
 import requests
 from requests.auth import AuthBase
-from urllib3.exceptions import NameResolutionError
 
-from tap_lev import transport
+from tap_lev import settings, transport
 from tap_lev.answer import read_answer
 from tap_lev.clock import ServerClock
 from tap_lev.errors import (
+    MAX_RETRY_AFTER,
     BrokenAnswerError,
+    ConfigError,
     EndpointRefusedError,
     ForeignAnswerError,
     KeyRefusedError,
     LevAPIError,
     LevConnectionError,
     LevError,
+    ProxyFaultError,
+    TooLongWaitError,
     UnknownHostError,
     api_error,
     quoted,
     shown,
 )
+from tap_lev.faults import fault_of
 from tap_lev.meters import Meters
 from tap_lev.surrogates import UNKNOWN
 from tap_lev.transport import TooLongError, TooSlowError, Transport
@@ -189,6 +193,11 @@ class LevClient:
         """Streams of which was told that half of a character came."""
         self.reached = False
         """Whether a response in Lev's form has come: an envelope or an error."""
+        self._came: set[int | None] = set()
+        """The statuses of all responses, None where none came."""
+        self._longest_wait = max(MAX_RETRY_AFTER, gate.budget.window)
+        self._closed: dict[str | None, tuple[float, LevAPIError]] = {}
+        """Until when an endpoint, or with None any, is not requested, and what said so."""
         self._transport = Transport(self._url, self._timeout, config["max_parallel_streams"])
         self._session = requests.Session()
         self._session.auth = BearerAuth(config["api_key"])
@@ -224,6 +233,7 @@ class LevClient:
 
         Raises:
             LevAPIError: Lev refuses the request.
+            ConfigError: Lev was never reached, for which a setting is the likely reason.
             LevConnectionError: Lev was not reached by the last retry either.
             BrokenAnswerError: The last retry, too, brought no readable answer; or an id of an
                 earlier answer leads to another route, and nothing is sent.
@@ -255,6 +265,7 @@ class LevClient:
 
         Raises:
             KeyRefusedError: Lev does not accept the key.
+            ConfigError: A setting keeps the request from reaching Lev.
             LevError: It does not say anything, for a reason that may be ``/me``'s alone.
         """
         return self.read(ME, report, patience=FOR_ME)
@@ -277,6 +288,7 @@ class LevClient:
 
     def _read(self, read: _Read, decoder: Decoder[Envelope] | None) -> Answer:
         while True:
+            self._check_open(read.endpoint)
             try:
                 body, headers = self._try(read)
                 answer = read_answer(body, headers, read.asked, decoder)
@@ -296,12 +308,38 @@ class LevClient:
                     self.meters.request(read.report.name, read.endpoint, None)
                 elif not error.is_foreign:
                     self._note_answer()
+                if isinstance(error, LevAPIError) and self._asks_too_much(error):
+                    raise self._close(read, error) from None
                 if not self._let_pass(read, error):
-                    raise
+                    raise self._explained(read, error) from None
             else:
                 self._note_answer()
                 self._note_halves(read, answer)
                 return self._dated(answer)
+
+    def _explained(self, read: _Read, error: LevError) -> LevError:
+        """Say what a wrong setting has to do with an error, as long as Lev has not answered."""
+        if self.reached:
+            return error
+        if isinstance(error, UnknownHostError) or (
+            isinstance(error, ProxyFaultError) and error.passes
+        ):
+            sentence = f"{error} {settings.ask_about(self._url)}"
+            error = type(error)(sentence, passes=error.passes)
+        if isinstance(error, LevConnectionError) and not error.passes:
+            return ConfigError(str(error))
+        if read.endpoint != ME and self.address_fault is not None:  # a run can do without /me
+            return ConfigError(f"{error} {self.address_fault}")
+        return error
+
+    @property
+    def address_fault(self) -> ConfigError | None:
+        """What is to be said where all that was requested does not exist, None elsewhere."""
+        if self._came != {HTTPStatus.NOT_FOUND}:
+            return None
+        return ConfigError(
+            f"Every request of this run was answered with 404. {settings.ask_about(self._url)}"
+        )
 
     def _dated(self, answer: Answer) -> Answer:
         """Date an answer by the clock that all answers of the run agree on."""
@@ -342,7 +380,7 @@ class LevClient:
     def _try(self, read: _Read) -> tuple[bytes, Mapping[str, str]]:
         prepared = self._session.prepare_request(read.request)
         asked, report = read.asked, read.report
-        sent, seconds = False, math.inf
+        sent, seconds, status = False, math.inf, None
         try:
             # A redirect is never followed: the key belongs to one host (lev-api.md §1.1).
             with self.gate.passing(read.endpoint):
@@ -352,6 +390,7 @@ class LevClient:
                 # After a wait little may be left, and a timeout must be more than nothing.
                 seconds = max(0.1, min(read.patience.each, read.patience.seconds - read.age))
                 response, content = self._transport.send(prepared, seconds)
+                status = response.status_code
         except requests.Timeout:
             raise LevConnectionError(
                 f"Lev did not answer {asked} within {min(self._timeout, seconds):g} s."
@@ -367,19 +406,10 @@ class LevClient:
                 "answer of its API is. It was not read to its end."
             ) from None
         except requests.RequestException as error:
-            cause, is_name = _cause(error)
-            if "CERTIFICATE_VERIFY_FAILED" in cause:
-                raise LevError(
-                    f"Lev is not who it says it is, or its certificate is of an authority that "
-                    f"this machine does not know: {cause}. The key was not sent. If the authority "
-                    "is your own, name its certificates in the environment variable "
-                    "REQUESTS_CA_BUNDLE."
-                ) from None
-            raise (UnknownHostError if is_name else LevConnectionError)(
-                f"The connection to Lev failed during {asked}: {cause}."
-            ) from None
+            raise fault_of(error, asked, self._transport) from None
         finally:
             report.requests += sent
+            self._came.add(status)
         report.statuses[response.status_code] += 1
         self.meters.request(report.name, read.endpoint, response.status_code)
         self.meters.waited(self.gate.waited)
@@ -395,6 +425,25 @@ class LevClient:
         return content, response.headers
 
     # -- Trying again
+
+    def _asks_too_much(self, error: LevAPIError) -> bool:
+        """Say whether an answer asks for a longer wait than a run spends."""
+        if error.on_the_way and not self.reached:
+            return False  # it may know nothing of Lev
+        return error.is_transient and (error.retry_after or 0) > self._longest_wait
+
+    def _close(self, read: _Read, error: LevAPIError) -> TooLongWaitError:
+        """Request no more of what a 429 is about, until its wait is over."""
+        if error.status == HTTPStatus.TOO_MANY_REQUESTS:
+            concerned = read.endpoint if error.is_of_endpoint else None
+            self._closed[concerned] = (time.monotonic() + (error.retry_after or 0), error)
+        return TooLongWaitError(error, self._longest_wait)
+
+    def _check_open(self, endpoint: str) -> None:
+        for concerned in (endpoint, None):
+            until, error = self._closed.get(concerned, (0.0, None))
+            if error is not None and time.monotonic() < until:
+                raise TooLongWaitError(error, self._longest_wait)
 
     def _let_pass(self, read: _Read, error: LevError) -> bool:
         """Wait before another try, or have the gate wait with all that a 429 concerns.
@@ -459,17 +508,3 @@ def _first_unknown(answer: Answer) -> str:
 def _least(one: Patience, other: Patience) -> Patience:
     """Find a patience that is no greater than either."""
     return Patience(*map(min, one, other))
-
-
-def _cause(error: BaseException) -> tuple[str, bool]:
-    """Name the innermost cause: what requests and urllib3 wrap around it tells nothing more.
-
-    Returns:
-        The cause, and whether it is that a name cannot be resolved.
-    """
-    while error.args and isinstance(error.args[-1], BaseException):
-        error = error.args[-1]
-    reason = getattr(error, "reason", None)
-    if isinstance(reason, BaseException):
-        return _cause(reason)
-    return quoted(error) or type(error).__name__, isinstance(error, NameResolutionError)

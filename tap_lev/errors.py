@@ -8,6 +8,7 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
 import msgspec
+from typing_extensions import override
 
 from tap_lev import surrogates, timestamps
 
@@ -15,7 +16,11 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 MAX_RETRY_AFTER = 900.0
-"""The longest wait, in seconds, that an answer can ask for."""
+"""The longest wait that a run spends because an answer asks for it, in seconds; or one window of
+the limits, where that is longer."""
+
+MAX_HINT = 31_536_000.0
+"""The longest wait that an answer can ask for, in seconds: a year."""
 
 MAX_QUOTED = 300
 """How many characters of a foreign message are repeated."""
@@ -29,7 +34,24 @@ ELSEWHERE = "Something between here and Lev seems to have answered"
 TRANSIENT = frozenset({200, 408, 425, 429})
 """Statuses below 500 after which the same request may succeed. 200: an error came in its body."""
 
-_SECONDS = re.compile(r"(?<!\d)(\d{1,9}(?:\.\d{1,9})?)\s*s(?:ec(?:ond)?s?)?\b", re.IGNORECASE)
+_AMOUNT = r"(?<![\d.])(?P<amount>\d{1,9}(?:\.\d{1,9})?)"
+_UNIT = r"\s*(?P<unit>s|sec(?:ond)?s?)\b"
+_LONGER_UNIT = r"\s*(?P<unit>s|sec(?:ond)?s?|m|min(?:ute)?s?|h|hours?)\b"
+_WORD = r"\b(?:retry|again|wait|reset)\w*\b"
+_WAITS = tuple(
+    re.compile(pattern, re.IGNORECASE)
+    for pattern in (
+        # Of several times in a sentence, the wait is the one with a word for it, also without a
+        # unit: "30 requests per 60 seconds, retry after 12".
+        rf"{_WORD}[^\d.;!?]{{0,40}}{_AMOUNT}(?:{_LONGER_UNIT}|\s*(?=[.,;:!()]|$))",
+        # The others may be the window of the limit.
+        rf"(?<!per )(?<!every )(?<!each )(?<!/)(?<!/ ){_AMOUNT}{_UNIT}(?! window| period)",
+        rf"{_AMOUNT}{_UNIT}",
+    )
+)
+"""Where a message may name a wait, the surest place first."""
+_UNITS = {"m": 60, "h": 3600}
+"""Seconds in a unit, by its first letter; any other unit is seconds."""
 
 NAMES = {
     200: "failure",
@@ -82,13 +104,33 @@ class ForeignAnswerError(BrokenAnswerError):
 
 
 class LevConnectionError(LevError):
-    """Lev could not be reached, or stopped answering, until the retries were used up."""
+    """Lev could not be reached, or stopped answering, until the retries were used up.
+
+    Attributes:
+        passes: Whether it may pass by itself: no setting has to be wrong.
+    """
+
+    passes = True
 
 
 class UnknownHostError(LevConnectionError):
-    """The name of Lev's host could not be resolved."""
+    """The name of Lev's host could not be resolved, or what answers there speaks no TLS."""
 
     on_the_way = True
+
+    def __init__(self, sentence: str, *, passes: bool) -> None:
+        self.passes = passes
+        super().__init__(sentence)
+
+
+class ProxyFaultError(LevConnectionError):
+    """The proxy that the environment names lets nothing through."""
+
+    on_the_way = True
+
+    def __init__(self, sentence: str, *, passes: bool) -> None:
+        self.passes = passes
+        super().__init__(sentence)
 
 
 class RowsFailedError(LevError):
@@ -215,6 +257,41 @@ class EndpointRefusedError(LevAPIError):
         )
 
 
+class TooLongWaitError(LevAPIError):
+    """An answer asks for a longer wait than a run spends.
+
+    Args:
+        error: What came.
+        longest: The longest wait that a run spends, in seconds.
+    """
+
+    def __init__(self, error: LevAPIError, longest: float) -> None:
+        super().__init__(
+            status=error.status,
+            kind=error.kind,
+            message=error.message,
+            endpoint=error.endpoint,
+            request_id=error.request_id,
+            retry_after=error.retry_after,
+            limit_type=error.limit_type,
+            is_foreign=error.is_foreign,
+        )
+        self._longest = longest
+
+    @property
+    @override
+    def may_be_of_a_row(self) -> bool:
+        """It is of no row."""
+        return False
+
+    def __str__(self) -> str:
+        """Say how long the wait would be."""
+        return (
+            f"{super().__str__()} It asks to wait {self.retry_after:.0f} s, and a run waits "
+            f"{self._longest:.0f} s at most: run it again after that time."
+        )
+
+
 def api_error(
     status: int, body: bytes, headers: Mapping[str, str], *, endpoint: str
 ) -> LevAPIError:
@@ -330,13 +407,21 @@ def shown(value: object) -> str:
 def _retry_after(headers: Mapping[str, str], fields: Mapping[str, Any]) -> float | None:
     """Find the wait in seconds: header, then body field, then message (lev-api.md §1.10)."""
     header = headers.get("Retry-After")
-    in_message = _SECONDS.search(quoted(fields.get("message")))
     hints = (
         _seconds(header) if _seconds(header) is not None else _seconds_until(header, headers),
         _seconds(fields.get("retry_after_seconds")),
-        _seconds(in_message[1]) if in_message else None,
+        _seconds_in(quoted(fields.get("message"))),
     )
     return next((hint for hint in hints if hint is not None), None)
+
+
+def _seconds_in(message: str) -> float | None:
+    """Find the wait that a message names."""
+    for pattern in _WAITS:
+        if found := pattern.search(message):
+            unit = found["unit"] or "s"
+            return _seconds(float(found["amount"]) * _UNITS.get(unit[0].lower(), 1))
+    return None
 
 
 def _seconds(value: object) -> float | None:
@@ -344,7 +429,7 @@ def _seconds(value: object) -> float | None:
         seconds = float(value)  # type: ignore[arg-type]
     except (OverflowError, TypeError, ValueError):
         return None
-    return min(seconds, MAX_RETRY_AFTER) if seconds >= 0 else None
+    return min(seconds, MAX_HINT) if seconds >= 0 else None
 
 
 def _seconds_until(date: str | None, headers: Mapping[str, str]) -> float | None:
@@ -353,4 +438,4 @@ def _seconds_until(date: str | None, headers: Mapping[str, str]) -> float | None
     if moment is None:
         return None
     now = timestamps.http_date(headers.get("Date")) or datetime.now(UTC)
-    return min(max(0.0, (moment - now).total_seconds()), MAX_RETRY_AFTER)
+    return min(max(0.0, (moment - now).total_seconds()), MAX_HINT)

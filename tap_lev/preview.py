@@ -46,7 +46,9 @@ def show(tap: TapLev, command: str, form: str) -> None:
             else _check(tap, as_json=as_json)
         )
     if failed:
-        raise LevError(f"A sync would not be complete: {', '.join(failed)}. The report says why.")
+        raise tap.client.address_fault or LevError(
+            f"A sync would not be complete: {', '.join(failed)}. The report says why."
+        )
 
 
 def _cleaned(tap: TapLev, told: T) -> T:

@@ -9,6 +9,8 @@ from singer_sdk import typing as th
 from tap_lev.budget import TIERS
 
 DEFAULT_API_URL = "https://api.levcapital.com/api/external/v2"
+OTHER_API_URL = "https://api.lev.com/api/external/v2"
+"""Where Lev's newer pages say that its API is (lev-api.md §1.1)."""
 
 SETTINGS: dict[str, Any] = th.PropertiesList(
     th.Property(
@@ -25,7 +27,7 @@ SETTINGS: dict[str, Any] = th.PropertiesList(
         default=DEFAULT_API_URL,
         title="API URL",
         description=(
-            "Base URL of the API. Lev's newer pages name https://api.lev.com/api/external/v2. "
+            f"Base URL of the API. Lev's newer pages name {OTHER_API_URL}. "
             "Only https, except to this machine."
         ),
     ),
@@ -257,3 +259,14 @@ SHARED: dict[str, dict[str, str]] = {
     },
 }
 """The settings of every SDK tap, in our words. The rest of their schemas is the SDK's."""
+
+
+def ask_about(api_url: str) -> str:
+    """Ask whether an address is right, and name those that Lev's pages name."""
+    others = [url for url in (DEFAULT_API_URL, OTHER_API_URL) if url != api_url]
+    known = (
+        f"Lev's other known address is {others[0]}"
+        if len(others) == 1
+        else f"Lev's known addresses are {' and '.join(others)}"
+    )
+    return f"Is api_url right? It is {api_url}. {known}."

@@ -11,7 +11,7 @@ import io
 import math
 import time
 from contextvars import ContextVar
-from pathlib import Path
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
 import requests
@@ -19,10 +19,10 @@ from requests.adapters import HTTPAdapter
 from typing_extensions import override
 from urllib3 import HTTPConnectionPool, HTTPSConnectionPool
 from urllib3.connection import HTTPConnection, HTTPSConnection
-from urllib3.exceptions import HTTPError
+from urllib3.exceptions import HTTPError, ProxyError
 from urllib3.util import Timeout
 
-from tap_lev.errors import ConfigError
+from tap_lev import network
 
 if TYPE_CHECKING:
     from socket import socket
@@ -37,6 +37,9 @@ MAX_TIMEOUTS = 5
 
 _DEADLINE: ContextVar[float] = ContextVar("deadline", default=math.inf)
 """When the answer that this thread reads must have ended, whatever the timeout allows."""
+
+HTTP_1_1 = 11
+"""How Python writes the version."""
 
 CHUNK = 1 << 20
 """Bytes of a body that are read at a time: a page at once, as a rule."""
@@ -99,6 +102,25 @@ class _BoundedResponse(http.client.HTTPResponse):
         buffered, self.fp = self.fp, None
         self.fp = io.BufferedReader(_Raw(buffered.detach(), sock))
 
+    @override
+    def begin(self) -> None:
+        """Read the head of the answer, past those that only announce it, such as 103 Early Hints.
+
+        Python passes over 100 alone. Another one would be taken for the answer, and the answer for
+        that to the next request on the connection.
+        """
+        super().begin()
+        while HTTPStatus.CONTINUE < self.status < HTTPStatus.OK:
+            if self.version < HTTP_1_1 or not self._is_announcement():
+                raise http.client.HTTPException(f"The answer ends with {self.status}")
+            self.headers = self.msg = None  # type: ignore[assignment]
+            super().begin()
+
+    def _is_announcement(self) -> bool:
+        if self.status == HTTPStatus.SWITCHING_PROTOCOLS or self.will_close:
+            return False
+        return not any(map(self.headers.get, ("Content-Length", "Transfer-Encoding")))
+
 
 class Connection(HTTPConnection):
     """A connection whose answers have a bound. urllib3 tells its name when there is none."""
@@ -110,6 +132,13 @@ class SecureConnection(HTTPSConnection):
     """The same, with TLS."""
 
     response_class = _BoundedResponse
+
+    def _tunnel(self) -> None:
+        # urllib3 blames a proxy that answers with an error, and not one that answers anything else.
+        try:
+            super()._tunnel()
+        except (OSError, http.client.HTTPException) as error:
+            raise ProxyError("It opens no tunnel", error) from error
 
 
 class _Pool(HTTPConnectionPool):
@@ -132,7 +161,7 @@ class _Adapter(HTTPAdapter):
     @override
     def proxy_manager_for(self, proxy: str, **kwargs: Any) -> Any:
         manager = super().proxy_manager_for(proxy, **kwargs)
-        if not proxy.lower().startswith("socks"):  # whose connections are of another kind
+        if not network.is_socks(proxy):  # whose connections are of another kind
             manager.pool_classes_by_scheme = _POOLS
         return manager
 
@@ -145,8 +174,12 @@ class Transport:
         timeout: The longest time between two pieces of an answer, in seconds.
         parallel: How many requests may be out at the same time.
 
+    Attributes:
+        proxy: The variable that names the proxy which requests take, None where they take none.
+        is_socks: Whether that is a SOCKS proxy.
+
     Raises:
-        ConfigError: The certificates that the environment names are not there.
+        ConfigError: The proxy or the certificates that the environment names cannot be used.
     """
 
     def __init__(self, url: str, timeout: float, parallel: int) -> None:
@@ -155,14 +188,18 @@ class Transport:
         with requests.Session() as session:
             found = session.merge_environment_settings(url, {}, None, None, None)
         self.verify: bool | str = found["verify"] or True
-        if isinstance(self.verify, str) and not Path(self.verify).exists():
-            raise ConfigError(
-                f"There is no {self.verify!r}, which REQUESTS_CA_BUNDLE or CURL_CA_BUNDLE in the "
-                "environment names for the certificates to trust."
-            )
         # Through a proxy a request that is not encrypted would leave this machine, with the key.
         plain = url.lower().startswith("http:")  # to a loopback address, or it is refused
         self.proxies: dict[str, str] = {} if plain else dict(found["proxies"])
+        self.proxy: str | None = None
+        self.is_socks = False
+        if not plain:
+            if isinstance(self.verify, str):
+                network.check_authorities(self.verify)
+            if proxy := network.proxy_of(url, self.proxies):
+                network.check_proxy(url, proxy)
+                self.proxy = network.proxy_variable(url, proxy)
+                self.is_socks = network.is_socks(proxy)
         self._adapter = _Adapter(pool_maxsize=parallel)
 
     def send(self, request: PreparedRequest, seconds: float = math.inf) -> tuple[Response, bytes]:

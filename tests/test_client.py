@@ -23,16 +23,19 @@ from lev_sandbox import Clock, Sandbox, SandboxServer, router
 from tap_lev import client, transport
 from tap_lev.answer import Envelope, read_answer
 from tap_lev.budget import Limits, RateBudget
-from tap_lev.client import FOR_ME, ONCE, READS, LevClient, Patience, _cause
+from tap_lev.client import FOR_ME, ONCE, READS, LevClient, Patience
 from tap_lev.errors import (
     BrokenAnswerError,
+    ConfigError,
     EndpointRefusedError,
     KeyRefusedError,
     LevAPIError,
     LevConnectionError,
     LevError,
+    TooLongWaitError,
     UnknownHostError,
 )
+from tap_lev.faults import innermost
 from tap_lev.gate import Gate
 from tap_lev.report import StreamReport
 from tests.standins import StandIn
@@ -91,7 +94,7 @@ def server(running: SandboxServer) -> SandboxServer:
 class Setup:
     """A client, and everything that it tells."""
 
-    def __init__(self, url: str, key: str, **changes: Any) -> None:  # noqa: ANN401
+    def __init__(self, url: str, key: str, window: float = 60, **changes: Any) -> None:  # noqa: ANN401
         config = {
             "api_url": url,
             "api_key": key,
@@ -103,7 +106,10 @@ class Setup:
         self.report = StreamReport()
         self.baton = StandIn()
         self.gate = Gate(
-            RateBudget(Limits(1000, 1000), clock=self.baton.clock), self.baton, 1, self.baton.clock
+            RateBudget(Limits(1000, 1000), window=window, clock=self.baton.clock),
+            self.baton,
+            1,
+            self.baton.clock,
         )
         self.client = LevClient(config | changes, logging.getLogger("tap-lev"), self.gate)
 
@@ -564,7 +570,9 @@ def test_an_answer_that_is_not_lev_s_does_not_show_that_lev_is_there(
     made = setup(max_retries=0)
     with pytest.raises(LevError) as caught:
         made.read()
-    assert caught.value.on_the_way
+    is_of_address = fault.get("status") == 404
+    assert isinstance(caught.value, ConfigError) == is_of_address
+    assert caught.value.on_the_way != is_of_address
     assert not made.client.reached
     assert not made.gate._is_open
     made = setup(max_retries=1)
@@ -642,23 +650,33 @@ def test_a_request_of_one_try_uses_no_retries_up(
     assert made.read().data
 
 
+@pytest.mark.parametrize(
+    ("code", "error"),
+    [(socket.EAI_NONAME, ConfigError), (socket.EAI_AGAIN, UnknownHostError)],
+    ids=["unknown", "no name server"],
+)
 def test_a_name_that_cannot_be_resolved_has_two_tries(
-    setup: Callable[..., Setup], monkeypatch: pytest.MonkeyPatch
+    setup: Callable[..., Setup],
+    monkeypatch: pytest.MonkeyPatch,
+    code: int,
+    error: type[LevError],
 ) -> None:
     def unknown(*_: object, **__: object) -> None:
-        raise socket.gaierror(-2, "Name or service not known")
+        raise socket.gaierror(code, "Name or service not known")
 
     made = setup(max_retries=8)
     monkeypatch.setattr(socket, "getaddrinfo", unknown)
-    with pytest.raises(UnknownHostError, match=r"Failed to resolve '127\.0\.0\.1'"):
+    with pytest.raises(error, match=r"Failed to resolve '127\.0\.0\.1'.* Is api_url right\?"):
         made.read()
     assert made.report.requests == 2
     made.client.reached = True
     for tries in (9, 1):
         before = made.report.requests
-        with pytest.raises(UnknownHostError):
+        with pytest.raises(UnknownHostError, match=r"Failed to resolve '127\.0\.0\.1'") as caught:
             made.read()
         assert made.report.requests - before == tries
+        assert "api_url" not in str(caught.value)
+        assert caught.value.exit_code == 1
 
 
 def test_a_request_can_be_worth_one_try(server: SandboxServer, setup: Callable[..., Setup]) -> None:
@@ -994,7 +1012,7 @@ def test_an_answer_keeps_what_each_clock_says(
     [
         pytest.param({"Retry-After": "7"}, "Retry after 30 seconds.", 7, id="header"),
         pytest.param({}, "Retry after 30 seconds.", 30, id="message"),
-        pytest.param({"Retry-After": "86400"}, "", 900, id="not for ever"),
+        pytest.param({"Retry-After": "900"}, "", 900, id="the longest"),
     ],
 )
 def test_it_waits_as_it_is_told(  # noqa: PLR0913
@@ -1011,6 +1029,63 @@ def test_it_waits_as_it_is_told(  # noqa: PLR0913
     made.read()
     assert made.waits == [wait]
     assert made.gate.waited == wait
+
+
+@pytest.mark.parametrize("hint", [{"Retry-After": "901"}, {"Retry-After": "inf"}], ids=str)
+@pytest.mark.parametrize("status", [429, 503])
+def test_a_wait_that_is_too_long_is_not_begun(
+    server: SandboxServer, setup: Callable[..., Setup], hint: dict[str, str], status: int
+) -> None:
+    made = setup(max_retries=8)
+    made.read()
+    server.sandbox.fault("status", status=status, headers=hint, times=None)
+    with pytest.raises(
+        TooLongWaitError, match=r"and a run waits 900 s at most: run it again after"
+    ):
+        made.read()
+    assert (made.report.requests, made.waits) == (2, [])
+    server.sandbox.clear_faults()
+    if status == 503:
+        assert made.read().data, "only a 429 is about the next request, too"
+        return
+    with pytest.raises(TooLongWaitError):
+        made.read("GET /companies")
+    assert made.report.requests == 2
+
+
+def test_a_wait_that_is_too_long_for_one_endpoint_closes_that_one(
+    setup: Callable[..., Setup],
+) -> None:
+    body = {"limit_type": "requests_per_minute_per_endpoint", "retry_after_seconds": 3600}
+    with other_server(json.dumps({"error": {"type": "slow"} | body}).encode(), 429) as (url, came):
+        made = setup(api_url=url, max_retries=8)
+        for _ in range(2):
+            with pytest.raises(TooLongWaitError, match=r"asks to wait 3600 s"):
+                made.read()
+        with pytest.raises(TooLongWaitError):
+            made.read("GET /companies")
+    assert [request.split()[1] for request in came] == ["/contacts", "/companies"]
+
+
+def test_a_wait_is_over_some_time(
+    server: SandboxServer, setup: Callable[..., Setup], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server.sandbox.fault("status", status=429, headers={"Retry-After": "3600"})
+    made = setup(max_retries=8)
+    with pytest.raises(TooLongWaitError):
+        made.read()
+    later = client.time.monotonic() + 3601
+    monkeypatch.setattr(client.time, "monotonic", lambda: later)
+    assert made.read().data
+
+
+def test_a_wait_may_be_as_long_as_a_window_of_the_limits(
+    server: SandboxServer, setup: Callable[..., Setup]
+) -> None:
+    server.sandbox.fault("status", status=429, headers={"Retry-After": "3600"})
+    made = setup(max_retries=8, window=3600)
+    assert made.read().data
+    assert made.waits == [3600]
 
 
 def test_to_be_told_not_to_wait_does_not_use_the_retries_up(
@@ -1086,13 +1161,12 @@ def test_an_answer_that_is_too_long_is_not_lev_s(
     assert not made.client.reached
 
 
-def test_the_innermost_cause_is_told() -> None:
+def test_the_innermost_cause_is_found() -> None:
     reset = ConnectionResetError(104, "Connection reset by peer")
     aborted = requests.ConnectionError(ProtocolError("Connection aborted.", reset))
-    told = "[Errno 104] Connection reset by peer", False
-    assert _cause(aborted) == told
+    assert innermost(aborted) is reset
     given_up = MaxRetryError(None, "/contacts", ProtocolError("Connection aborted.", reset))  # type: ignore[arg-type]
-    assert _cause(requests.ConnectionError(given_up)) == told
+    assert innermost(requests.ConnectionError(given_up)) is reset
 
 
 def test_two_clients_do_not_wait_in_step(

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from tap_lev.errors import (
     MAX_EXCERPT,
+    MAX_HINT,
     MAX_QUOTED,
-    MAX_RETRY_AFTER,
     KeyRefusedError,
     LevAPIError,
     api_error,
@@ -154,7 +154,7 @@ def test_reading_an_error_never_fails(status: int, body: bytes) -> None:
     error = api_error(status, body, {}, endpoint="GET /deals")
     assert error.status == status
     assert "\n" not in str(error)
-    assert error.retry_after is None or 0 <= error.retry_after <= MAX_RETRY_AFTER
+    assert error.retry_after is None or 0 <= error.retry_after <= MAX_HINT
 
 
 @given(st.sampled_from(sorted(FORMS)), st.uuids().map(str), st.integers(400, 599))
@@ -242,10 +242,11 @@ def limited(message: str = "", **fields: object) -> dict[str, Any]:
         pytest.param(None, limited("at most 30 requests, 20 signs"), None, id="other numbers"),
         pytest.param(None, limited(), None, id="no hint"),
         pytest.param(None, b"", None, id="no body"),
-        pytest.param("86400", b"", MAX_RETRY_AFTER, id="header capped"),
-        pytest.param(None, limited(retry_after_seconds=1e9), MAX_RETRY_AFTER, id="field capped"),
-        pytest.param(None, limited("in 9999 s"), MAX_RETRY_AFTER, id="message capped"),
-        pytest.param("inf", b"", MAX_RETRY_AFTER, id="endless"),
+        pytest.param("86400", b"", 86400, id="a long one"),
+        pytest.param("1e9", b"", MAX_HINT, id="header capped"),
+        pytest.param(None, limited(retry_after_seconds=1e9), MAX_HINT, id="field capped"),
+        pytest.param(None, limited("in 999999999 s"), MAX_HINT, id="message capped"),
+        pytest.param("inf", b"", MAX_HINT, id="endless"),
         pytest.param(None, limited(retry_after_seconds=10**400), None, id="beyond any float"),
     ],
 )
@@ -257,8 +258,35 @@ def test_the_wait_is_the_first_hint_and_capped(
 
 
 @pytest.mark.parametrize(
+    ("message", "seconds"),
+    [
+        ("30 requests per 60 seconds exceeded, retry after 12 seconds.", 12),
+        ("Limit of 10 requests per 2 seconds reached; retry after 45", 45),
+        ("Rate limit: 100 requests per 60s. Retry-After: 7", 7),
+        ("Retry after 7 seconds (limit: 30 requests per 60 seconds).", 7),
+        ("30 requests in 60 seconds. Please try again in 5 s.", 5),
+        ("30 requests per 60 seconds, please wait 2.5 sec before retrying", 2.5),
+        ("Too many requests (60 per 60 s): the limit resets in 9 seconds", 9),
+        ("10 requests per minute, retry after 2 minutes", 120),
+        ("Retry in 1 hour.", 3600),
+        ("Try again. 30 requests per 60 seconds are allowed.", 60),
+        ("Retries are limited: 30 requests/60 s. Available in 4 seconds.", 4),
+        ("30 requests per 60 seconds: expected available in 8 seconds", 8),
+        ("A 60 s window is full, 3 s are left", 3),
+        ("At most 30 requests per 60 seconds.", 60),
+        ("At most 30 requests, and 5 retries, per minute", None),
+        ("Retry after 2026 requests", None),
+    ],
+)
+def test_the_wait_in_a_message_is_not_the_window_of_the_limit(
+    message: str, seconds: float | None
+) -> None:
+    assert error_of(limited(message)).retry_after == seconds
+
+
+@pytest.mark.parametrize(
     ("ahead", "least", "most"),
-    [(600, 500, 600), (-600, 0, 0), (10**6, MAX_RETRY_AFTER, MAX_RETRY_AFTER)],
+    [(600, 500, 600), (-600, 0, 0), (10**6, 10**6 - 100, 10**6), (10**9, MAX_HINT, MAX_HINT)],
 )
 def test_a_header_may_name_the_moment(ahead: float, least: float, most: float) -> None:
     headers = {"Retry-After": in_seconds(ahead)}
@@ -280,7 +308,7 @@ def test_a_moment_without_a_zone_is_utc() -> None:
 @example("Fri, 31 Dec 9999 23:59:59 -2359")
 def test_no_header_makes_a_wait_that_cannot_be(header: str) -> None:
     wait = error_of(b"", headers={"Retry-After": header}).retry_after
-    assert wait is None or 0 <= wait <= MAX_RETRY_AFTER
+    assert wait is None or 0 <= wait <= MAX_HINT
 
 
 @pytest.mark.parametrize("hours", [-5, 5])
