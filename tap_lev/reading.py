@@ -223,11 +223,11 @@ class Reading:
         while self.members:
             if is_first and not answer.data and self._says_nothing(answer):
                 # An empty list may empty a table, so one response is not enough.
-                answer = self._asking.page(position)
+                answer, position = self._fetch(position)
             answer = pages.settled(answer, position, self._asking.page)
             if isinstance(position.get("cursor"), str) and self._is_stale(answer):
-                # A cache may answer a page with the one before it, whose rows would be missing.
-                answer = self._asking.page(position)
+                # A cache may have answered with the page before it: rows would be missing.
+                answer, position = self._fetch(position)
             self._taking.page(answer, position, parent)
             for member in self.members:
                 member.walking.witness(answer.server_time)

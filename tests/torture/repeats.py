@@ -42,6 +42,7 @@ class Repeats:
     def __init__(self) -> None:
         self._crashed: Run | None = None
         self._page_size = 0
+        self._largest = 0
         self._sizes: dict[tuple[str, int], int] = {}
         self.crashes: list[int] = []
         self.lost_places: set[str] = set()
@@ -49,9 +50,15 @@ class Repeats:
     def see(self, run: Run, account: Account) -> Iterator[str]:
         """Compare a run with the one before, and find what is too much."""
         crashed, self._crashed = self._crashed, None
-        # A run that was killed before it moved on leaves the place of the run before it.
-        sizes = {at: self._sizes.get(at, self._page_size) for at in self._within(run)}
+        # A run that was killed before it moved on leaves the place of the run before it, and an
+        # older state may be of any run.
+        is_older = run.twist.state == "older"
+        sizes = {
+            at: self._largest if is_older else self._sizes.get(at, self._page_size)
+            for at in self._within(run)
+        }
         self._sizes, self._page_size = sizes, run.page_size
+        self._largest = max(self._largest, run.page_size)
         empty = account.switches["empty_page_every"] is not None
         self.lost_places = {
             root
