@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import json
 import threading
@@ -298,6 +299,32 @@ def test_a_list_that_repeats_one_page_and_goes_on_is_whole() -> None:
         run = served.run("contacts")
     assert run.exit_code == 0
     assert ids(run, "contacts") == [1, 2, 3, 4, 5, 6]
+
+
+def test_an_empty_first_page_that_then_fails_by_a_row_is_read_around_it() -> None:
+    def answer(params: Params) -> Page | Refusal:
+        if len(served.asked) == 1:
+            return [], {"has_more": True, "next_cursor": cursor(0)}
+        at = json.loads(base64.b64decode(params.get("cursor", cursor(0))))["id"]
+        page = rows(min(int(params.get("limit", 3)), 6 - at), at + 1)
+        if params.get("fields") != "id" and 2 in {row["id"] for row in page}:
+            return 500, b'{"error": {"type": "internal_error", "message": "No."}}'
+        last = page[-1]["id"]
+        more = last < 6
+        return page, {"has_more": more, "next_cursor": cursor(last) if more else None}
+
+    def single(_: Params) -> Page:
+        return rows(1, 2)[0], None  # type: ignore[return-value] # a row by itself is no list
+
+    with lev({"/contacts": answer, "/contacts/2": single}) as served:
+        run = served.run("contacts", page_size=3)
+    assert sorted(ids(run, "contacts")) == [1, 2, 3, 4, 5, 6]
+    assert run.exit_code == 0
+
+
+def cursor(key: int) -> str:
+    """A cursor of the published form."""
+    return base64.b64encode(f'{{"id": {key}}}'.encode()).decode()
 
 
 # -- Rows of parents are counted
