@@ -78,17 +78,21 @@ class Completion:
         self._is_recounted = False
         self._is_resumed = False
 
-    def check_filter(self, *, is_ignored: bool) -> None:
+    def check(self, *, is_ignored: bool, is_resumed: bool, lost: Collection[int]) -> None:
         """Find out whether all rows came that the walk wants, now that all pages have come.
 
         Args:
             is_ignored: Whether rows came that the filter should leave out.
+            is_resumed: Whether an earlier run has read the first part of it.
+            lost: The ids of rows that no page brought, and that were requested by id.
 
         Raises:
             RestartError: It is not proven: all rows must be read.
         """
         if not self._asking.is_filtered:
             self._check_totals()
+            if is_resumed:
+                self._check_earlier_part(lost)
             return
         name, asking, counter = self._source.name, self._asking, self._counter
         if counter.keyless:
@@ -139,6 +143,31 @@ class Completion:
             is_final=True,
         )
 
+    def _check_earlier_part(self, lost: Collection[int]) -> None:
+        """Look into a shortfall of a resumed walk: a row may have returned to its first part.
+
+        Raises:
+            RestartError: Only a walk of one run shows whether rows are missing.
+        """
+        shortfall = self._shortfall(lost)
+        if not shortfall or self._source.accepts_gap():
+            return
+        known = [member.walking.bookmark.shortfall for member in self._members]
+        if all(each is not None and each[0] == shortfall for each in known):
+            return
+        raise RestartError(
+            f"Lev counts {self._counter.min_total} rows of {self._source.name}, and "
+            f"{self._counter.rows_read} came in this run and an earlier one, so all rows are read "
+            "again.",
+            is_final=True,
+        )
+
+    def _shortfall(self, lost: Collection[int]) -> int | None:
+        """Return how many rows are missing without a word; None if that is not known."""
+        shortfall = self._counter.shortfall
+        # A row that is kept to be asked for again is not missing without a word.
+        return None if shortfall is None else max(0, shortfall - len(self._rows_kept(lost)))
+
     def _read_all_rows(self, reason: str) -> NoReturn:
         self._asking.all_rows = True
         raise RestartError(f"{reason}, so all rows are read.", is_final=True)
@@ -153,10 +182,7 @@ class Completion:
         """
         filtered = self._asking.is_filtered
         self._is_resumed = is_resumed
-        shortfall = None if filtered else self._counter.shortfall
-        if shortfall is not None:
-            # A row that is kept to be asked for again is not missing without a word.
-            shortfall = max(0, shortfall - len(self._rows_kept(lost)))
+        shortfall = None if filtered else self._shortfall(lost)
         proof = self._asking.proof
         if self._was_unproven and proof.is_proven:
             self._source.tell(

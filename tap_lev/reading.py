@@ -197,7 +197,11 @@ class Reading:
                 by_its_word = self._read_pages(*place)
                 if not self.members or self._asking.dry_run_rows:
                     return  # not all was seen
-                self._completion.check_filter(is_ignored=self._taking.is_filter_ignored)
+                self._completion.check(
+                    is_ignored=self._taking.is_filter_ignored,
+                    is_resumed=self._is_resumed,
+                    lost=self._lost_rows,
+                )
             except RestartError as error:
                 # A cursor of an earlier run may well be refused; one of this run, only so often.
                 restarts += not (error.is_final or self._is_resumed)
