@@ -76,7 +76,6 @@ class Completion:
         self._guard = guard
         self._was_unproven = False
         self._is_recounted = False
-        self._is_resumed = False
 
     def check_filter(self, *, is_ignored: bool) -> None:
         """Find out whether all rows came that the walk wants, now that all pages have come.
@@ -143,16 +142,14 @@ class Completion:
         self._asking.all_rows = True
         raise RestartError(f"{reason}, so all rows are read.", is_final=True)
 
-    def finish(self, *, by_its_word: bool, is_resumed: bool, lost: Collection[int]) -> None:
+    def finish(self, *, by_its_word: bool, lost: Collection[int]) -> None:
         """Complete the streams for which everything came.
 
         Args:
             by_its_word: Whether the list ended because Lev said so.
-            is_resumed: Whether an earlier run has read the first part of it.
             lost: The ids of rows that no page brought, and that were requested by id.
         """
         filtered = self._asking.is_filtered
-        self._is_resumed = is_resumed
         shortfall = None if filtered else self._counter.shortfall
         if shortfall is not None:
             # A row that is kept to be asked for again is not missing without a word.
@@ -189,6 +186,9 @@ class Completion:
                     raise fault
             if shortfall is not None:
                 self._check_count(member, shortfall, by_its_word=by_its_word)
+            if self._source.replication_key is not None:
+                # The next walk would not bring such a row again, once it has its key.
+                self._check_keys(member)
         except LevError:
             # The pages are read to their end, so the next run needs a new walk.
             walking.begin_anew()
@@ -218,11 +218,24 @@ class Completion:
         if member.walking.bookmark.shortfall is None:
             member.report.gaps.append(f"{member.name}: {keyless} without a key")
 
+    def check_resumed(self) -> None:
+        """Make sure that parents were answered at all, in a walk that an earlier run began.
+
+        What the parents of the first part answered, only that run knew.
+
+        Raises:
+            RestartError: All parents of this part are gone: those of the first part must show it.
+        """
+        for member in self._members:
+            if isinstance(member, ChildStream) and _has_only_gone(member):
+                raise RestartError(
+                    f"Lev answers {member.endpoint} with 404 for each of {member.parents_gone} "
+                    f"listed {self._source.name}, so all are read again.",
+                    is_final=True,
+                )
+
     def _check_parents(self, child: ChildStream) -> None:
-        # What the parents of the first part answered, an earlier run knew.
-        if self._is_resumed:
-            return
-        if child.parents_gone >= MIN_GONE and not child.parents_answered:
+        if _has_only_gone(child):
             raise LevError(
                 f"Lev answers {child.endpoint} with 404 for each of {child.parents_gone} listed "
                 f"{self._source.name}, so nothing shows that the rows are read at all."
@@ -246,6 +259,7 @@ class Completion:
             return
         is_accepted = member.accepts_gap() or source.accepts_gap()
         is_same = before is not None and before[0] == shortfall and by_its_word
+        is_same = is_same and not self._counter.keyless  # these did come, so they are no miscount
         walks = before[1] + 1 if before and is_same else 1
         bookmark.shortfall = (shortfall, max(walks, 2) if is_accepted else walks)
         if is_same or is_accepted:
@@ -276,3 +290,8 @@ class Completion:
         if self._source not in self._members:
             return {*lost}
         return {*lost, *(each.key for each in self._source.walking.bookmark.failed)}
+
+
+def _has_only_gone(child: ChildStream) -> bool:
+    """Say whether nothing but 404 came, for more parents than can be gone by chance."""
+    return child.parents_gone >= MIN_GONE and not child.parents_answered
