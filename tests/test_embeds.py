@@ -335,3 +335,13 @@ def test_an_embedded_column_that_was_missing_comes_again_though_the_run_broke_of
     rows = {row["id"]: row for row in healed.records("deals")}
     assert changed <= rows.keys(), "with the column"
     assert rows == {row["id"]: row for row in truth(lev, "deals") if row["id"] in rows}
+
+
+def test_rows_that_are_not_there_by_id_are_not_requested_one_by_one(start_lev: StartLev) -> None:
+    lev = start_lev(deals=45)
+    lev.sandbox.switch(missing_blocks={"financials": "everywhere"})
+    lev.sandbox.fault("status", status=404, route="/deals/{deal_id}", times=None)
+    run = sync(config_of(lev, page_size=10), streams=("deals",))
+    assert run.exit_code == 0
+    assert {row["id"] for row in run.records("deals")} == {r["id"] for r in truth(lev, "deals")}
+    assert len(asked(lev, "/deals/{deal_id}")) == 5
