@@ -295,7 +295,13 @@ class Asking:
             return None
         if embed.unread_rows >= CHECKED_ROWS and not embed.seen_empty:
             return UNSET if embed.unread else None
-        answer = source.read_row(key, {"include": field}, self.report)
+        if embed.gone_rows >= CHECKED_ROWS and not embed.seen:
+            return UNSET  # this server gives no single rows
+        try:
+            answer = source.read_row(key, {"include": field}, self.report)
+        except LevAPIError as error:
+            embed.gone_rows += error.is_gone
+            raise
         row = source.mended(answer.data[0], answer)
         if field in row:
             return row[field]

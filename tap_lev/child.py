@@ -268,7 +268,7 @@ class ChildStream(PerParentStream):
         for row in rows:
             block = value_of(row, self.block or "")
             if isinstance(block, list) and len(block) >= self.block_limit:
-                self.walking.keeps_rows = True
+                self.walking.keep_rows()
                 if not self._full_blocks:
                     self._full_blocks = True
                     self.tell(

@@ -76,23 +76,18 @@ class Completion:
         self._guard = guard
         self._was_unproven = False
         self._is_recounted = False
-        self._is_resumed = False
 
-    def check(self, *, is_ignored: bool, is_resumed: bool, lost: Collection[int]) -> None:
+    def check_filter(self, *, is_ignored: bool) -> None:
         """Find out whether all rows came that the walk wants, now that all pages have come.
 
         Args:
             is_ignored: Whether rows came that the filter should leave out.
-            is_resumed: Whether an earlier run has read the first part of it.
-            lost: The ids of rows that no page brought, and that were requested by id.
 
         Raises:
             RestartError: It is not proven: all rows must be read.
         """
         if not self._asking.is_filtered:
             self._check_totals()
-            if is_resumed:
-                self._check_earlier_part(lost)
             return
         name, asking, counter = self._source.name, self._asking, self._counter
         if counter.keyless:
@@ -143,25 +138,6 @@ class Completion:
             is_final=True,
         )
 
-    def _check_earlier_part(self, lost: Collection[int]) -> None:
-        """Look into a shortfall of a resumed walk: a row may have returned to its first part.
-
-        Raises:
-            RestartError: Only a walk of one run shows whether rows are missing.
-        """
-        shortfall = self._shortfall(lost)
-        if not shortfall or self._source.accepts_gap():
-            return
-        known = [member.walking.bookmark.shortfall for member in self._members]
-        if all(each is not None and each[0] == shortfall for each in known):
-            return
-        raise RestartError(
-            f"Lev counts {self._counter.min_total} rows of {self._source.name}, and "
-            f"{self._counter.rows_read} came in this run and an earlier one, so all rows are read "
-            "again.",
-            is_final=True,
-        )
-
     def _shortfall(self, lost: Collection[int]) -> int | None:
         """Return how many rows are missing without a word; None if that is not known."""
         shortfall = self._counter.shortfall
@@ -172,16 +148,14 @@ class Completion:
         self._asking.all_rows = True
         raise RestartError(f"{reason}, so all rows are read.", is_final=True)
 
-    def finish(self, *, by_its_word: bool, is_resumed: bool, lost: Collection[int]) -> None:
+    def finish(self, *, by_its_word: bool, lost: Collection[int]) -> None:
         """Complete the streams for which everything came.
 
         Args:
             by_its_word: Whether the list ended because Lev said so.
-            is_resumed: Whether an earlier run has read the first part of it.
             lost: The ids of rows that no page brought, and that were requested by id.
         """
         filtered = self._asking.is_filtered
-        self._is_resumed = is_resumed
         shortfall = None if filtered else self._shortfall(lost)
         proof = self._asking.proof
         if self._was_unproven and proof.is_proven:
@@ -215,6 +189,9 @@ class Completion:
                     raise fault
             if shortfall is not None:
                 self._check_count(member, shortfall, by_its_word=by_its_word)
+            if self._source.replication_key is not None:
+                # The next walk would not bring such a row again, once it has its key.
+                self._check_keys(member)
         except LevError:
             # The pages are read to their end, so the next run needs a new walk.
             walking.begin_anew()
@@ -244,11 +221,37 @@ class Completion:
         if member.walking.bookmark.shortfall is None:
             member.report.gaps.append(f"{member.name}: {keyless} without a key")
 
+    def check_resumed(self, lost: Collection[int]) -> None:
+        """Find out whether a walk has to be read again because an earlier run began it.
+
+        Args:
+            lost: The ids of rows that no page brought, and that were requested by id.
+
+        Raises:
+            RestartError: Only a walk of one run shows what is missing.
+        """
+        # 1. What the parents of the first part answered, only that run knew.
+        for member in self._members:
+            if isinstance(member, ChildStream) and _has_only_gone(member):
+                raise RestartError(
+                    f"Lev answers {member.endpoint} with 404 for each of {member.parents_gone} "
+                    f"listed {self._source.name}, so all are read again.",
+                    is_final=True,
+                )
+        # 2. A row may have returned to the first part since.
+        shortfall = None if self._asking.is_filtered else self._shortfall(lost)
+        known = [member.walking.bookmark.shortfall for member in self._members]
+        is_known = all(each is not None and each[0] == shortfall for each in known)
+        if shortfall and not (is_known or self._source.accepts_gap()):
+            raise RestartError(
+                f"Lev counts {self._counter.min_total} rows of {self._source.name}, and "
+                f"{self._counter.rows_read} came in this run and an earlier one, so all rows are "
+                "read again.",
+                is_final=True,
+            )
+
     def _check_parents(self, child: ChildStream) -> None:
-        # What the parents of the first part answered, an earlier run knew.
-        if self._is_resumed:
-            return
-        if child.parents_gone >= MIN_GONE and not child.parents_answered:
+        if _has_only_gone(child):
             raise LevError(
                 f"Lev answers {child.endpoint} with 404 for each of {child.parents_gone} listed "
                 f"{self._source.name}, so nothing shows that the rows are read at all."
@@ -272,6 +275,7 @@ class Completion:
             return
         is_accepted = member.accepts_gap() or source.accepts_gap()
         is_same = before is not None and before[0] == shortfall and by_its_word
+        is_same = is_same and not self._counter.keyless  # these did come, so they are no miscount
         walks = before[1] + 1 if before and is_same else 1
         bookmark.shortfall = (shortfall, max(walks, 2) if is_accepted else walks)
         if is_same or is_accepted:
@@ -302,3 +306,8 @@ class Completion:
         if self._source not in self._members:
             return {*lost}
         return {*lost, *(each.key for each in self._source.walking.bookmark.failed)}
+
+
+def _has_only_gone(child: ChildStream) -> bool:
+    """Say whether nothing but 404 came, for more parents than can be gone by chance."""
+    return child.parents_gone >= MIN_GONE and not child.parents_answered

@@ -32,6 +32,7 @@ class Embed:
         repeats: How many pages were requested again in vain since it came last.
         unread: Why it cannot be read, where its endpoint shows that there is something in it.
         unread_rows: How many rows came without it, by id too.
+        gone_rows: How many rows came without it, and are not there by id.
     """
 
     seen: bool = False
@@ -41,6 +42,7 @@ class Embed:
     repeats: int = 0
     unread: LevError | None = None
     unread_rows: int = 0
+    gone_rows: int = 0
 
     @property
     def is_omitted_when_empty(self) -> bool:

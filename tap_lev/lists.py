@@ -69,6 +69,11 @@ class ListStream(LevStream):
     _keyless = 0
     _keyless_told = False
 
+    @property
+    def awaits_block(self) -> bool:  # type: ignore[override]
+        """Whether rows came without an embedded column that is there: they must come again."""
+        return any(self.embeds[field].unread is not None for field in self.includes)
+
     def take_keyless(self) -> int:
         """Return how many rows had no key since this was asked last."""
         keyless, self._keyless = self._keyless, 0

@@ -23,7 +23,7 @@ MAX_CURSOR = 4096
 """The longest cursor that is sent back. A longer one fits into no URL, but would stay in the state.
 """
 
-MAX_EMPTY = 1000
+MAX_EMPTY = 50
 """How many pages in a row may bring no row that can be told from others."""
 
 MAX_REPEATED = 2
@@ -259,6 +259,11 @@ class Pages:
             following = self._following(said, answer, position, rows)
         if following is not None:
             self._refuse_endless(position, following)
+        elif self._counter.is_repeated and "page" in position and said.total is None:
+            raise BrokenAnswerError(
+                f"Lev counts pages of {self._endpoint}, but sends the same one for page "
+                f"{shown(position['page'])}: it ignores the number, and rows are missing."
+            )
         return following
 
     def ends_with(self, error: LevAPIError) -> bool:

@@ -127,8 +127,9 @@ class PerParentStream(LevStream):
             level = logging.DEBUG if gone in self._tap.report.parents_gone else logging.WARNING
             self._tap.report.parents_gone.add(gone)
             self.logger.log(level, "%s: the parent is gone, so it is skipped. %s", self.name, why)
-        if self.version is not None and not self.walking.keeps_rows:
-            self.walking.keeps_rows = not self._is_gone(ids, report)
+        if self.version is None or self.walking.keeps_rows or self._is_gone(ids, report):
+            return
+        self.walking.keep_rows()
 
     def _is_gone(self, ids: Ids, report: StreamReport) -> bool:
         """Whether Lev says that a parent's own row is not there, either."""
@@ -177,7 +178,7 @@ class PerParentStream(LevStream):
                 return
             position = pages.after(answer, position)
         if counter.shortfall and self.accepts_gap():
-            self.walking.keeps_rows = True
+            self.walking.keep_rows()
             gap = f"{self.name}: rows of a parent that Lev counts and does not send"
             if gap not in self.report.gaps:
                 self.report.gaps.append(gap)

@@ -197,11 +197,9 @@ class Reading:
                 by_its_word = self._read_pages(*place)
                 if not self.members or self._asking.dry_run_rows:
                     return  # not all was seen
-                self._completion.check(
-                    is_ignored=self._taking.is_filter_ignored,
-                    is_resumed=self._is_resumed,
-                    lost=self._lost_rows,
-                )
+                if self._is_resumed:
+                    self._completion.check_resumed(self._lost_rows)
+                self._completion.check_filter(is_ignored=self._taking.is_filter_ignored)
             except RestartError as error:
                 # A cursor of an earlier run may well be refused; one of this run, only so often.
                 restarts += not (error.is_final or self._is_resumed)
@@ -209,9 +207,7 @@ class Reading:
                     raise (error.cause or error) from None
                 restart = error
             else:
-                self._completion.finish(
-                    by_its_word=by_its_word, is_resumed=self._is_resumed, lost=self._lost_rows
-                )
+                self._completion.finish(by_its_word=by_its_word, lost=self._lost_rows)
                 return
 
     def _read_pages(self, answer: Answer, position: Position, parent: int | None) -> bool:

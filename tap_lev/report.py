@@ -108,7 +108,8 @@ class RunReport:
         """
         streams = [self.tap, *self.streams.values()]
         statuses = sum((s.statuses for s in streams), Counter[int]())
-        outcome = "failed" if self.failures else "complete"
+        is_nothing_read = bool(self.streams) and all(s.skipped for s in self.streams.values())
+        outcome = "failed" if self.failures or is_nothing_read else "complete"
         return {
             "outcome": "broken off" if cause else outcome,
             "streams": len(self.streams),

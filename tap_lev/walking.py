@@ -232,6 +232,16 @@ class Walking:
         self._replaced.clear()
         self._open_version = None
 
+    def keep_rows(self) -> None:
+        """Have this walk drop no row from the target, whichever run comes to its end.
+
+        Rows keep their version, but the state's walk has none that a later run could activate.
+        """
+        self.keeps_rows = True
+        if self.walk is not None and self.walk.version is not None:
+            self.bookmark.version = self._open_version = self.walk.version
+            self.walk.version = None
+
     # -- Rows that fail
 
     def fail_row(self, key: int, error: LevError, fault: object, most: int = MAX_STREAK) -> None:
@@ -349,7 +359,7 @@ class Walking:
         """
         if not self._emits_versions:
             return None
-        if self.walk is not None and self._is_whole:
+        if self.walk is not None and self._is_whole and self.walk.version is not None:
             return self.walk.version
         return self._open_version or self.bookmark.version
 

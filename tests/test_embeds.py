@@ -312,3 +312,36 @@ def test_ten_pipelines_may_be_more(
     assert dropped == {*streams, "deal_pipelines"} - {"deals"} - (
         {"deal_pipelines"} if count == 10 else set()
     )
+
+
+def test_an_embedded_column_that_was_missing_comes_again_though_the_run_broke_off(
+    start_lev: StartLev,
+) -> None:
+    lev = start_lev(deals=45)
+    config, target = config_of(lev, page_size=10), Target()
+    target.load(sync(config, streams=("deals",)).messages)
+    lev.sandbox.clock.advance(3600)
+    changed = {row["id"] for row in lev.sandbox.touch("deals", 35)}
+    lev.sandbox.clock.advance(3600)
+    lev.sandbox.switch(missing_blocks={"financials": "everywhere"})
+    lev.sandbox.fault("reset", route="/deals", at=5, times=None)
+    broken = sync(config, streams=("deals",), state=target.state)
+    target.load(broken.messages)
+    assert broken.exit_code == 1
+    lev.sandbox.clear_faults()
+    lev.sandbox.switch(missing_blocks=None)
+    healed = sync(config, streams=("deals",), state=target.state)
+    assert healed.exit_code == 0
+    rows = {row["id"]: row for row in healed.records("deals")}
+    assert changed <= rows.keys(), "with the column"
+    assert rows == {row["id"]: row for row in truth(lev, "deals") if row["id"] in rows}
+
+
+def test_rows_that_are_not_there_by_id_are_not_requested_one_by_one(start_lev: StartLev) -> None:
+    lev = start_lev(deals=45)
+    lev.sandbox.switch(missing_blocks={"financials": "everywhere"})
+    lev.sandbox.fault("status", status=404, route="/deals/{deal_id}", times=None)
+    run = sync(config_of(lev, page_size=10), streams=("deals",))
+    assert run.exit_code == 0
+    assert {row["id"] for row in run.records("deals")} == {r["id"] for r in truth(lev, "deals")}
+    assert len(asked(lev, "/deals/{deal_id}")) == 5

@@ -941,3 +941,72 @@ def test_the_default_selection_costs_as_few_requests_as_before(start_lev: StartL
         for row in lev.sandbox.rows("contacts")
         if row["updated_at"] >= entry(first.state)["replication_key_value"]
     }
+
+
+# -- What the first part of a walk knew
+
+
+@pytest.mark.parametrize("drops_older_only", [False, True])
+@pytest.mark.parametrize("kind", ["hidden rows", "full block"])
+def test_what_one_run_could_not_read_is_not_dropped_by_the_run_that_ends_the_walk(
+    start_lev: StartLev, kind: str, *, drops_older_only: bool
+) -> None:
+    lev = start_lev(deals=30, documents=3)
+    stream = "documents" if kind == "hidden rows" else "deal_pipelines"
+    config = config_of(
+        lev, page_size=10, max_parallel_streams=1, emit_activate_version_messages=True
+    )
+    catalog, target = full_table(stream), Target(drops_older_only=drops_older_only)
+    if kind == "full block":
+        for _ in range(10 - sum(r["deal_id"] == 3 for r in truth(lev, stream))):
+            lev.sandbox.add("deal_pipelines", parent=3)
+    target.load(sync(config, catalog=catalog).messages)
+    if kind == "hidden rows":
+        lev.sandbox.poison("deals", 3, "no_children", 404)
+    else:  # an eleventh row, which was among the ten when it was loaded
+        extra = {"deal_id": 3, "pipeline_id": 999}
+        target.tables[stream][3, 999] = extra
+        target._versions[stream, (3, 999)] = 1
+    before = target.rows(stream)
+    lev.sandbox.clock.advance(HOUR)
+    place: State = {}
+    for lines in range(40, 100):
+        broken = sync(config, catalog=catalog, state=target.state, kill_after=lines)
+        place = entry(broken.state, stream)["walk"] if broken.state else {}
+        if place.get("cursor"):
+            break
+    assert place["cursor"], "it is past the first page"
+    target.load(broken.messages, crash=True)
+    resumed = sync(config, catalog=catalog, state=target.state)
+    target.load(resumed.messages)
+    assert resumed.exit_code == 0
+    assert not resumed.of("ACTIVATE_VERSION")
+    assert target.rows(stream) == before
+    versions = {each["version"] for each in (*broken.of("RECORD"), *resumed.of("RECORD"))}
+    assert len(versions) == 1, "the rows of both runs are of one table"
+    lev.sandbox.cure()
+    lev.sandbox.clock.advance(HOUR)
+    again = sync(config, catalog=catalog, state=target.state)
+    assert bool(again.of("ACTIVATE_VERSION")) is (kind == "hidden rows")
+
+
+def test_parents_that_are_all_gone_fail_a_walk_that_an_earlier_run_began(
+    start_lev: StartLev, caplog: pytest.LogCaptureFixture
+) -> None:
+    lev = start_lev(deals=30, documents=60)
+    config = config_of(lev, page_size=10, max_parallel_streams=1)
+    for key in range(1, 31):
+        lev.sandbox.poison("deals", key, "no_children", 404)
+    lev.sandbox.fault("reset", route="/deals", at=3, times=None)
+    broken = sync(config, streams=("documents",))
+    assert broken.exit_code == 1
+    assert entry(broken.state, "documents")["walk"]["cursor"], "there is a place to resume at"
+    lev.sandbox.clear_faults()
+    resumed = sync(config, streams=("documents",), state=broken.state)
+    assert resumed.exit_code == 1
+    assert "with 404 for each of 30 listed deals" in caplog.text
+    lev.sandbox.cure()
+    for key in range(21, 31):
+        lev.sandbox.poison("deals", key, "no_children", 404)
+    healed = sync(config, streams=("documents",), state=broken.state)
+    assert healed.exit_code == 0, "the first part was answered"

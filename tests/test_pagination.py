@@ -823,3 +823,17 @@ def test_whatever_lev_sends_no_position_is_asked_for_twice(
         assert following not in asked
         asked.append(following)
         position = following
+
+
+@pytest.mark.parametrize("pages_told", [2, 3])
+def test_a_number_that_is_ignored_is_no_end(pages_told: int) -> None:
+    """Lev counts more pages than one, but each is the first."""
+    listing = Listing(cursor_only=False, limit=200)
+
+    told, keys = {"total_pages": pages_told}, list(range(20))
+    position: Position = {}
+    for _ in range(pages_told - 1):
+        position = listing.after(told, position, keys=keys) or {}
+    assert position["page"] == pages_told
+    with pytest.raises(BrokenAnswerError, match="it ignores the number"):
+        listing.after(told, position, keys=keys)

@@ -167,3 +167,9 @@ def test_a_target_that_is_gone_ends_the_run_with_a_summary(
         run = tap.finish()
     assert run.exit_code == 1
     assert run.log("INFO")[-1].startswith("Sync broken off: 11 streams, 0 rows, ")
+
+
+def test_a_run_that_skipped_everything_is_not_called_complete(report: RunReport) -> None:
+    for stream in report.streams.values():
+        stream.skipped = True
+    assert report.summary().startswith("Sync failed: 3 streams")

@@ -555,3 +555,35 @@ def test_a_gap_that_cannot_be_meant_is_refused(
     assert run.lines == []
     assert sentence in run.stderr
     assert "Traceback" not in run.stderr
+
+
+def test_a_row_without_its_key_is_no_count_of_lev_s(start_lev: StartLev) -> None:
+    """It did come. Taken for a miscount, it would never be read again once it has its key."""
+    lev = start_lev(contacts=45)
+    config, state = config_of(lev, page_size=10), None
+    lev.sandbox.poison("contacts", 7, "no_key")
+    for _ in range(3):
+        run = sync(config, streams=("contacts",), state=state)
+        state = run.state
+        assert run.exit_code == 1
+        assert not is_complete(run, "contacts")
+        lev.sandbox.clock.advance(3600)
+    lev.sandbox.cure()
+    healed = sync(config, streams=("contacts",), state=state)
+    assert healed.exit_code == 0
+    check(healed, lev, "contacts")
+
+
+def test_a_row_without_its_key_is_read_again_where_nothing_counts(start_lev: StartLev) -> None:
+    lev = start_lev(contacts=45)
+    lev.sandbox.switch(pagination_total=False)
+    lev.sandbox.poison("contacts", 7, "no_key")
+    config = config_of(lev, page_size=10)
+    run = sync(config, streams=("contacts",))
+    assert run.exit_code == 1
+    assert not is_complete(run, "contacts")
+    lev.sandbox.clock.advance(3600)
+    lev.sandbox.cure()
+    healed = sync(config, streams=("contacts",), state=run.state)
+    assert healed.exit_code == 0
+    check(healed, lev, "contacts")
