@@ -12,7 +12,7 @@ from tap_lev.answer import items
 from tap_lev.child import ChildStream
 from tap_lev.client import ONCE
 from tap_lev.embeds import CHECKED_ROWS, MAX_REPEATS
-from tap_lev.errors import KeyRefusedError, LevAPIError, LevError
+from tap_lev.errors import KeyRefusedError, LevAPIError, LevError, NoRowError
 from tap_lev.optional import Option
 from tap_lev.page import PageShape
 from tap_lev.proof import INEXACT, MARGIN, FilterProof, Sent, oldest_of, value_of
@@ -297,12 +297,15 @@ class Asking:
             return UNSET if embed.unread else None
         if embed.gone_rows >= CHECKED_ROWS and not embed.seen:
             return UNSET  # this server gives no single rows
+        row: dict[str, Any] = {}
         try:
             answer = source.read_row(key, {"include": field}, self.report)
+            row = source.mended(answer.data[0], answer)
         except LevAPIError as error:
             embed.gone_rows += error.is_gone
             raise
-        row = source.mended(answer.data[0], answer)
+        except NoRowError:
+            pass  # the list has the row, so it is the field that is not there
         if field in row:
             return row[field]
         embed.unread_rows += 1

@@ -96,6 +96,10 @@ class BrokenAnswerError(LevError):
     is_foreign = False
 
 
+class NoRowError(BrokenAnswerError):
+    """Lev answered the request for a single row with nothing."""
+
+
 class ForeignAnswerError(BrokenAnswerError):
     """A redirect, or a success without Lev's envelope."""
 

@@ -12,7 +12,7 @@ from typing_extensions import override
 
 from tap_lev.answer import items
 from tap_lev.embeds import Embed
-from tap_lev.errors import BrokenAnswerError, LevError
+from tap_lev.errors import BrokenAnswerError, LevError, NoRowError
 from tap_lev.stream import LevStream
 from tap_lev.walking import UPDATED_AT
 
@@ -108,7 +108,8 @@ class ListStream(LevStream):
             f"GET {self.detail}", report, params, ids={name: key}, patience=patience
         )
         if not isinstance(answer.data, dict):
-            raise BrokenAnswerError(
+            kind = BrokenAnswerError if answer.data else NoRowError
+            raise kind(
                 f"Lev answered {answer.endpoint} without a row "
                 f"(request_id {answer.request_id or 'not given'})."
             )

@@ -322,6 +322,21 @@ def test_an_empty_first_page_that_then_fails_by_a_row_is_read_around_it() -> Non
     assert run.exit_code == 0
 
 
+@pytest.mark.parametrize("single", [[], None, {}], ids=["list", "null", "object"])
+def test_deals_without_a_column_and_single_rows_without_anything_are_complete(
+    caplog: pytest.LogCaptureFixture,
+    single: Any,  # noqa: ANN401
+) -> None:
+    nothing = {f"/deals/{n}": lambda _: (single, None) for n in range(1, 9)}
+    below = {f"/deals/{n}/financials": lambda _: ([], None) for n in range(1, 9)}
+    end = {"has_more": False, "total": 8}
+    with lev({"/deals": lambda _: (rows(8), end)} | nothing | below) as served:
+        run = served.run("deals")
+    assert run.exit_code == 0
+    assert ids(run, "deals") == list(range(1, 9))
+    assert not [r for r in caplog.records if r.levelname in {"WARNING", "ERROR"}]
+
+
 def cursor(key: int) -> str:
     """A cursor of the published form."""
     return base64.b64encode(f'{{"id": {key}}}'.encode()).decode()
