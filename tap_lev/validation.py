@@ -126,7 +126,10 @@ def _faults(config: Mapping[str, Any]) -> Iterator[str]:
         yield f"The setting api_url {fault}."
     start_date = config.get("start_date")
     if isinstance(start_date, str) and timestamps.parse(start_date) is None:
-        yield f"The setting start_date must be a date or a date-time, not {shown(start_date)}."
+        yield (
+            "The setting start_date must be a date such as 2026-01-31, or a date-time, not "
+            f"{shown(start_date)}."
+        )
     yield from _gap_faults(config)
     yield from _flattening_faults(config)
     for name in ("fact_queries", "observation_metric_ids"):

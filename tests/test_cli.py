@@ -407,7 +407,7 @@ def test_all_that_is_wrong_is_told_at_once(server: SandboxServer, config: dict[s
         "The setting page_size is wrong: 0 ",
         "TAP_LEV_FACT_QUERIES must be a JSON list such as",
         "TAP_LEV_EMIT_ACTIVATE_VERSION_MESSAGES must be true or false, not 'enabled'.",
-        "The setting start_date must be a date or a date-time, not '[api_key] ago'.",
+        "The setting start_date must be a date such as 2026-01-31, or a date-time, not '[api_key]",
         "The setting stream_maps names 'contact', which is no stream: is it 'contacts'?",
     ):
         assert sentence.count(fault) == 1, fault

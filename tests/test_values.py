@@ -267,7 +267,7 @@ def test_a_value_is_mended_told_and_counted_and_the_other_rows_land(
     becomes_of = dict(kind.value for kind in Kind)
     assert said == (
         f"contacts: Lev sends {told}, in the row with id {number} (request_id 6f0c). "
-        f"{becomes_of[told.rpartition(' in ')[0]]} This is told once."
+        f"{becomes_of[told.rpartition(' in ')[0]]} This is logged once."
     )
     assert ", 1 value mended" in run.stderr.splitlines()[-1]
 
