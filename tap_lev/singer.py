@@ -152,7 +152,8 @@ class SingerStream(Stream):
             what, becomes = kind.value
             key = ", ".join(f"{name} {shown(row[name])}" for name in self.primary_keys)
             self.logger.warning(
-                "%s: Lev sends %s in %s, in the row with %s (request_id %s). %s This is logged once.",
+                "%s: Lev sends %s in %s, in the row with %s (request_id %s). %s "
+                "This is logged once.",
                 self.name,
                 what,
                 quoted(column),
