@@ -65,6 +65,7 @@ class Asking:
         """How many rows are looked at, None where it is no dry run."""
 
         self.by_row = False
+        self._decoded: PageShape | None = None
         """Whether each row is looked at, whatever it is like."""
 
         self.all_rows = False
@@ -166,11 +167,12 @@ class Asking:
             shape = self.shape_of_page
             blocks = params.get("include", "").split(",")
             usual = shape and FIELDS not in params and shape.blocks.issubset(blocks)
+            self._decoded = shape if usual else None
             answer = self._tap.client.read(
                 f"GET {self._source.path}",
                 self.report,
                 size | position | params,
-                decoder=shape.decoder if shape and usual else None,
+                decoder=self._decoded.decoder if self._decoded else None,
                 patience=patience,
             )
             return answer, params
@@ -248,6 +250,11 @@ class Asking:
         walks = [member.walking.walk for member in self._members]
         within = any(walk is not None and walk.parent for walk in walks)
         return None if within or self.by_row or self.dry_run_rows else self._shapes[key]
+
+    @property
+    def is_as_decoded(self) -> bool:
+        """Whether the last page is still in the form that the members take."""
+        return self._decoded is None or self._decoded is self.shape_of_page
 
     # -- Embedded fields
 

@@ -193,8 +193,12 @@ class Reading:
         while self.members:
             try:
                 place = self._begin() if restart is None else self._start_again(restart)
-                self._ask_failed_rows(place[0])
-                by_its_word = self._read_pages(*place)
+                answer, position, parent = place
+                self._ask_failed_rows(answer)
+                if self.members and not self._asking.is_as_decoded:
+                    # A row that failed before has shown that more is needed of each row.
+                    answer, position = self._fetch(position)
+                by_its_word = self._read_pages(answer, position, parent)
                 if not self.members or self._asking.dry_run_rows:
                     return  # not all was seen
                 if self._is_resumed:

@@ -587,3 +587,20 @@ def test_a_row_without_its_key_is_read_again_where_nothing_counts(start_lev: Sta
     healed = sync(config, streams=("contacts",), state=run.state)
     assert healed.exit_code == 0
     check(healed, lev, "contacts")
+
+
+@pytest.mark.parametrize("variant", ["all", "some", "everywhere"])
+def test_a_row_that_failed_may_show_what_the_first_page_lacks(
+    start_lev: StartLev, variant: str
+) -> None:
+    lev = start_lev(deals=9)
+    streams = ("deals", "deal_properties", "deal_team_members")
+    lev.sandbox.poison("deals", 1, "500_always")
+    broken = sync(config_of(lev, page_size=4), streams=streams)
+    assert broken.exit_code == 1
+    lev.sandbox.cure("deals", 1)
+    lev.sandbox.switch(missing_blocks={"properties": variant, "team": variant})
+    run = sync(config_of(lev, page_size=4), state=broken.state, streams=streams)
+    assert run.exit_code == 0
+    assert 1 in {row["id"] for row in run.records("deals")}
+    assert {row["deal_id"] for row in run.records("deal_properties")} >= {1}

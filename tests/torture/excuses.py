@@ -187,6 +187,11 @@ class Excuses:
         return any(found & {*kinds} for _, _, found in self._account.poisoned.values())
 
     @property
+    def has_poisons(self) -> bool:
+        """Whether rows go wrong, or went."""
+        return bool(self._plan.poisons)
+
+    @property
     def is_limited(self) -> bool:
         """Whether the account has limits."""
         return self._plan.limits is not None
@@ -256,7 +261,8 @@ WARNINGS: tuple[tuple[str, Callable[[Excuses], bool]], ...] = (
     ("Lev counts [0-9]+ (more )?rows", _counts),
     (
         "the parent is gone",
-        lambda e: e.switches["children_of_archived"] == "404" or e.poisoned("no_children"),
+        # A row that failed is asked for again, and may be gone by then.
+        lambda e: e.switches["children_of_archived"] == "404" or e.has_poisons,
     ),
     ("does not agree with Lev's other times|is later than Lev's clock", _clocks),
     (

@@ -192,7 +192,8 @@ class Judge:
             again = is_new and shortfall == before.get(name, {}).get("shortfall")
             counted = is_new and not again and excuses.recounted(name)
             self.is_recounted = self.is_recounted and counted
-            keyless = excuses.keyless(name) and "without a key" in _errors(run.log, name)
+            said = _errors(run.log, name)
+            keyless = excuses.keyless(name) and ("without a key" in said or "missing" in said)
             excused = counted or keyless or (rows and rows <= excuses.rows(name))
             if excused or excuses.incomplete(name):
                 reasons.append(name)

@@ -178,7 +178,9 @@ class Source:
         """Say whether Lev leaves an empty object out, which looks like none."""
         omits = self._plan.switches["missing_blocks"]["financials"] == "empty"
         return (
-            omits and stream == "deals" and row["financials"] == {} and there["financials"] is None
+            omits
+            and stream == "deals"
+            and row["financials"] == {} == (there.get("financials") or {})
         )
 
     def _ignored(self, stream: str, *, walked: bool) -> list[str]:
