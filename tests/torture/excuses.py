@@ -253,10 +253,8 @@ WARNINGS: tuple[tuple[str, Callable[[Excuses], bool]], ...] = (
     ("half of a character", _has("surrogate")),
     ("Such a row cannot be loaded", _has("no_key")),
     ("Lev (ignores|does not accept|does not honour) filter", _filters),
-    (
-        "Lev refuses filter.* together|Lev no longer accepts filter|filter and cursor cannot be combined",
-        _filters,
-    ),
+    ("Lev refuses filter.* together|Lev no longer accepts filter", _filters),
+    ("filter and cursor cannot be combined", _filters),
     ("Lev filters some pages", _filters),
     ("Lev does not accept fields", _fields),
     ("Lev does not accept include=|Lev embeds no", _blocks),
