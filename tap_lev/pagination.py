@@ -23,8 +23,12 @@ MAX_CURSOR = 4096
 """The longest cursor that is sent back. A longer one fits into no URL, but would stay in the state.
 """
 
-MAX_EMPTY = 50
-"""How many pages in a row may bring no row that can be told from others."""
+MAX_EMPTY = 300
+"""How many pages in a row may bring no row that can be told from others.
+
+A server that leaves rows out after it has cut the pages sends empty ones: at 200 rows a page, these
+are 60,000 rows without a change.
+"""
 
 MAX_REPEATED = 2
 """How many pages of one list may bring no new row. The last of them ends the list by an error."""
