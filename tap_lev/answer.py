@@ -56,6 +56,7 @@ class Envelope(msgspec.Struct, kw_only=True):
     pagination: dict[str, Any] | None = None
     # Lev's success has none of these; an answer that has one may be none.
     error: Any = None
+    errors: Any = None
     success: Any = None
     ok: Any = None
 
@@ -80,7 +81,9 @@ def read_answer(
         BrokenAnswerError: It is, with something wrong in it.
     """
     usual, halves = _decoded(body, decoder) if decoder else (None, 0)
-    if isinstance(usual, Envelope) and not _fails(usual.error, usual.success, usual.ok):
+    if isinstance(usual, Envelope) and not _fails(
+        usual.error, usual.errors, usual.success, usual.ok
+    ):
         return Answer(
             endpoint=endpoint,
             data=usual.data,
@@ -92,7 +95,7 @@ def read_answer(
         )
     envelope, halves, is_odd = _read_anything(body)
     fields: dict[str, Any] = envelope if isinstance(envelope, dict) else {}
-    fails = _fails(*map(fields.get, ("error", "success", "ok")))
+    fails = _fails(*map(fields.get, ("error", "errors", "success", "ok")))
     if fails and ("data" in fields or errors.is_error(fields)):
         raise errors.error_in(HTTPStatus.OK, fields, headers, endpoint=endpoint)
     if "data" not in fields:
@@ -144,9 +147,9 @@ def _read_anything(body: bytes) -> tuple[Any, int, bool]:
         return None, 0, False
 
 
-def _fails(error: object, success: object, ok: object) -> bool:
+def _fails(error: object, errors: object, success: object, ok: object) -> bool:
     """Return whether an envelope reports a failure. ``"error": false`` reports none."""
-    return error not in (None, False, "") or success is False or ok is False
+    return error not in (None, False, "") or bool(errors) or success is False or ok is False
 
 
 def _fault(body: bytes) -> str:

@@ -346,6 +346,8 @@ def error_in(
         endpoint: Method and path of the request.
     """
     error, request_id = envelope.get("error"), envelope.get("request_id")
+    if not error and isinstance(several := envelope.get("errors"), list) and several:
+        error = several[0]
     fields: dict[str, Any] = error if isinstance(error, dict) else {"message": error}
     kind = fields.get("type") or fields.get("code") or NAMES.get(status) or _phrase(status)
     message = fields.get("message") or envelope.get("message")

@@ -718,6 +718,8 @@ def test_a_limit_is_obeyed_whoever_keeps_it(
         ({"error": True}, "200 failure: True"),
         ({"success": False, "message": "No database"}, "200 failure: No database"),
         ({"ok": False}, "200 failure: no reason is given"),
+        ({"errors": [{"message": "No database"}]}, "200 failure: No database"),
+        ({"errors": {"contacts": "No"}}, "200 failure: no reason is given"),
     ],
     ids=str,
 )
@@ -755,7 +757,15 @@ def test_an_error_in_a_success_without_data_is_a_failure(
 
 
 @pytest.mark.parametrize(
-    "more", [{"error": None}, {"error": False}, {"success": True}, {"ok": True}, {"ok": None}]
+    "more",
+    [
+        {"error": None},
+        {"error": False},
+        {"success": True},
+        {"ok": True},
+        {"ok": None},
+        {"errors": []},
+    ],
 )
 @pytest.mark.parametrize("shaped", [True, False])
 def test_a_success_that_says_so_is_one(
