@@ -169,8 +169,17 @@ class Excuses:
         for line in log.splitlines():
             if " WARNING " not in line and " ERROR " not in line:
                 continue
+            if self._is_gone(line):
+                continue
             if not any(re.search(said, line) and may(self) for said, may in WARNINGS):
                 yield line
+
+    def _is_gone(self, line: str) -> bool:
+        """Say whether a line names a parent as gone that is: one that failed is asked for again."""
+        found = re.search(r"the parent is gone.* GET /(\w+)/(\d+)/", line)
+        if found is None or found[1] not in LISTS:
+            return False
+        return not self._account.store.visible(found[1], int(found[2]))
 
     @property
     def switches(self) -> dict[str, Any]:
@@ -185,11 +194,6 @@ class Excuses:
     def poisoned(self, *kinds: str) -> bool:
         """Say whether a row goes wrong in one of these ways."""
         return any(found & {*kinds} for _, _, found in self._account.poisoned.values())
-
-    @property
-    def has_poisons(self) -> bool:
-        """Whether rows go wrong, or went."""
-        return bool(self._plan.poisons)
 
     @property
     def is_limited(self) -> bool:
@@ -262,8 +266,7 @@ WARNINGS: tuple[tuple[str, Callable[[Excuses], bool]], ...] = (
     ("Lev counts [0-9]+ (more )?rows", _counts),
     (
         "the parent is gone",
-        # A row that failed is asked for again, and may be gone by then.
-        lambda e: e.switches["children_of_archived"] == "404" or e.has_poisons,
+        lambda e: e.switches["children_of_archived"] == "404" or e.poisoned("no_children"),
     ),
     ("does not agree with Lev's other times|is later than Lev's clock", _clocks),
     (
