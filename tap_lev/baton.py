@@ -16,6 +16,38 @@ class Stopped(BaseException):
     """The run has ended while this thread waited: it ends too, and writes nothing more."""
 
 
+class Flag:
+    """An event for one thread, which a signal may interrupt at any place.
+
+    ``threading.Event`` takes its lock again after a wait. A signal handler that raises right then
+    has it release the lock of the thread that sets it.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._lock.acquire()
+
+    def set(self) -> None:
+        """Let the thread go on, now or when it comes to wait."""
+        with contextlib.suppress(RuntimeError):  # it is set already
+            self._lock.release()
+
+    def clear(self) -> None:
+        """Make the next wait one."""
+        self._lock.acquire(blocking=False)
+
+    def wait(self, timeout: float | None = None) -> bool:
+        """Wait until it is set, and say whether it is.
+
+        Args:
+            timeout: Seconds to wait at most.
+        """
+        is_set = self._lock.acquire(timeout=-1 if timeout is None else timeout)
+        if is_set:
+            self.set()
+        return is_set
+
+
 class Baton:
     """Makes threads take turns, so that nothing that they share needs a lock of its own.
 
@@ -40,7 +72,7 @@ class Baton:
         self._main = threading.current_thread()
         self._holder: threading.Thread | None = None
         self._stopped = False
-        self._awaited: list[threading.Event] = []
+        self._awaited: list[threading.Event | Flag] = []
 
     def __enter__(self) -> Self:
         """Take the baton.
@@ -73,7 +105,7 @@ class Baton:
         finally:
             self._take()
 
-    def wait(self, event: threading.Event, timeout: float | None = None) -> None:
+    def wait(self, event: threading.Event | Flag, timeout: float | None = None) -> None:
         """Wait, without the baton, for what another thread does, or for seconds to pass.
 
         Raises:
@@ -137,7 +169,7 @@ class Crew:
         self._baton = baton
         self._at_work = 0
         self._failure: BaseException | None = None
-        self._news = threading.Event()
+        self._news = Flag()
 
     def start(self, work: Callable[[], None], name: str) -> None:
         """Let a thread do some work, with the baton in hand."""

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tap_lev.baton import Baton, Crew, Stopped
+from tap_lev.baton import Baton, Crew, Flag, Stopped
 from tap_lev.shutdown import Interruption, Shutdown
 
 if TYPE_CHECKING:
@@ -502,3 +502,71 @@ def test_an_interruption_stops_the_crew() -> None:
 def test_a_crew_that_has_nothing_to_do_is_not_waited_for() -> None:
     with Baton() as baton:
         Crew(baton).wait()
+
+
+# -- A flag
+
+
+def test_a_flag_is_set_for_all_waits_until_it_is_cleared() -> None:
+    flag = Flag()
+    assert not flag.wait(0)
+    flag.set()
+    flag.set()
+    assert flag.wait()
+    assert flag.wait(0.01)
+    flag.clear()
+    flag.clear()
+    assert not flag.wait(0.01)
+
+
+def test_a_flag_lets_a_thread_go_that_waits() -> None:
+    flag, begins, went = Flag(), threading.Event(), list[bool]()
+
+    def waits() -> None:
+        begins.set()
+        went.append(flag.wait())
+
+    thread = threading.Thread(target=waits)
+    thread.start()
+    begins.wait()
+    flag.set()
+    thread.join()
+    assert went == [True]
+
+
+def test_a_signal_in_a_wait_leaves_the_thread_alone_that_ends_it() -> None:
+    flag, faults, armed, ends = Flag(), list[object](), [False], threading.Event()
+
+    class StruckError(Exception):
+        """A signal came."""
+
+    def strike(*_: object) -> None:
+        if armed[0]:
+            armed[0] = False
+            raise StruckError
+
+    def sets() -> None:
+        try:
+            while not ends.is_set():
+                flag.set()
+                flag.clear()
+                signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGUSR1)
+        except RuntimeError as error:
+            faults.append(error)
+
+    before = signal.signal(signal.SIGUSR1, strike)
+    thread = threading.Thread(target=sets)
+    thread.start()
+    try:
+        for _ in range(20_000):
+            try:
+                armed[0] = True
+                flag.wait(0.001)
+                armed[0] = False
+            except StruckError:
+                pass
+    finally:
+        ends.set()
+        thread.join()
+        signal.signal(signal.SIGUSR1, before)
+    assert faults == []
