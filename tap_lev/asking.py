@@ -163,21 +163,22 @@ class Asking:
     ) -> tuple[Answer, dict[str, str]]:
         size: Position = {} if self.limit is None else {"limit": limit or self.limit}
 
-        def request(params: dict[str, str]) -> tuple[Answer, dict[str, str]]:
+        def request(params: dict[str, str]) -> tuple[Answer, dict[str, str], PageShape | None]:
             shape = self.shape_of_page
             blocks = params.get("include", "").split(",")
             usual = shape and FIELDS not in params and shape.blocks.issubset(blocks)
-            self._decoded = shape if usual else None
+            decoded = shape if usual else None
             answer = self._tap.client.read(
                 f"GET {self._source.path}",
                 self.report,
                 size | position | params,
-                decoder=self._decoded.decoder if self._decoded else None,
+                decoder=decoded.decoder if decoded else None,
                 patience=patience,
             )
-            return answer, params
+            return answer, params, decoded
 
-        answer, sent = self._source.optional.ask(self._options, request)
+        # Several requests may find out what Lev refuses: the form is that of the one answered.
+        answer, sent, self._decoded = self._source.optional.ask(self._options, request)
         if not answer.shaped:
             items(answer, single=self._source.single)
         return answer, sent
