@@ -156,6 +156,8 @@ class Judge:
                 self.find("account", f"{len(run.messages)} messages of another account's rows")
         if any(asked.status == 401 for asked in run.asked):
             good |= {3}
+        if run.asked and all(asked.status == 404 for asked in run.asked):
+            good |= {2}  # it asks whether the address is right
         if run.struck and run.kill and run.kill.kind not in {"pipe", "disk"}:
             ended = run.kill.kind == "kill" or ENDED.search(run.log)
             # A signal that comes when all is done may find Python without the tap's handlers.
