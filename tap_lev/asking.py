@@ -65,8 +65,10 @@ class Asking:
         """How many rows are looked at, None where it is no dry run."""
 
         self.by_row = False
-        self._decoded: PageShape | None = None
         """Whether each row is looked at, whatever it is like."""
+
+        self._decoded: PageShape | None = None
+        """What the last page was decoded into, None where it has rows of any form."""
 
         self.all_rows = False
         """Whether the filter is left out, because it is not proven."""

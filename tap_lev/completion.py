@@ -201,7 +201,8 @@ class Completion:
         self._tell_shortfall(member)
         walking.finish(drop=not shortfall and not uncounted and not self._counter.keyless)
         member.report_row_faults()
-        self._check_keys(member)
+        if self._source.replication_key is None:
+            self._check_keys(member)
 
     def _check_keys(self, member: LevStream) -> None:
         """Name rows that came without a key: no count shows them where Lev gives none.

@@ -253,7 +253,8 @@ class Reading:
     def _is_stale(self, answer: Answer) -> bool:
         """Whether a page of a list in the order of its ids lies before its place."""
         rows = answer.data if isinstance(answer.data, list) else ()
-        return self._counter.is_stale([id_of(row) for row in rows])
+        # Lazily: as a rule the first id tells, and this is done for every page.
+        return bool(rows) and self._counter.is_stale(map(id_of, rows))
 
     def _says_nothing(self, answer: Answer) -> bool:
         """Whether a response does not say how many rows there are, though it should have some."""

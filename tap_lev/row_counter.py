@@ -144,14 +144,14 @@ class RowCounter:
             else:
                 self.new_on_page += 1
 
-    def is_stale(self, keys: Sequence[Any]) -> bool:
+    def is_stale(self, keys: Iterable[Any]) -> bool:
         """Say whether ids have risen so far, and none of a page is higher.
 
         Args:
-            keys: The ids of a page that is not counted yet.
+            keys: The ids of a page with rows that is not counted yet.
         """
         highest = self._highest
-        if not self.is_ordered or highest is None or not keys:
+        if not self.is_ordered or highest is None:
             return False
         return all(type(key) is int and key <= highest for key in keys)
 

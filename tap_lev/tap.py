@@ -247,7 +247,7 @@ class TapLev(Tap):
             raise
         self._summarize()
         if self.report.failures:
-            # A row that is asked for by its id may be gone.
+            # With --refresh, 404 means that the row is gone.
             raise (None if wanted else self.client.address_fault) or LevError(advice)
         if self.selected and all(self.report.stream(s.name).skipped for s in self.selected):
             raise LevError(

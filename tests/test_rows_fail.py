@@ -604,3 +604,15 @@ def test_a_row_that_failed_may_show_what_the_first_page_lacks(
     assert run.exit_code == 0
     assert 1 in {row["id"] for row in run.records("deals")}
     assert {row["deal_id"] for row in run.records("deal_properties")} >= {1}
+
+
+def test_an_accepted_row_without_a_key_is_named_once_in_the_summary(
+    lev: SandboxServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
+    lev.sandbox.switch(pagination_total=False)
+    lev.sandbox.poison("contacts", 2, "no_key")
+    config = config_of(lev, page_size=10, accepted_gaps={"contacts": "total"})
+    run = sync(config, streams=("contacts",))
+    assert run.exit_code == 0
+    assert caplog.text.count("contacts: 1 without a key") == 1

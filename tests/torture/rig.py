@@ -95,7 +95,7 @@ class Sum:
         return [
             ("rounds", _number(self.rounds)),
             ("runs of the tap", _number(counts["runs"])),
-            ("… in a process of their own from the start", _number(counts["fresh"])),
+            ("… in a new process", _number(counts["fresh"])),
             ("runs killed", _number(sum(self.kills.values()))),
             *((f"… {_KILLS[kind]}", _number(self.kills[kind])) for kind in _KILLS),
             ("rows written", _number(counts["rows"])),

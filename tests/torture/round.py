@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 START = "2026-11-02T08:00:00Z"
 FRESH = 0.05
-"""The share of runs that are processes of their own from the start."""
+"""The share of runs that start a new process."""
 TRIES = 4
 """Runs that may fail by faults alone, until the calm."""
 PATIENT = 60
