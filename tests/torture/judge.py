@@ -128,7 +128,7 @@ class Judge:
             self.find("repeated", text)
         written = self._messages(run, tables)
         # The end of the output may be in the pipe when the target goes: the tap cannot know.
-        cut = run.struck and run.kill is not None and run.kill.kind == "pipe"
+        cut = run.struck and run.kill is not None and run.kill.kind in {"pipe", "disk"}
         if run.exit_code == 0 and not run.stuck and not cut:
             self._complete(run, before, written, tables)
         if calm:
