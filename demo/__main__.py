@@ -17,13 +17,13 @@ import requests
 from demo.meltano import MeltanoError, MeltanoProject, Run
 from demo.postgres import Database, PostgresError, running_postgres
 from demo.sandbox import Sandbox, SandboxError, running_sandbox
-from tap_lev.lists import IncrementalStream
 from tap_lev.streams import STREAMS
+from tap_lev.streams.lists import IncrementalStream
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from tap_lev.stream import LevStream
+    from tap_lev.streams.base import LevStream
 
 SCHEMA = "lev_sandbox"
 DEFAULT = [stream for stream in STREAMS if stream.selected_by_default]

@@ -11,7 +11,7 @@ from typing import Any
 
 import yaml
 
-from tap_lev.settings import SETTINGS
+from tap_lev.config.settings import SETTINGS
 from tap_lev.tap import TapLev
 
 ROOT = Path(__file__).parent.parent

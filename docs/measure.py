@@ -17,9 +17,9 @@ from typing_extensions import override
 
 from lev_sandbox import Sandbox, SandboxServer
 from lev_sandbox.limits import TIERS
-from tap_lev.child import ChildStream
-from tap_lev.lists import ListStream
 from tap_lev.streams import STREAMS
+from tap_lev.streams.child import ChildStream
+from tap_lev.streams.lists import ListStream
 from tap_lev.tap import TapLev
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from singer_sdk.singerlib.encoding.simple import Message
 
-    from tap_lev.stream import LevStream
+    from tap_lev.streams.base import LevStream
 
 PAGE = Path(__file__).parent / "streams.md"
 PAGE_SIZE = 200

@@ -15,9 +15,10 @@ from singer_sdk.logging import ConsoleFormatter
 from singer_sdk.plugin_base import SingerCommand
 from typing_extensions import override
 
-from tap_lev.errors import ConfigError, LevError, quoted, shown
-from tap_lev.redaction import Redaction
-from tap_lev.shutdown import Interruption
+from tap_lev.concurrency.shutdown import Interruption
+from tap_lev.config.redaction import Redaction
+from tap_lev.errors import ConfigError, LevError
+from tap_lev.text import quoted, shown
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

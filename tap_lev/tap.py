@@ -19,25 +19,30 @@ from singer_sdk.mapper import PluginMapper
 from singer_sdk.singerlib.encoding.simple import StateMessage
 from typing_extensions import override
 
-import tap_lev.about  # noqa: F401 - it knows how --about --format=markdown looks
-from tap_lev import account, budget, environment, inputs, maps, settings, timestamps, validation
-from tap_lev.baton import Baton, Crew
-from tap_lev.budget import RateBudget
+import tap_lev.commands.about  # noqa: F401 - it knows how --about --format=markdown looks
+from tap_lev import timestamps
+from tap_lev.api import account
+from tap_lev.api.client import LevClient
 from tap_lev.cli import COMMANDS_GIVEN, NEED_NO_SETTINGS, LevCommand, log_fault
-from tap_lev.client import LevClient
-from tap_lev.errors import ConfigError, LevError, quoted, shown
-from tap_lev.gate import Gate
-from tap_lev.order import readings
-from tap_lev.progress import Progress
-from tap_lev.reading import Reading
-from tap_lev.redaction import Redaction
-from tap_lev.refresh import check, parse, refresh
-from tap_lev.report import RunReport
-from tap_lev.schema import UNKNOWN_FIELDS
-from tap_lev.shutdown import Interruption, Shutdown
-from tap_lev.stream import LevStream
+from tap_lev.concurrency.lock import Baton
+from tap_lev.concurrency.shutdown import Interruption, Shutdown
+from tap_lev.concurrency.workers import Crew
+from tap_lev.config import environment, input_files, settings, stream_maps, validation
+from tap_lev.config.redaction import Redaction
+from tap_lev.errors import ConfigError, LevError
+from tap_lev.progress.report import RunReport
+from tap_lev.progress.reporter import Progress
+from tap_lev.ratelimit.budget import RateBudget
+from tap_lev.ratelimit.limits import configured_limits, fallback_limits
+from tap_lev.ratelimit.scheduler import Gate
+from tap_lev.records.schema import UNKNOWN_FIELDS
+from tap_lev.records.writer import PageWriter
 from tap_lev.streams import STREAMS
-from tap_lev.writer import PageWriter
+from tap_lev.streams.base import LevStream
+from tap_lev.sync.grouping import readings
+from tap_lev.sync.list_sync import Reading
+from tap_lev.sync.refresh import check, parse, refresh
+from tap_lev.text import quoted, shown
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -84,13 +89,13 @@ class TapLev(Tap):
         self._state_written = b""
         self._state_written_at = -math.inf
         if catalog is not None:
-            catalog = inputs.check_catalog(catalog, STREAMS_BY_NAME)
+            catalog = input_files.check_catalog(catalog, STREAMS_BY_NAME)
         if state:
-            inputs.check_state(state, STREAMS_BY_NAME)
+            input_files.check_state(state, STREAMS_BY_NAME)
         self._reads_environment = bool(kwargs.get("parse_env_config"))
         super().__init__(catalog=catalog, state=state, **kwargs)
         check(self.config.get("refresh") or {}, self.streams)
-        inputs.check_gaps(self.config.get("accepted_gaps") or {}, STREAMS_BY_NAME)
+        input_files.check_gaps(self.config.get("accepted_gaps") or {}, STREAMS_BY_NAME)
 
     @override
     def discover_streams(self) -> list[LevStream]:
@@ -99,7 +104,7 @@ class TapLev(Tap):
     @functools.cached_property
     def client(self) -> LevClient:
         """The way to Lev, shared by all streams."""
-        limits = budget.configured(self.config) or budget.smallest(self.config)
+        limits = configured_limits(self.config) or fallback_limits(self.config)
         share, window = (self.config[f"rate_limit_{of}"] for of in ("share", "window_seconds"))
         gate = Gate(
             RateBudget(limits, share, window), self.baton, self.config["max_parallel_streams"]
@@ -144,11 +149,11 @@ class TapLev(Tap):
         Redaction.install(self._config.get("api_key"))
         faults: list[str] = []
         if not self._reads_environment:
-            maps.restore(self._config)
+            stream_maps.restore(self._config)
             faults += self._not_read()
         faults += validation.check(self._config, self.config_jsonschema)
-        faults += maps.name_faults(self._config.get("stream_maps"), COLUMNS)
-        faults += maps.variable_faults(self._config.get("stream_maps"))
+        faults += stream_maps.name_faults(self._config.get("stream_maps"), COLUMNS)
+        faults += stream_maps.variable_faults(self._config.get("stream_maps"))
         for hint in validation.unknown(self._config, properties):
             self.logger.warning(hint)
         for hint in environment.unknown(properties, self._config):
@@ -157,7 +162,7 @@ class TapLev(Tap):
             raise ConfigError(" ".join(faults))
         # A config file was looked at as it was read, but the environment holds JSON, too.
         for name in properties:
-            inputs.check_encodable(self._config.get(name), f"The setting {name}")
+            input_files.check_encodable(self._config.get(name), f"The setting {name}")
         return faults
 
     def _not_read(self) -> Iterator[str]:
@@ -384,7 +389,7 @@ class TapLev(Tap):
                 cls.logger.warning("%s", fault)
         given = super().cb_config(ctx, param, from_environment)
         for name in files:
-            given.config.update(inputs.read_config(name))
+            given.config.update(input_files.read_config(name))
         return given
 
     @classmethod
@@ -414,13 +419,13 @@ class TapLev(Tap):
             config.config["refresh"] = parse(refresh)
         tap = cls(
             config=config.config,
-            catalog=inputs.read_json(catalog, "catalog"),
-            state=inputs.read_json(state, "state"),
+            catalog=input_files.read_json(catalog, "catalog"),
+            state=input_files.read_json(state, "state"),
             parse_env_config=config.parse_env,
         )
         if check or plan:
-            from tap_lev import preview  # noqa: PLC0415 - it brings what no run needs
+            from tap_lev.commands import render  # noqa: PLC0415 - it brings what no run needs
 
-            preview.show(tap, "check" if check else "plan", about_format or "text")
+            render.show(tap, "check" if check else "plan", about_format or "text")
         else:
             tap.run()

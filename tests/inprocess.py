@@ -14,8 +14,8 @@ from typing_extensions import override
 
 from tap_lev import tap as tap_module
 from tap_lev.errors import LevError
+from tap_lev.records.writer import PageWriter, RecordMessage
 from tap_lev.tap import TapLev
-from tap_lev.writer import PageWriter, RecordMessage
 from tests.support import UNLIMITED, Run
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from typing_extensions import override
 
-from tap_lev.baton import Baton, Stopped
+from tap_lev.concurrency.lock import Baton, Stopped
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from lev_sandbox import Clock
-from tap_lev import account
-from tap_lev.account import Identity
+from tap_lev.api import account
+from tap_lev.api.account import Identity
 from tap_lev.errors import KeyRefusedError
 from tap_lev.tap import TapLev
 from tests.inprocess import config_of

@@ -12,10 +12,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tap_lev.answers import PARENTS_AHEAD, Answers, AnswersOfPage, Call
-from tap_lev.child import ChildStream
+from tap_lev.api.cache import Answers
+from tap_lev.api.request import Call
 from tap_lev.errors import KeyRefusedError, LevAPIError
-from tap_lev.report import StreamReport
+from tap_lev.progress.report import StreamReport
+from tap_lev.streams.child import ChildStream
+from tap_lev.sync.prefetch import PARENTS_AHEAD, AnswersOfPage
 from tap_lev.tap import TapLev
 from tests.inprocess import config_of, sync
 from tests.standins import Stage, StandIn
@@ -23,7 +25,7 @@ from tests.standins import Stage, StandIn
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from tap_lev.answer import Answer
+    from tap_lev.api.response import Answer
     from tests.conftest import StartLev
 
 NOTES = Call("GET /deals/{deal_id}/notes")

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING
 import pytest
 from rich.console import Console
 
-from tap_lev.bars import Bars
+from tap_lev.progress.bars import Bars
 from tap_lev.streams import STREAMS
 from tests.test_progress import baton, pass_time, progress, report
 
 if TYPE_CHECKING:
-    from tap_lev.progress import Progress
-    from tap_lev.report import RunReport
+    from tap_lev.progress.report import RunReport
+    from tap_lev.progress.reporter import Progress
     from tests.standins import StandIn
 
 __all__ = ["baton", "progress", "report"]

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tap_lev.baton import Baton, Crew, Flag, Stopped
-from tap_lev.shutdown import Interruption, Shutdown
+from tap_lev.concurrency.lock import Baton, Flag, Stopped
+from tap_lev.concurrency.shutdown import Interruption, Shutdown
+from tap_lev.concurrency.workers import Crew
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

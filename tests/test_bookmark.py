@@ -11,10 +11,10 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from tap_lev import timestamps
-from tap_lev.bookmark import Bookmark, Canary, Failed
 from tap_lev.errors import ConfigError
-from tap_lev.walk import KEYS as WALK_KEYS
-from tap_lev.walk import NO_WALK, Walk
+from tap_lev.state.bookmark import Bookmark, Canary, Failed
+from tap_lev.state.walk import KEYS as WALK_KEYS
+from tap_lev.state.walk import NO_WALK, Walk
 from tests.support import merged
 from tests.test_walk import INSTANTS, JSON, NUMBERS, WALKS
 

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 
 from lev_sandbox import Sandbox
 from lev_sandbox.account import me
-from tap_lev.budget import TIERS, Limits, RateBudget, configured, told
+from tap_lev.ratelimit.budget import RateBudget
+from tap_lev.ratelimit.limits import TIERS, Limits, configured_limits, limits_from_me
 
 DEALS, NOTES = "/deals", "/deals/{deal_id}/notes"
 ENDPOINTS = (DEALS, NOTES, "/contacts")
@@ -511,7 +512,7 @@ NUMBERS = {"requests_per_minute": 77, "requests_per_minute_per_endpoint": 7}
 def test_the_settings_give_limits_or_lev_is_asked(
     config: dict[str, Any], limits: Limits | None
 ) -> None:
-    assert configured(config) == limits
+    assert configured_limits(config) == limits
 
 
 @pytest.mark.parametrize("tier", ["free", "standard", "enterprise"])
@@ -520,15 +521,15 @@ def test_the_settings_give_limits_or_lev_is_asked(
 def test_what_lev_says_of_its_limits(tier: str, shape: str, scoped: bool) -> None:  # noqa: FBT001
     sandbox = Sandbox(tier=tier, deals=0, placements=0, contacts=0, companies=0, lenders=0)
     sandbox.switches.set({"me_rate_limits": shape})
-    assert told(me(sandbox, scoped=scoped), {}) == TIERS[tier]
+    assert limits_from_me(me(sandbox, scoped=scoped), {}) == TIERS[tier]
     sandbox.limits.configure(account=77, endpoint=7)
     numbers = Limits(77, 7) if shape in {"flat", "nested"} else TIERS[tier]
-    assert told(me(sandbox, scoped=scoped), {}) == numbers
+    assert limits_from_me(me(sandbox, scoped=scoped), {}) == numbers
     sandbox.limits.configure(window=1.5)
     # Numbers of another window than the one that is counted in say nothing.
     expected = TIERS[tier] if shape == "nested" else numbers
-    assert told(me(sandbox, scoped=scoped), {}) == expected
-    assert told(me(sandbox, scoped=scoped), {"rate_limit_window_seconds": 1.5}) == numbers
+    assert limits_from_me(me(sandbox, scoped=scoped), {}) == expected
+    assert limits_from_me(me(sandbox, scoped=scoped), {"rate_limit_window_seconds": 1.5}) == numbers
 
 
 @pytest.mark.parametrize(
@@ -554,8 +555,8 @@ def test_what_lev_says_of_its_limits(tier: str, shape: str, scoped: bool) -> Non
 )
 def test_relatives_of_the_known_shapes_are_read(rate_limits: dict[str, Any]) -> None:
     platform = {"api_tier": "free", "rate_limits": rate_limits}
-    assert told({"platform": platform}, {}) == Limits(77, 7)
-    assert told({"platform": platform}, {"requests_per_minute": 50}) == Limits(50, 7)
+    assert limits_from_me({"platform": platform}, {}) == Limits(77, 7)
+    assert limits_from_me({"platform": platform}, {"requests_per_minute": 50}) == Limits(50, 7)
 
 
 @pytest.mark.parametrize(
@@ -583,9 +584,11 @@ def test_relatives_of_the_known_shapes_are_read(rate_limits: dict[str, Any]) -> 
 @pytest.mark.parametrize("tier", ["standard", " Standard ", "STANDARD"])
 def test_limits_in_doubt_give_way_to_the_name_of_the_tier(rate_limits: object, tier: str) -> None:
     platform = {"api_tier": tier, "rate_limits": rate_limits}
-    assert told({"platform": platform}, {}) == Limits(100, 20)
-    assert told({"platform": platform}, NUMBERS) == Limits(77, 7)
-    assert told({"platform": platform}, {"requests_per_minute_per_endpoint": 7}) == Limits(100, 7)
+    assert limits_from_me({"platform": platform}, {}) == Limits(100, 20)
+    assert limits_from_me({"platform": platform}, NUMBERS) == Limits(77, 7)
+    assert limits_from_me(
+        {"platform": platform}, {"requests_per_minute_per_endpoint": 7}
+    ) == Limits(100, 7)
 
 
 @pytest.mark.parametrize(
@@ -599,7 +602,7 @@ def test_limits_in_doubt_give_way_to_the_name_of_the_tier(rate_limits: object, t
     ids=str,
 )  # fmt: skip
 def test_what_says_nothing_gives_no_limits(said: object) -> None:
-    assert told(said, {"api_tier": "auto", "requests_per_minute": 77}) is None
+    assert limits_from_me(said, {"api_tier": "auto", "requests_per_minute": 77}) is None
 
 
 def test_no_answer_is_too_deep_or_too_long() -> None:
@@ -609,9 +612,9 @@ def test_no_answer_is_too_deep_or_too_long() -> None:
     long = 10**5000
     for odd in (deep, [deep], long):
         platform = {"api_tier": odd, "rate_limits": {"account": deep, "endpoint": odd}}
-        assert told({"platform": platform}, {}) is None
+        assert limits_from_me({"platform": platform}, {}) is None
     platform = {"api_tier": "free", "rate_limits": {"account": long, "endpoint": long}}
-    limits = told({"platform": platform}, {})
+    limits = limits_from_me({"platform": platform}, {})
     assert limits == (long, long)
     budget = RateBudget(limits, 0.9)
     ask(budget, DEALS, 3)
@@ -653,7 +656,7 @@ ANYTHING = st.recursive(
 def test_whatever_lev_says_the_limits_are_positive_or_none(
     said: object, config: dict[str, Any]
 ) -> None:
-    for limits in (told(said, config), configured(config)):
+    for limits in (limits_from_me(said, config), configured_limits(config)):
         assert limits is None or all(type(number) is int and number > 0 for number in limits)
 
 

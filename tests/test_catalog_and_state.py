@@ -12,10 +12,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lev_sandbox import Sandbox, SandboxServer
-from tap_lev import inputs
+from tap_lev.config import input_files
 from tap_lev.errors import ConfigError
+from tap_lev.state.walk import NO_WALK, digest_of
 from tap_lev.tap import STREAMS_BY_NAME
-from tap_lev.walk import NO_WALK, digest_of
 from tests.support import EAGER_STATES, UNLIMITED, Run, run_tap
 from tests.truth import QUERIES
 
@@ -178,7 +178,7 @@ def test_what_a_catalog_cannot_choose_is_a_sentence(
 ) -> None:
     catalog = with_entry(discovered, name, **changes)
     with pytest.raises(ConfigError) as caught:
-        inputs.check_catalog(catalog, STREAMS_BY_NAME)
+        input_files.check_catalog(catalog, STREAMS_BY_NAME)
     assert str(caught.value).startswith(
         f"The catalog asks for the {asked} of {name}, which can be read by {possible}"
     )
@@ -238,7 +238,7 @@ def test_a_catalog_without_the_key_s_column_is_a_sentence(discovered: dict[str, 
     for entry in catalog["streams"]:
         entry["schema"]["properties"].pop("user_id", None)
     with pytest.raises(ConfigError) as caught:
-        inputs.check_catalog(catalog, STREAMS_BY_NAME)
+        input_files.check_catalog(catalog, STREAMS_BY_NAME)
     assert str(caught.value) == (
         "The catalog's schema of account_team_members lacks the key: user_id."
     )
@@ -576,7 +576,7 @@ def test_failed_rows_that_cannot_be_read_are_a_sentence(
 @given(JSON | st.fixed_dictionaries({"bookmarks": st.dictionaries(NAMES, JSON, max_size=3)}))
 def test_no_state_whatever_crashes_the_check(state: object) -> None:
     try:
-        inputs.check_state(state, STREAMS_BY_NAME)
+        input_files.check_state(state, STREAMS_BY_NAME)
     except ConfigError as error:
         assert str(error).startswith("The state")  # noqa: PT017 - it need not be raised
 
@@ -597,6 +597,6 @@ ENTRY = st.fixed_dictionaries(
 @given(JSON | st.fixed_dictionaries({"streams": st.lists(ENTRY | JSON, max_size=3)}))
 def test_no_catalog_whatever_crashes_the_check(catalog: object) -> None:
     try:
-        inputs.check_catalog(catalog, STREAMS_BY_NAME)
+        input_files.check_catalog(catalog, STREAMS_BY_NAME)
     except ConfigError as error:
         assert str(error).startswith("The catalog")  # noqa: PT017 - it need not be raised

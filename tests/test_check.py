@@ -473,6 +473,6 @@ def test_a_full_disk_is_told(lev: SandboxServer, command: str) -> None:
 def test_a_run_loads_nothing_of_it(lev: SandboxServer) -> None:
     config, catalog = config_of(lev), catalog_of("contacts")
     run = run_tap(config, catalog=catalog, env={"PYTHONPROFILEIMPORTTIME": "1"})
-    assert "tap_lev.writer" in run.stderr
+    assert "tap_lev.records.writer" in run.stderr
     assert "rich.table" not in run.stderr
-    assert "tap_lev.preview" not in run.stderr
+    assert "tap_lev.commands.render" not in run.stderr

@@ -12,11 +12,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lev_sandbox import Sandbox, SandboxServer
-from tap_lev.answers import PARENTS_AHEAD
-from tap_lev.child import ChildStream
-from tap_lev.optional import OptionalParameters
+from tap_lev.api.optional_params import OptionalParameters
 from tap_lev.streams import STREAMS
+from tap_lev.streams.child import ChildStream
 from tap_lev.streams.index import IndexMetricDefinitions
+from tap_lev.sync.prefetch import PARENTS_AHEAD
 from tests.inprocess import catalog_of, config_of, sync
 from tests.support import Target, run_tap
 from tests.truth import ALL, QUERIES, by_key, landed, truth

@@ -22,8 +22,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from lev_sandbox import Sandbox, SandboxServer
-from tap_lev.child import ChildStream
 from tap_lev.streams import STREAMS
+from tap_lev.streams.child import ChildStream
 from tests.inprocess import catalog_of
 from tests.support import UNLIMITED, Run, TapProcess, run_tap, start_tap
 from tests.truth import ALL, QUERIES
@@ -31,7 +31,7 @@ from tests.truth import ALL, QUERIES
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from tap_lev.stream import LevStream
+    from tap_lev.streams.base import LevStream
 
 KEY = "lev_sk_test_0123456789"
 NOWHERE = "http://127.0.0.1:1"

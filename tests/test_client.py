@@ -20,10 +20,11 @@ from hypothesis import strategies as st
 from urllib3.exceptions import MaxRetryError, ProtocolError
 
 from lev_sandbox import Clock, Sandbox, SandboxServer, router
-from tap_lev import client, transport
-from tap_lev.answer import Envelope, read_answer
-from tap_lev.budget import Limits, RateBudget
-from tap_lev.client import FOR_ME, ONCE, READS, LevClient, Patience
+from tap_lev.api import client, transport
+from tap_lev.api.client import FOR_ME, ONCE, LevClient, Patience
+from tap_lev.api.connection_errors import innermost
+from tap_lev.api.endpoints import READS
+from tap_lev.api.response import Envelope, read_answer
 from tap_lev.errors import (
     BrokenAnswerError,
     ConfigError,
@@ -35,9 +36,10 @@ from tap_lev.errors import (
     TooLongWaitError,
     UnknownHostError,
 )
-from tap_lev.faults import innermost
-from tap_lev.gate import Gate
-from tap_lev.report import StreamReport
+from tap_lev.progress.report import StreamReport
+from tap_lev.ratelimit.budget import RateBudget
+from tap_lev.ratelimit.limits import Limits
+from tap_lev.ratelimit.scheduler import Gate
 from tests.standins import StandIn
 
 if TYPE_CHECKING:

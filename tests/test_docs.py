@@ -15,9 +15,9 @@ import pytest
 
 from lev_sandbox import Sandbox
 from lev_sandbox.switches import SWITCHES
-from tap_lev.bookmark import Bookmark
+from tap_lev.state.bookmark import Bookmark
+from tap_lev.state.walk import KEYS
 from tap_lev.streams import STREAMS
-from tap_lev.walk import KEYS
 
 DOCS = Path(__file__).parents[1] / "docs"
 QUICK = ("default", "default, next run", "default, plainly", "everything, plainly")

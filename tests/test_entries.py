@@ -15,8 +15,8 @@ import pytest
 
 from lev_sandbox import Clock
 from tap_lev import timestamps
-from tap_lev.walk import KEYS as WALK_KEYS
-from tap_lev.walk import digest_of
+from tap_lev.state.walk import KEYS as WALK_KEYS
+from tap_lev.state.walk import digest_of
 from tests.inprocess import catalog_of, config_of, sync
 from tests.support import EAGER_STATES, Run, Target, merged, run_tap, start_tap
 from tests.test_bookmark import EMPTY

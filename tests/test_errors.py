@@ -9,14 +9,9 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from tap_lev.errors import (
-    MAX_EXCERPT,
-    MAX_HINT,
-    MAX_QUOTED,
-    KeyRefusedError,
-    LevAPIError,
-    api_error,
-)
+from tap_lev.api.error_response import MAX_EXCERPT, MAX_HINT, api_error
+from tap_lev.errors import KeyRefusedError, LevAPIError
+from tap_lev.text import MAX_QUOTED
 
 REQUEST_ID = "6f0c2a58-3a1e-4f0e-9a51-0d4f2f6b7c11"
 FORMS: dict[str, dict[str, Any]] = {

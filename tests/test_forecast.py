@@ -6,8 +6,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tap_lev.budget import TIERS, Limits, RateBudget
-from tap_lev.forecast import ACCOUNT, Load, Pace, forecast
+from tap_lev.commands.duration import ACCOUNT, Load, Pace, forecast
+from tap_lev.ratelimit.budget import RateBudget
+from tap_lev.ratelimit.limits import TIERS, Limits
 from tests.test_gate import Play
 
 WINDOW, SHARE, PARALLEL = 60.0, 0.9, 8

@@ -13,9 +13,10 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from tap_lev.baton import Baton
-from tap_lev.budget import TIERS, Limits, RateBudget
-from tap_lev.gate import Gate, Wait
+from tap_lev.concurrency.lock import Baton
+from tap_lev.ratelimit.budget import RateBudget
+from tap_lev.ratelimit.limits import TIERS, Limits
+from tap_lev.ratelimit.scheduler import Gate, Wait
 from tests.standins import Stage, StandIn
 
 if TYPE_CHECKING:

@@ -25,7 +25,7 @@ pytestmark = pytest.mark.skipif(not PROCESSES.exists(), reason="/proc is Linux's
 LEAKING = """
 import threading
 from tap_lev import tap
-from tap_lev.transport import Transport
+from tap_lev.api.transport import Transport
 
 kept, send = [], Transport.send
 

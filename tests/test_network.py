@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tap_lev.settings import DEFAULT_API_URL, OTHER_API_URL
+from tap_lev.config.settings import DEFAULT_API_URL, OTHER_API_URL
 from tests.hostile.servers import serving
 from tests.inprocess import catalog_of, config_of
 from tests.support import UNLIMITED, run_tap

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tap_lev.api.optional_params import Option, OptionalParameters
 from tap_lev.errors import LevAPIError
-from tap_lev.optional import Option, OptionalParameters
 
 FILTER = Option("filter[updated_at][gte]", "2026-11-01T00:00:00Z")
 FINANCIALS = Option("include", "financials")

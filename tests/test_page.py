@@ -12,9 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lev_sandbox import Sandbox, SandboxServer
-from tap_lev.page import RowShape
-from tap_lev.stream import LevStream
+from tap_lev.records.page_decoder import RowShape
 from tap_lev.streams import STREAMS
+from tap_lev.streams.base import LevStream
 from tests.inprocess import catalog_of, config_of, sync
 from tests.truth import QUERIES, landed, truth
 

@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tap_lev.answer import Answer
+from tap_lev.api.pagination import MAX_EMPTY, PageCap, Pages, Position
+from tap_lev.api.response import Answer
+from tap_lev.api.row_counter import RowCounter
 from tap_lev.errors import BrokenAnswerError, LevAPIError
-from tap_lev.pagination import MAX_EMPTY, PageCap, Pages, Position
-from tap_lev.row_counter import RowCounter
 
 POSITIONS = st.none() | st.sampled_from(["", "a", "b", "c"]) | st.integers(-1, 2) | st.booleans()
 PAGINATION = st.none() | st.fixed_dictionaries(

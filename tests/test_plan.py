@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tap_lev.preview import duration
+from tap_lev.commands.render import duration
 from tests.inprocess import catalog_of, config_of, sync
 from tests.support import in_docs, run_tap
 from tests.truth import ALL, QUERIES

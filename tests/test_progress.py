@@ -17,11 +17,12 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tap_lev.budget import Limits, RateBudget
-from tap_lev.gate import Gate, Wait
-from tap_lev.progress import Progress
-from tap_lev.report import RunReport
-from tap_lev.standing import pace, span
+from tap_lev.progress.report import RunReport
+from tap_lev.progress.reporter import Progress
+from tap_lev.progress.status import pace, span
+from tap_lev.ratelimit.budget import RateBudget
+from tap_lev.ratelimit.limits import Limits
+from tap_lev.ratelimit.scheduler import Gate, Wait
 from tests.inprocess import catalog_of, config_of
 from tests.standins import StandIn
 from tests.support import TapProcess, run_tap, start_tap

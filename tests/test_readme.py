@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import yaml
 
-from tap_lev.settings import SETTINGS, SHARED
+from tap_lev.config.settings import SETTINGS, SHARED
 from tap_lev.streams import STREAMS
 from tap_lev.tap import TapLev
 from tests.support import run_tap

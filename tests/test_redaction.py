@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from singer_sdk.logging import StructuredFormatter
 
-from tap_lev.errors import quoted
-from tap_lev.redaction import MIN_LENGTH, Redaction
+from tap_lev.config.redaction import MIN_LENGTH, Redaction
+from tap_lev.text import quoted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tap_lev.walk import NO_WALK
+from tap_lev.state.walk import NO_WALK
 from tests.inprocess import catalog_of, config_of, sync
 from tests.support import Target, run_tap
 from tests.truth import QUERIES, landed, truth

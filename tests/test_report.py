@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tap_lev.errors import LevAPIError
-from tap_lev.report import RunReport
+from tap_lev.progress.report import RunReport
 from tests.inprocess import catalog_of, config_of
 from tests.support import run_tap, start_tap
 

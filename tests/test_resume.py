@@ -14,8 +14,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lev_sandbox import Clock, Sandbox, SandboxServer
+from tap_lev.state.walk import NO_WALK, digest_of
 from tap_lev.streams import STREAMS
-from tap_lev.walk import NO_WALK, digest_of
 from tests.inprocess import catalog_of, config_of, sync
 from tests.support import EAGER_STATES, Target, merged, run_tap
 from tests.truth import truth as rows_of

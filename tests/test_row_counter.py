@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tap_lev import row_counter
-from tap_lev.row_counter import MAX_KEPT, RowCounter, keys_of, total_of
+from tap_lev.api import row_counter
+from tap_lev.api.row_counter import MAX_KEPT, RowCounter, keys_of, total_of
 
 IDS = st.integers(-(2**63), 2**64) | st.integers(0, 30)
 KEYS = IDS | st.text(max_size=3) | st.tuples(st.text(max_size=2), st.integers(-3, 3))

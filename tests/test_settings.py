@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tap_lev import environment, maps, settings, validation
+from tap_lev.config import environment, settings, stream_maps, validation
 from tap_lev.tap import COLUMNS, TapLev
 
 KEY = "lev_sk_test_0123456789"
@@ -514,7 +514,7 @@ def test_a_map_that_is_none_is_a_sentence(stream_maps: object, sentence: str) ->
 )
 def test_a_map_that_is_one_is_taken(stream_maps: dict[str, Any]) -> None:
     assert validation.check({"api_key": KEY, "stream_maps": stream_maps}, ALL) == []
-    assert list(maps.name_faults(stream_maps, COLUMNS)) == []
+    assert list(stream_maps.name_faults(stream_maps, COLUMNS)) == []
 
 
 @pytest.mark.parametrize(
@@ -533,20 +533,22 @@ def test_a_map_that_is_one_is_taken(stream_maps: dict[str, Any]) -> None:
 def test_a_map_of_what_is_not_there_is_a_sentence(
     stream_maps: dict[str, Any], sentence: str
 ) -> None:
-    assert list(maps.name_faults(stream_maps, COLUMNS)) == [f"The setting stream_maps {sentence}"]
+    assert list(stream_maps.name_faults(stream_maps, COLUMNS)) == [
+        f"The setting stream_maps {sentence}"
+    ]
 
 
 def test_what_meltano_leaves_out_of_the_maps_is_put_back(monkeypatch: pytest.MonkeyPatch) -> None:
     known = {"contacts.email": None, "contacts.first_name": "md5(first_name)", "deals": None}
     monkeypatch.setenv("MELTANO_EXTRACT_STREAM_MAPS", json.dumps(known))
     config: dict[str, Any] = {"stream_maps": {"contacts": {"first_name": "md5(first_name)"}}}
-    maps.restore(config)
+    stream_maps.restore(config)
     assert config["stream_maps"] == {
         "contacts": {"first_name": "md5(first_name)", "email": None},
         "deals": None,
     }
     config = {}
-    maps.restore(config)
+    stream_maps.restore(config)
     assert config["stream_maps"] == {"contacts": {"email": None}, "deals": None}
 
 
@@ -556,19 +558,19 @@ def test_nothing_is_put_back_where_meltano_left_nothing_out(
 ) -> None:
     monkeypatch.setenv("MELTANO_EXTRACT_STREAM_MAPS", told)
     config: dict[str, Any] = {"page_size": 5}
-    maps.restore(config)
+    stream_maps.restore(config)
     assert config == {"page_size": 5}
 
 
 def test_a_variable_of_one_map_is_read_by_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TAP_LEV_STREAM_MAPS_CONTACTS_EMAIL", "md5(email)")
-    (sentence,) = maps.variable_faults({"contacts": {"first_name": "''"}})
+    (sentence,) = stream_maps.variable_faults({"contacts": {"first_name": "''"}})
     assert sentence.startswith(
         "The environment variable TAP_LEV_STREAM_MAPS_CONTACTS_EMAIL is not read"
     )
-    assert len(list(maps.variable_faults(None))) == 1
+    assert len(list(stream_maps.variable_faults(None))) == 1
     # So Meltano sets it itself.
-    assert list(maps.variable_faults({"contacts": {"email": "md5(email)"}})) == []
+    assert list(stream_maps.variable_faults({"contacts": {"email": "md5(email)"}})) == []
 
 
 # -- What the schema promises

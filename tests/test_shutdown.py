@@ -4,7 +4,7 @@ import signal
 
 import pytest
 
-from tap_lev.shutdown import Interruption, Shutdown
+from tap_lev.concurrency.shutdown import Interruption, Shutdown
 
 TERM, INT = signal.SIGTERM, signal.SIGINT
 

@@ -21,9 +21,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lev_sandbox import Clock, Sandbox, SandboxServer
-from tap_lev import account
-from tap_lev.baton import Crew
-from tap_lev.budget import TIERS, Limits
+from tap_lev.api import account
+from tap_lev.concurrency.workers import Crew
+from tap_lev.ratelimit.limits import TIERS, Limits
 from tap_lev.tap import TapLev
 from tests.inprocess import catalog_of, config_of, sync
 from tests.support import UNLIMITED, Target, run_tap, start_tap

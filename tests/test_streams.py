@@ -13,12 +13,13 @@ import pytest
 
 from lev_sandbox import Sandbox, SandboxServer, router
 from lev_sandbox.routes import Route
-from tap_lev import client, tap
-from tap_lev.child import ChildStream
-from tap_lev.lists import IncrementalStream, ListStream
-from tap_lev.schema import BOOLEAN, INTEGER, STRING, table
+from tap_lev import tap
+from tap_lev.api import client
+from tap_lev.records.schema import BOOLEAN, INTEGER, STRING, table
 from tap_lev.streams import STREAMS
+from tap_lev.streams.child import ChildStream
 from tap_lev.streams.deals import Deals
+from tap_lev.streams.lists import IncrementalStream, ListStream
 from tap_lev.tap import TapLev
 from tests.inprocess import catalog_of, config_of, sync
 from tests.support import UNLIMITED, run_tap

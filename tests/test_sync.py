@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 import jsonschema
 import pytest
 
+from tap_lev.state.walk import NO_WALK
 from tap_lev.streams import STREAMS
 from tap_lev.tap import STATE_INTERVAL
-from tap_lev.walk import NO_WALK
 from tests.inprocess import catalog_of, config_of, sync
 from tests.support import EAGER_STATES, Run, Target, run_tap
 from tests.truth import ALL, KEYS, QUERIES, key_of, truth

@@ -14,9 +14,20 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tap_lev import timestamps
-from tap_lev.answer import read_answer
-from tap_lev.schema import BOOLEAN, DATE_TIME, INTEGER, NUMBER, OBJECT, STRING, array, record, table
-from tap_lev.values import Kind, Mended, Mender, whole
+from tap_lev.api.json_values import whole
+from tap_lev.api.response import read_answer
+from tap_lev.records.schema import (
+    BOOLEAN,
+    DATE_TIME,
+    INTEGER,
+    NUMBER,
+    OBJECT,
+    STRING,
+    array,
+    record,
+    table,
+)
+from tap_lev.records.values import Kind, Mended, Mender
 from tests.inprocess import catalog_of, config_of, sync
 from tests.support import run_tap
 

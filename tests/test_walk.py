@@ -8,8 +8,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from tap_lev.pagination import MAX_CURSOR
-from tap_lev.walk import DIGEST, KEYS, NO_WALK, Walk, digest_of
+from tap_lev.api.pagination import MAX_CURSOR
+from tap_lev.state.walk import DIGEST, KEYS, NO_WALK, Walk, digest_of
 
 EIGHT = datetime(2026, 11, 2, 8, tzinfo=UTC)
 NINE, TEN = EIGHT + timedelta(hours=1), EIGHT + timedelta(hours=2)

@@ -36,7 +36,7 @@ from tap_lev.streams.placements import Placements
 from tap_lev.streams.term_sheets import TermSheets
 
 if TYPE_CHECKING:
-    from tap_lev.stream import LevStream
+    from tap_lev.streams.base import LevStream
 
 STREAMS: tuple[type[LevStream], ...] = (
     Deals,

@@ -6,8 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from typing_extensions import override
 
-from tap_lev.lists import FullTableStream
-from tap_lev.schema import (
+from tap_lev.records.schema import (
     BOOLEAN,
     DATE_TIME,
     INTEGER,
@@ -18,10 +17,11 @@ from tap_lev.schema import (
     record,
     table,
 )
+from tap_lev.streams.lists import FullTableStream
 from tap_lev.streams.rows import renamed, without
 
 if TYPE_CHECKING:
-    from tap_lev.answer import Answer
+    from tap_lev.api.response import Answer
 
 ACCOUNT = {
     "id": INTEGER,

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 from typing_extensions import override
 
-from tap_lev.child import ChildStream
-from tap_lev.schema import BOOLEAN, INTEGER, STRING, VAULT, array, described, record, table
+from tap_lev.records.schema import BOOLEAN, INTEGER, STRING, VAULT, array, described, record, table
+from tap_lev.streams.child import ChildStream
 from tap_lev.streams.deals import Deals
 from tap_lev.streams.rows import nested, without
 

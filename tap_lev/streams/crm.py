@@ -2,8 +2,17 @@
 
 from __future__ import annotations
 
-from tap_lev.lists import IncrementalStream
-from tap_lev.schema import BOOLEAN, DATE_TIME, INTEGER, STRING, array, described, record, table
+from tap_lev.records.schema import (
+    BOOLEAN,
+    DATE_TIME,
+    INTEGER,
+    STRING,
+    array,
+    described,
+    record,
+    table,
+)
+from tap_lev.streams.lists import IncrementalStream
 
 PHONE = record(
     id=STRING,

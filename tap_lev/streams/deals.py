@@ -2,9 +2,18 @@
 
 from __future__ import annotations
 
-from tap_lev.child import ChildStream
-from tap_lev.lists import IncrementalStream
-from tap_lev.schema import BOOLEAN, DATE_TIME, INTEGER, NUMBER, OBJECT, STRING, described, table
+from tap_lev.records.schema import (
+    BOOLEAN,
+    DATE_TIME,
+    INTEGER,
+    NUMBER,
+    OBJECT,
+    STRING,
+    described,
+    table,
+)
+from tap_lev.streams.child import ChildStream
+from tap_lev.streams.lists import IncrementalStream
 
 
 class Deals(IncrementalStream):

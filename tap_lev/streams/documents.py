@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from tap_lev.child import ChildStream
-from tap_lev.schema import (
+from tap_lev.records.schema import (
     BOOLEAN,
     DATE_TIME,
     INTEGER,
@@ -14,6 +13,7 @@ from tap_lev.schema import (
     described,
     table,
 )
+from tap_lev.streams.child import ChildStream
 from tap_lev.streams.deals import Deals
 
 

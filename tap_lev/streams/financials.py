@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from tap_lev.child import ChildStream
-from tap_lev.schema import BOOLEAN, DATE_TIME, INTEGER, NUMBER, STRING, described, table
+from tap_lev.records.schema import BOOLEAN, DATE_TIME, INTEGER, NUMBER, STRING, described, table
+from tap_lev.streams.child import ChildStream
 from tap_lev.streams.deals import Deals
 
 

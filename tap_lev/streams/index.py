@@ -7,16 +7,16 @@ from typing import TYPE_CHECKING, Any
 
 from typing_extensions import override
 
-from tap_lev.answers import Call
-from tap_lev.child import ChildStream
-from tap_lev.schema import BOOLEAN, INTEGER, NUMBER, STRING, array, described, record, table
+from tap_lev.api.json_values import whole
+from tap_lev.api.request import Call
+from tap_lev.records.schema import BOOLEAN, INTEGER, NUMBER, STRING, array, described, record, table
+from tap_lev.streams.child import ChildStream
 from tap_lev.streams.deals import Deals
-from tap_lev.values import whole
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from tap_lev.answer import Answer
+    from tap_lev.api.response import Answer
 
 HASH_LENGTH = 32
 ENTITY_REF = described(STRING, "Such as property:690.")

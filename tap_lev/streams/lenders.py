@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING, Any
 
 from typing_extensions import override
 
-from tap_lev.child import ChildStream
-from tap_lev.lists import IncrementalStream
-from tap_lev.schema import DATE_TIME, INTEGER, NUMBER, STRING, array, described, table
+from tap_lev.records.schema import DATE_TIME, INTEGER, NUMBER, STRING, array, described, table
+from tap_lev.streams.child import ChildStream
+from tap_lev.streams.lists import IncrementalStream
 from tap_lev.streams.rows import without
 
 if TYPE_CHECKING:
-    from tap_lev.answer import Answer
+    from tap_lev.api.response import Answer
 
 DETAILS = {
     "linkedin_url": STRING,

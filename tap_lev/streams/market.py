@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any
 from typing_extensions import override
 
 from tap_lev import timestamps
-from tap_lev.lists import FullTableStream
-from tap_lev.schema import DATE_TIME, INTEGER, NUMBER, STRING, array, described, table
+from tap_lev.records.schema import DATE_TIME, INTEGER, NUMBER, STRING, array, described, table
+from tap_lev.streams.lists import FullTableStream
 
 if TYPE_CHECKING:
-    from tap_lev.answer import Answer
+    from tap_lev.api.response import Answer
 
 
 class AssetTypes(FullTableStream):

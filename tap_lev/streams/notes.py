@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from tap_lev.child import ChildStream
-from tap_lev.schema import DATE_TIME, INTEGER, PERSON, STRING, table
+from tap_lev.records.schema import DATE_TIME, INTEGER, PERSON, STRING, table
 from tap_lev.streams.checklists import ChecklistTasks
+from tap_lev.streams.child import ChildStream
 from tap_lev.streams.crm import Companies, Contacts
 from tap_lev.streams.deals import Deals
 from tap_lev.streams.placements import Placements

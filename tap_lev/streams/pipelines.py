@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from tap_lev.lists import FullTableStream
-from tap_lev.schema import INTEGER, STRING, array, described, record, table
+from tap_lev.records.schema import INTEGER, STRING, array, described, record, table
+from tap_lev.streams.lists import FullTableStream
 
 STATUS = record(
     id=INTEGER,

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from tap_lev.lists import IncrementalStream
-from tap_lev.schema import DATE_TIME, INTEGER, NUMBER, STRING, described, table
+from tap_lev.records.schema import DATE_TIME, INTEGER, NUMBER, STRING, described, table
+from tap_lev.streams.lists import IncrementalStream
 
 
 class Placements(IncrementalStream):

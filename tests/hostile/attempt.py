@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from singer_sdk.exceptions import SingerSDKError
 
 from tap_lev.errors import LevError
-from tap_lev.stream import LevStream
+from tap_lev.streams.base import LevStream
 from tests.inprocess import sync
 
 if TYPE_CHECKING:

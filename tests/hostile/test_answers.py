@@ -14,11 +14,11 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from tap_lev.answer import Answer, items, read_answer
+from tap_lev.api.pagination import MAX_CURSOR, Pages
+from tap_lev.api.response import Answer, items, read_answer
+from tap_lev.api.row_counter import RowCounter
 from tap_lev.errors import BrokenAnswerError
-from tap_lev.pagination import MAX_CURSOR, Pages
-from tap_lev.records import suitable
-from tap_lev.row_counter import RowCounter
+from tap_lev.records.mapper import suitable
 from tests.hostile.attempt import ANYTHING, DEEP, ODD, attempt, broken, readable, spoiled, text_of
 from tests.hostile.servers import serving
 from tests.hostile.tally import count, examples
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from lev_sandbox import SandboxServer
-    from tap_lev.pagination import Position
+    from tap_lev.api.pagination import Position
     from tests.support import Run
 
 ENDPOINT = "GET /contacts"
@@ -316,7 +316,7 @@ def test_the_same_rows_under_ever_new_cursors_are_no_list_without_end(
 def test_pages_without_rows_are_no_list_without_end(
     config: dict[str, Any], caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("tap_lev.pagination.MAX_EMPTY", 20)
+    monkeypatch.setattr("tap_lev.api.pagination.MAX_EMPTY", 20)
     run, told = lied(config, lambda n: envelope([], has_more=True, next_cursor=f"c{n}"), caplog)
     assert run.exit_code == 1
     assert "but 20 pages in a row had none. Stopped rather than go on for ever." in told

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tap_lev import inputs
+from tap_lev.config import input_files
 from tap_lev.errors import ConfigError
 from tap_lev.tap import STREAMS_BY_NAME
 from tests.hostile.attempt import attempt, readable, spoiled
@@ -43,7 +43,7 @@ def test_any_catalog_is_refused_in_a_sentence_or_read(
     count("catalogs, each before a whole sync")
     catalog = data.draw(spoiled(good))
     try:
-        inputs.check_catalog(json.loads(json.dumps(catalog)), STREAMS_BY_NAME)
+        input_files.check_catalog(json.loads(json.dumps(catalog)), STREAMS_BY_NAME)
     except ConfigError as error:
         readable(error)
         return
@@ -58,7 +58,9 @@ def test_any_catalog_is_refused_in_a_sentence_or_read(
 
 def test_a_stream_that_is_there_twice_is_a_sentence(good: dict[str, Any]) -> None:
     with pytest.raises(ConfigError, match=r"^The catalog has several entries for one stream: "):
-        inputs.check_catalog({"streams": [*good["streams"], good["streams"][0]]}, STREAMS_BY_NAME)
+        input_files.check_catalog(
+            {"streams": [*good["streams"], good["streams"][0]]}, STREAMS_BY_NAME
+        )
 
 
 @pytest.mark.parametrize("levels", [100, 300, 900])
@@ -81,4 +83,4 @@ def test_half_a_character_is_a_sentence(good: dict[str, Any]) -> None:
     catalog = json.loads(json.dumps(good))
     catalog["streams"][0]["schema"]["properties"]["email"] = {"title": "\ud800"}
     with pytest.raises(ConfigError, match=r"^The catalog holds half a character"):
-        inputs.check_catalog(catalog, STREAMS_BY_NAME)
+        input_files.check_catalog(catalog, STREAMS_BY_NAME)

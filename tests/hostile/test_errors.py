@@ -8,7 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tap_lev.errors import MAX_HINT, LevAPIError, api_error, quoted, shown
+from tap_lev.api.error_response import MAX_HINT, api_error
+from tap_lev.errors import LevAPIError
+from tap_lev.text import quoted, shown
 from tests.hostile.attempt import ANYTHING, DEEP, ODD, readable, text_of
 from tests.hostile.tally import count, examples
 

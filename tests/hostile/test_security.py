@@ -17,7 +17,7 @@ from urllib.parse import quote
 import pytest
 from typing_extensions import override
 
-from tap_lev.transport import Transport
+from tap_lev.api.transport import Transport
 from tests.hostile.certificates import Authority
 from tests.hostile.servers import serving
 from tests.hostile.tally import count

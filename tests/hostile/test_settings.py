@@ -13,8 +13,9 @@ import requests
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tap_lev import inputs, refresh, settings, validation
+from tap_lev.config import input_files, settings, validation
 from tap_lev.errors import ConfigError
+from tap_lev.sync import refresh
 from tap_lev.tap import TapLev
 from tests.hostile.attempt import ANYTHING, attempt, readable
 from tests.hostile.tally import count, examples
@@ -106,7 +107,7 @@ def test_any_config_file_is_refused_in_a_sentence_or_read(
     file = tmp_path_factory.getbasetemp() / "config.json"
     file.write_bytes(text)
     try:
-        given_settings = inputs.read_config(str(file))
+        given_settings = input_files.read_config(str(file))
     except ConfigError as error:
         readable(error)
     else:

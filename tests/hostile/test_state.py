@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tap_lev import inputs
+from tap_lev.config import input_files
 from tap_lev.errors import ConfigError
+from tap_lev.state.walk import Walk
 from tap_lev.tap import STREAMS_BY_NAME
-from tap_lev.walk import Walk
 from tests.hostile.attempt import attempt, broken, readable, spoiled, text_of
 from tests.hostile.tally import count, examples
 from tests.inprocess import config_of, sync
@@ -54,7 +54,7 @@ def test_any_state_is_refused_in_a_sentence_or_read(
     count("states, each before a whole sync")
     state = data.draw(spoiled(stopped))
     try:
-        inputs.check_state(state, STREAMS_BY_NAME)
+        input_files.check_state(state, STREAMS_BY_NAME)
     except ConfigError as error:
         readable(error)
         return
@@ -64,7 +64,7 @@ def test_any_state_is_refused_in_a_sentence_or_read(
         return
     assert run.exit_code in {0, 1}
     if run.state is not None:
-        inputs.check_state(json.loads(text_of(run.state)), STREAMS_BY_NAME)
+        input_files.check_state(json.loads(text_of(run.state)), STREAMS_BY_NAME)
     entry = (state or {}).get("bookmarks", {}).get("contacts", {})
     try:
         Walk.from_state(entry.get("walk"))
@@ -84,8 +84,8 @@ def test_any_file_is_refused_in_a_sentence_or_read(
     path.write_bytes(data.draw(broken(text_of(stopped))))
     try:
         with path.open(encoding="utf-8") as file:
-            state = inputs.read_json(file, "state") or {}
-        inputs.check_state(state, STREAMS_BY_NAME)
+            state = input_files.read_json(file, "state") or {}
+        input_files.check_state(state, STREAMS_BY_NAME)
     except ConfigError as error:
         readable(error, about="state")
 

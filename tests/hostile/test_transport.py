@@ -18,7 +18,7 @@ import requests
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tap_lev import transport
+from tap_lev.api import transport
 from tap_lev.errors import LevConnectionError, LevError
 from tests.hostile.attempt import readable
 from tests.hostile.servers import Server, serving

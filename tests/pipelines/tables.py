@@ -10,8 +10,8 @@ import psycopg.rows
 from psycopg import sql
 
 from tap_lev import timestamps
-from tap_lev.lists import IncrementalStream
 from tap_lev.streams import STREAMS
+from tap_lev.streams.lists import IncrementalStream
 from tests.truth import key_of, truth
 
 if TYPE_CHECKING:

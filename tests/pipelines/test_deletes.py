@@ -10,8 +10,8 @@ import psycopg.rows
 import pytest
 from psycopg import sql
 
-from tap_lev.lists import IncrementalStream
 from tap_lev.streams import STREAMS
+from tap_lev.streams.lists import IncrementalStream
 from tests.inprocess import catalog_of, config_of
 from tests.pipelines.shell import Shell, commands
 from tests.pipelines.tables import CORE, SCHEMA, UNPACED, in_lev, in_postgres

@@ -16,7 +16,7 @@ import pytest
 import yaml
 
 from demo.meltano import MELTANO, OWN_VARIABLES, plugin_program
-from tap_lev.settings import SETTINGS, SHARED
+from tap_lev.config.settings import SETTINGS, SHARED
 from tests.pipelines.shell import ROOT, Shell, commands
 from tests.pipelines.tables import CORE, DEFAULT, in_lev, in_postgres
 from tests.support import Run

@@ -11,7 +11,7 @@ import base64
 import json
 from typing import TYPE_CHECKING, Any
 
-from tap_lev.walk import digest_of
+from tap_lev.state.walk import digest_of
 from tests.torture.account import cursor_id
 from tests.torture.states import walk_of
 

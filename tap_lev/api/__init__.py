@@ -1,0 +1,1 @@
+"""What is sent to Lev and what comes back: requests, responses, pages, errors."""

@@ -1,0 +1,156 @@
+"""The baton: of all threads, only its holder runs. It is given up to wait, and for nothing else."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from typing import TYPE_CHECKING, Self
+
+from tap_lev.concurrency.shutdown import Shutdown
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+
+class Stopped(BaseException):
+    """The run has ended while this thread waited: it ends too, and writes nothing more."""
+
+
+class Flag:
+    """An event for one thread, which a signal may interrupt at any place.
+
+    ``threading.Event`` takes its lock again after a wait. A signal handler that raises right then
+    has it release the lock of the thread that sets it.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._lock.acquire()
+
+    def set(self) -> None:
+        """Let the thread go on, now or when it comes to wait."""
+        with contextlib.suppress(RuntimeError):  # it is set already
+            self._lock.release()
+
+    def clear(self) -> None:
+        """Make the next wait one."""
+        self._lock.acquire(blocking=False)
+
+    def wait(self, timeout: float | None = None) -> bool:
+        """Wait until it is set, and say whether it is.
+
+        Args:
+            timeout: Seconds to wait at most.
+        """
+        is_set = self._lock.acquire(timeout=-1 if timeout is None else timeout)
+        if is_set:
+            self.set()
+        return is_set
+
+
+class Baton:
+    """Makes threads take turns, so that nothing that they share needs a lock of its own.
+
+    The SDK's objects are not made for threads. With the baton, messages and state are as
+    consistent as in a single thread, and only the waiting is done side by side. The thread that
+    makes the baton is the one that signals interrupt.
+
+    Args:
+        shutdown: Is told when that thread waits, so that a signal can end the wait.
+
+    Attributes:
+        before_giving: Called each time that the baton is given up, with the baton still in hand;
+            not when the run is over, since those who end then touch what is shared without it.
+        turns: How often it was given up.
+    """
+
+    def __init__(self, shutdown: Shutdown | None = None) -> None:
+        self.before_giving: Callable[[], None] = lambda: None
+        self.turns = 0
+        self._lock = threading.Lock()
+        self._shutdown = shutdown or Shutdown()
+        self._main = threading.current_thread()
+        self._holder: threading.Thread | None = None
+        self._stopped = False
+        self._awaited: list[threading.Event | Flag] = []
+
+    def __enter__(self) -> Self:
+        """Take the baton.
+
+        Raises:
+            Stopped: The run has ended.
+        """
+        self._take()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Give the baton back."""
+        # A second signal can end the wait for it, and then it is another's.
+        if self._holder is threading.current_thread():
+            self._give()
+
+    @contextlib.contextmanager
+    def lent(self) -> Iterator[None]:
+        """Give the baton up for the time of a wait.
+
+        Raises:
+            Stopped: The run has ended meanwhile; not in the main thread.
+            Interruption: A signal came; in the main thread only.
+        """
+        main = threading.current_thread() is self._main
+        self._give()
+        try:
+            with self._shutdown.waiting() if main else contextlib.nullcontext():
+                yield
+        finally:
+            self._take()
+
+    def wait(self, event: threading.Event | Flag, timeout: float | None = None) -> None:
+        """Wait, without the baton, for what another thread does, or for seconds to pass.
+
+        Raises:
+            Stopped: The run has ended meanwhile.
+            Interruption: A signal came.
+        """
+        self._awaited.append(event)
+        try:
+            with self.lent():
+                event.wait(timeout)
+        finally:
+            self._awaited.remove(event)
+
+    @property
+    def is_held(self) -> bool:
+        """Whether this thread has it. After a second signal it may be another's."""
+        return self._holder is threading.current_thread()
+
+    @property
+    def is_free(self) -> bool:
+        """Whether nobody has it."""
+        return self._holder is None
+
+    def stop(self) -> None:
+        """End the run: no thread but the main one will get the baton again."""
+        self._stopped = True
+        for event in self._awaited:
+            event.set()
+
+    def _take(self) -> None:
+        self._lock.acquire()
+        self._holder = threading.current_thread()
+        if self._is_over and self._holder is not self._main:
+            self._give()
+            raise Stopped
+
+    @property
+    def _is_over(self) -> bool:
+        return self._stopped or self._shutdown.is_asked_for
+
+    def _give(self) -> None:
+        try:
+            if not self._is_over:
+                self.before_giving()
+        finally:
+            self.turns += 1
+            self._holder = None
+            self._lock.release()

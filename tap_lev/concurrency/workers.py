@@ -1,0 +1,61 @@
+"""The threads of a run."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+from tap_lev.concurrency.lock import Baton, Flag, Stopped
+
+
+class Crew:
+    """The threads of a run. What ends one of them ends the run.
+
+    Its methods are called with the baton in hand.
+
+    Args:
+        baton: What they take turns with.
+    """
+
+    def __init__(self, baton: Baton) -> None:
+        self._baton = baton
+        self._at_work = 0
+        self._failure: BaseException | None = None
+        self._news = Flag()
+
+    def start(self, work: Callable[[], None], name: str) -> None:
+        """Let a thread do some work, with the baton in hand."""
+        self._at_work += 1
+        # Not waited for at the end of the process: it may hang in a read of the network.
+        threading.Thread(target=self._do, args=(work,), name=name, daemon=True).start()
+
+    def wait(self) -> None:
+        """Wait until all work is done.
+
+        Raises:
+            BaseException: What one of the threads did not catch; the others have ended, too.
+            Interruption: A signal came.
+        """
+        try:
+            while self._at_work and self._failure is None:
+                self._baton.wait(self._news)
+                self._news.clear()
+        finally:
+            self._baton.stop()
+        if self._failure is not None:
+            raise self._failure
+
+    def _do(self, work: Callable[[], None]) -> None:
+        with contextlib.suppress(Stopped), self._baton:
+            try:
+                work()
+            except Stopped:
+                raise
+            except BaseException as error:  # noqa: BLE001 - the main thread raises it
+                self._failure = self._failure or error
+                self._baton.stop()
+            self._at_work -= 1
+            self._news.set()

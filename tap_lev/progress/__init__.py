@@ -1,0 +1,1 @@
+"""What a run did and how far it is: reports, progress lines and bars, metrics."""

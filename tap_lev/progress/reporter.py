@@ -1,0 +1,180 @@
+"""Progress: what a long run is at, as bars on a terminal, and as lines of the log elsewhere."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+import threading
+from typing import TYPE_CHECKING, Self
+
+from tap_lev.progress.status import Overall, Standing
+from tap_lev.progress.stream_progress import ROWS
+from tap_lev.ratelimit.scheduler import Wait
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from tap_lev.concurrency.lock import Baton
+    from tap_lev.progress.report import RunReport
+    from tap_lev.progress.stream_progress import Course
+    from tap_lev.ratelimit.scheduler import Gate
+
+GLANCE = 0.25
+"""Seconds between two looks at what goes on."""
+LONG = 2.0
+"""Seconds after which a run is long enough for bars."""
+INTERVAL = 30.0
+"""Seconds between two reports in the log."""
+LAST_MOMENT = 2.0
+"""Seconds that it may take to leave the terminal clean."""
+
+THE_TARGET = Wait("the target")
+
+
+class Progress:
+    """Looks on while a run goes on, and shows how far it is.
+
+    It does so in a thread of its own, without the baton, and only reads plain numbers: the run
+    never waits for it. Use it in a ``with`` statement.
+
+    Args:
+        report: What the run has done so far.
+        gate: What its requests wait for.
+        baton: What its threads take turns with.
+        logger: Where lines go.
+    """
+
+    def __init__(self, report: RunReport, gate: Gate, baton: Baton, logger: logging.Logger) -> None:
+        self._report = report
+        self._gate = gate
+        self._baton = baton
+        self._logger = logger
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._look_on, name="progress", daemon=True)
+        self._turn: int | None = None
+        self._is_kept_waiting = False
+
+    def __enter__(self) -> Self:
+        """Begin to look on."""
+        if self._logger.isEnabledFor(logging.INFO):
+            self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Stop, and leave the terminal clean."""
+        self._over.set()
+        if self._thread.is_alive():
+            try:
+                self._thread.join(LAST_MOMENT)
+            finally:  # a second signal may come
+                self._thread.join(LAST_MOMENT)
+
+    def _look_on(self) -> None:
+        if not has_terminal():
+            self._show_lines()
+        elif not self._over.wait(LONG):
+            from tap_lev.progress.bars import Bars  # noqa: PLC0415 - a run without a terminal needs none
+
+            with Bars(self) as bars:
+                while not self._over.wait(GLANCE):
+                    self.glance()
+                    bars.show()
+
+    def _show_lines(self) -> None:
+        due = self._report.clock() + INTERVAL
+        while not self._over.wait(GLANCE):
+            self.glance()
+            if self._report.clock() >= due:
+                due += INTERVAL
+                self.log()
+
+    def log(self) -> None:
+        """Say in the log how far the run is: a line for each stream that is read, one for all."""
+        standings = self.standings()
+        lines: list[Standing | Overall] = [*standings, self.overall(standings)]
+        for line in lines:
+            self._logger.info("%s", line, extra=line.fields)
+
+    # -- What there is to show
+
+    def glance(self) -> None:
+        """See whether the target keeps the run waiting: one thread has the baton all the time."""
+        turn = None if self._baton.is_free else self._baton.turns
+        self._is_kept_waiting = turn is not None and turn == self._turn
+        self._turn = turn
+
+    def standings(self) -> list[Standing]:
+        """Find how the streams stand that are being read."""
+        now = self._report.clock()
+        reports = [r for r in tuple(self._report.streams.values()) if r.course.is_under_way]
+        lefts = {report.name: self._left(report.course, now) for report in reports}
+        return [
+            Standing(
+                report,
+                [other.name for other in reports if other.course.leader == report.name],
+                report.course.rate(now),
+                # The walk through a list waits for what is read for each of its rows.
+                _longest(
+                    lefts[other.name]
+                    for other in reports
+                    if other is report
+                    or (
+                        report.course.unit == ROWS != other.course.unit
+                        and report.course.source == other.course.source
+                    )
+                ),
+                self._wait(report.course.endpoint),
+            )
+            for report in reports
+            if report.course.leader is None
+        ]
+
+    def overall(self, standings: list[Standing]) -> Overall:
+        """Find how the whole run stands."""
+        streams = tuple(self._report.streams.values())
+        everything = (self._report.tap, *streams)
+        failed = sum(stream.failure is not None for stream in streams)
+        ended = sum(stream.course.ended for stream in streams)
+        to_come = len(streams) - ended - sum(stream.course.is_under_way for stream in streams)
+        return Overall(
+            streams=len(streams),
+            done=ended - failed,
+            failed=failed,
+            to_come=to_come,
+            rows=sum(stream.rows for stream in everything),
+            requests=sum(stream.requests for stream in everything),
+            throttled=sum(stream.throttled for stream in everything),
+            left=None if to_come else _longest(standing.left for standing in standings),
+            wait=self._wait(),
+        )
+
+    def _wait(self, endpoint: str | None = None) -> Wait | None:
+        return THE_TARGET if self._is_kept_waiting else self._gate.waits_for(endpoint)
+
+    def _left(self, course: Course, now: float) -> float | None:
+        """Say how long a stream takes: at its pace so far, but not faster than the limits allow."""
+        by_pace, by_limits = course.seconds_left(now), self._gate.remaining.seconds(course.endpoint)
+        if by_pace == 0 or course.total is None:
+            return by_pace
+        return max((s for s in (by_pace, by_limits) if s is not None), default=None)
+
+
+def _longest(lefts: Iterable[float | None]) -> float | None:
+    known = list(lefts)
+    return None if None in known else max(filter(None, known), default=0.0) if known else None
+
+
+def has_terminal() -> bool:
+    """Whether somebody looks at stderr, on a terminal that can show bars.
+
+    Nobody does where a log configuration is given, and no bars fit where the messages go to the
+    same terminal.
+    """
+    environment = os.environ.get
+    if not sys.stderr.isatty() or environment("TERM", "dumb") in {"dumb", "unknown", ""}:
+        return False
+    if environment("CI") or environment("SINGER_SDK_LOG_CONFIG"):
+        return False
+    same = os.path.sameopenfile(sys.stdout.fileno(), sys.stderr.fileno())
+    return not (sys.stdout.isatty() and same)

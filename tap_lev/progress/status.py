@@ -1,0 +1,158 @@
+"""Standing: how a run stands, as a person and as a log pipeline read it."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import TYPE_CHECKING, Any
+
+from tap_lev.progress.stream_progress import ROWS
+
+if TYPE_CHECKING:
+    from tap_lev.progress.report import StreamReport
+    from tap_lev.ratelimit.scheduler import Wait
+
+EXACT = 100
+"""Up to how many of a unit of time an estimate is told in it."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Standing:
+    """How one stream stands, with those whose rows come in its rows.
+
+    Attributes:
+        report: The stream's report.
+        others: The names of the others.
+        rate: How many come in a second; None while that is not known.
+        left: How many seconds it takes; None while that is not known.
+        wait: What it waits for, if for anything.
+    """
+
+    report: StreamReport
+    others: list[str]
+    rate: float | None
+    left: float | None
+    wait: Wait | None
+
+    @property
+    def fields(self) -> dict[str, Any]:
+        """It, in a form fit for structured logs."""
+        course, wait = self.report.course, self.wait
+        progress = {
+            "together_with": self.others,
+            "done": course.done,
+            "total": course.total,
+            "unit": course.unit,
+            "rows": self.report.rows,
+            "rate": _rounded(self.rate),
+            "seconds_left": _rounded(self.left),
+            "waits_for": wait.thing if wait else None,
+            "seconds_to_wait": _rounded(wait.seconds) if wait else None,
+        }
+        return {"stream_name": self.report.name, "progress": progress}
+
+    def __str__(self) -> str:
+        """Say it in a line."""
+        course, rows = self.report.course, self.report.rows
+        name = self.report.name + (f" (with {', '.join(self.others)})" if self.others else "")
+        facts = [f"{course.done:,} {course.unit}"]
+        if course.total:
+            part = min(1.0, course.done / course.total)
+            facts = [f"{course.done:,} of {course.total:,} {course.unit} ({part:.0%})"]
+        if (course.unit, course.done) != (ROWS, rows):
+            facts.append(f"{rows:,} rows written")
+        if self.rate:
+            facts.append("{} a {}".format(*pace(self.rate)))
+        if self.left is not None:
+            facts.append(f"about {span(self.left)} left")
+        return f"{name}: {', '.join(facts)}{_waiting(self.wait)}."
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Overall:
+    """How the whole run stands.
+
+    Attributes:
+        streams: How many streams there are.
+        done: How many are complete.
+        failed: How many are not, and no longer read.
+        to_come: How many have not begun.
+        rows: Rows written.
+        requests: Requests sent.
+        throttled: Answers with status 429.
+        left: How many seconds the run takes; None while that is not known.
+        wait: What all of it waits for, if for anything.
+    """
+
+    streams: int
+    done: int
+    failed: int
+    to_come: int
+    rows: int
+    requests: int
+    throttled: int
+    left: float | None
+    wait: Wait | None
+
+    @property
+    def fields(self) -> dict[str, Any]:
+        """It, in a form fit for structured logs."""
+        progress = {
+            "streams": self.streams,
+            "streams_done": self.done,
+            "streams_failed": self.failed,
+            "streams_to_come": self.to_come,
+            "rows": self.rows,
+            "requests": self.requests,
+            "throttled": self.throttled,
+            "seconds_left": _rounded(self.left),
+            "waits_for": self.wait.thing if self.wait else None,
+            "seconds_to_wait": _rounded(self.wait.seconds) if self.wait else None,
+        }
+        return {"progress": progress}
+
+    def facts(self, hidden: int = 0) -> str:
+        """Say it in short.
+
+        Args:
+            hidden: How many of the streams that are read are not told one by one.
+        """
+        facts = [
+            f"{self.done} of {self.streams} streams done",
+            f"{self.failed} failed" if self.failed else "",
+            f"about {span(self.left)} left" if self.left is not None else "",
+            f"{hidden} more under way" if hidden else "",
+            f"{self.to_come} to come" if self.to_come else "",
+            f"{self.rows:,} rows",
+            f"{self.requests:,} requests",
+            f"{self.throttled:,} times 429" if self.throttled else "",
+        ]
+        return ", ".join(filter(None, facts))
+
+    def __str__(self) -> str:
+        """Say it in a line."""
+        return f"{self.facts()}{_waiting(self.wait)}."
+
+
+def span(seconds: float) -> str:
+    """Write how long something takes, as exactly as an estimate can be."""
+    minutes = round(seconds / 60)
+    if seconds < EXACT:
+        return f"{round(seconds)} s"
+    return f"{minutes} min" if minutes < EXACT else f"{minutes // 60} h {minutes % 60} min"
+
+
+def pace(rate: float) -> tuple[str, str]:
+    """Write how often something happens: a number, and the time it is for."""
+    if rate >= 10:  # noqa: PLR2004
+        return f"{rate:,.0f}", "s"
+    return (f"{rate * 60:,.0f}", "min") if rate * 60 >= 1 else (f"{rate * 3600:,.0f}", "h")
+
+
+def _waiting(wait: Wait | None) -> str:
+    if wait is None:
+        return ""
+    return f"; waiting for {wait.thing}" + (f" ({span(wait.seconds)})" if wait.seconds else "")
+
+
+def _rounded(number: float | None) -> float | None:
+    return None if number is None else round(number, 1)

@@ -1,0 +1,118 @@
+"""Remaining: how many requests are left, where they go, and which of them decide the end."""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from tap_lev.ratelimit.budget import RateBudget
+
+NEARLY = 7, 10
+"""The part of what decides the end of a run that is taken for as much."""
+EVENLY = 0.25
+"""How much counts that an endpoint is there at all, against how much it has left."""
+
+
+class Remaining:
+    """Knows what is left to ask for, and so whose turn it is.
+
+    Args:
+        budget: When a request may go.
+    """
+
+    def __init__(self, budget: RateBudget) -> None:
+        self._budget = budget
+        self._expected: dict[str, dict[object, int]] = defaultdict(dict)
+        self._left: dict[str, int] = {}
+        self._all_left = 0
+
+    @property
+    def requests(self) -> int:
+        """How many requests are expected, of all endpoints."""
+        return self._all_left
+
+    def expect(self, reader: object, endpoint: str, requests: float) -> None:
+        """Take note of how many more requests somebody will make.
+
+        Args:
+            reader: Who makes them. A new number takes the place of its last one.
+            endpoint: Where they go: method and route template.
+            requests: How many.
+        """
+        readers = self._expected[endpoint]
+        readers[reader] = math.ceil(requests)
+        self._left[endpoint] = sum(readers.values())
+        self._all_left = sum(self._left.values())
+
+    def forget(self, reader: object) -> None:
+        """Take note that somebody makes no more requests."""
+        for endpoint, readers in self._expected.items():
+            readers.pop(reader, None)
+            self._left[endpoint] = sum(readers.values())
+        self._all_left = sum(self._left.values())
+
+    def decides(self, endpoint: str) -> bool:
+        """Say whether an endpoint may decide when the run ends.
+
+        What it has left takes as long, by its own limit, as all that is left takes by the
+        account's, or nearly: how much is left is an estimate, and to be late costs more than to be
+        early. One of which nothing is known may have any number of requests left.
+        """
+        left, places = self._left.get(endpoint), self._budget.places
+        part, whole = NEARLY  # whole numbers only: limits that Lev tells may be too long for others
+        if not left:
+            return True
+        return whole * left * places.account >= part * self._all_left * places.endpoint
+
+    def kept(self, out: Mapping[str, int]) -> int:
+        """Say how many of the account's places are kept for the endpoints that decide.
+
+        The next request to one of them is made when the last is answered. If others took what is
+        free until then, the endpoint would be late by that in each window.
+
+        Args:
+            out: How many requests to each endpoint have no answer yet.
+        """
+        return sum(
+            min(self._budget.free(endpoint), self._left.get(endpoint, 0))
+            for endpoint, requests in out.items()
+            if requests and self.decides(endpoint)
+        )
+
+    def rank(self, endpoint: str) -> float:
+        """Rank the endpoints whose requests could go: the least goes.
+
+        An endpoint that may decide when the run ends never waits for another; of several, the one
+        with the most requests left goes first. All others share what there is by what they have
+        left, so that they come to their ends together; a part they share evenly, so that what is
+        short is there soon.
+        """
+        left = self._left.get(endpoint, 0)
+        if self.decides(endpoint):
+            return -(left or math.inf)
+        weight = left / self._all_left + EVENLY / len(self._left)
+        return (self._budget.held(endpoint) + 1) / weight
+
+    def seconds(self, endpoint: str | None) -> float | None:
+        """Say how long the limits make the requests to an endpoint take.
+
+        It may be called without the baton.
+
+        Returns:
+            The seconds, None where there are no such requests, or nothing holds them up.
+        """
+        left, places = tuple(self._left.items()), self._budget.places
+        own = sum(requests for of, requests in left if of == endpoint)
+        if endpoint is None or not own:
+            return None
+        deciding = [requests for of, requests in left if requests and self.decides(of)]
+        shared, spare = sum(deciding), places.account - len(deciding) * places.endpoint
+        if not self.decides(endpoint):
+            # The others share what those that decide leave of the account's places.
+            others = self._all_left - shared
+            shared = self._all_left if spare <= 0 else math.ceil(others * places.account / spare)
+        return max(self._budget.takes(own, endpoint), self._budget.takes(shared)) or None

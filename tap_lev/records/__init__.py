@@ -1,0 +1,1 @@
+"""From a row of Lev to a RECORD message: schemas, values, pages, the writer."""

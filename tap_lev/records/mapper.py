@@ -1,0 +1,94 @@
+"""From a row of Lev to a record of the stream: columns, instants, and what Lev has changed."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from tap_lev import timestamps
+from tap_lev.records.schema import UNKNOWN_FIELDS, python_types
+from tap_lev.text import quoted
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Mapping, Sequence
+
+UNSUITABLE = frozenset(
+    {"api_key", "download_url", "pdf_url", "pdf_versions", "signed_url", "signed_url_error"}
+)
+"""Fields that are never emitted: secrets, and links that are signed anew with each answer."""
+
+
+class RecordShape:
+    """What a stream takes of each row.
+
+    Args:
+        properties: The columns' JSON schemas, by name.
+        columns: The selected columns.
+        blocks: Fields that come for other streams, and are no news.
+        tell: Called with a sentence about what Lev has changed, once for each change.
+    """
+
+    def __init__(
+        self,
+        properties: Mapping[str, Any],
+        columns: Sequence[str],
+        blocks: Collection[str],
+        tell: Callable[[str], None],
+    ) -> None:
+        self._columns = columns
+        self._types = {name: python_types(properties[name]) for name in columns}
+        self._instants = [n for n in columns if properties[n].get("format") == "date-time"]
+        self._expected = {*properties, *blocks, *UNSUITABLE}
+        self.news: set[str] = set()
+        """Fields that Lev has added since this release, as far as they were met."""
+        self._tell = tell
+
+    def record(self, row: Mapping[str, Any], request_id: str | None) -> dict[str, Any]:
+        """Make the record of a row.
+
+        Args:
+            row: The row, in the schema's form.
+            request_id: Lev's id of the answer that brought it.
+        """
+        record = {name: row[name] for name in self._columns if name in row}
+        if len(record) < len(row):
+            self._look_for_news(row, record)
+        for name, value in record.items():
+            if type(value) not in self._types[name]:
+                self._tell_type(name, value, request_id)
+            if isinstance(value, dict | list):
+                record[name] = suitable(value)
+        for name in self._instants:
+            if isinstance(value := record.get(name), str):
+                # What names no instant, the Mender has replaced before.
+                record[name] = timestamps.normalise(value)
+        return record
+
+    def _look_for_news(self, row: Mapping[str, Any], record: dict[str, Any]) -> None:
+        """Report the fields that Lev has added since this release, and keep them if asked to."""
+        unknown = {name: value for name, value in row.items() if name not in self._expected}
+        if not unknown:
+            return
+        collected = UNKNOWN_FIELDS in self._types
+        if collected:
+            record[UNKNOWN_FIELDS] = unknown
+        if news := unknown.keys() - self.news:
+            self.news.update(news)
+            self._tell(
+                "Lev sends fields that this release does not know: "
+                f"{quoted(', '.join(sorted(news)))}. They are "
+                + (f"collected in {UNKNOWN_FIELDS}." if collected else "left out.")
+            )
+
+    def _tell_type(self, name: str, value: object, request_id: str | None) -> None:
+        self._types[name].add(type(value))
+        self._tell(
+            f"Lev sends {name} as {type(value).__name__}, which the schema does not expect; it is "
+            f"passed on (request_id {request_id or 'not given'})."
+        )
+
+
+def suitable(value: Any) -> Any:  # noqa: ANN401 - JSON is anything
+    """Leave secrets and signed links out, at every level."""
+    if isinstance(value, dict):
+        return {name: suitable(v) for name, v in value.items() if name not in UNSUITABLE}
+    return [suitable(item) for item in value] if isinstance(value, list) else value

@@ -1,0 +1,1 @@
+"""What the Singer state keeps of each stream: bookmark, walk and place."""
