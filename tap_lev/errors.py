@@ -31,7 +31,7 @@ class ConfigError(LevError):
     exit_code = 2
 
 
-class BrokenAnswerError(LevError):
+class InvalidResponseError(LevError):
     """Lev answered with success, but not with what its API describes.
 
     Attributes:
@@ -41,11 +41,11 @@ class BrokenAnswerError(LevError):
     is_foreign = False
 
 
-class NoRowError(BrokenAnswerError):
+class NoRowError(InvalidResponseError):
     """Lev answered the request for a single row with nothing."""
 
 
-class ForeignAnswerError(BrokenAnswerError):
+class ForeignResponseError(InvalidResponseError):
     """A redirect, or a success without Lev's envelope."""
 
     is_foreign = True
@@ -182,7 +182,7 @@ class LevAPIError(LevError):
         )
 
 
-class KeyRefusedError(LevAPIError):
+class AuthenticationError(LevAPIError):
     """Lev does not accept the API key (401)."""
 
     exit_code = 3

@@ -24,23 +24,23 @@ from tap_lev import timestamps
 from tap_lev.api import account
 from tap_lev.api.client import LevClient
 from tap_lev.cli import COMMANDS_GIVEN, NEED_NO_SETTINGS, LevCommand, log_fault
-from tap_lev.concurrency.lock import Baton
+from tap_lev.concurrency.lock import RunLock
 from tap_lev.concurrency.shutdown import Interruption, Shutdown
-from tap_lev.concurrency.workers import Crew
+from tap_lev.concurrency.workers import Workers
 from tap_lev.config import environment, input_files, settings, stream_maps, validation
 from tap_lev.config.redaction import Redaction
 from tap_lev.errors import ConfigError, LevError
 from tap_lev.progress.report import RunReport
-from tap_lev.progress.reporter import Progress
+from tap_lev.progress.reporter import ProgressReporter
 from tap_lev.ratelimit.budget import RateBudget
 from tap_lev.ratelimit.limits import configured_limits, fallback_limits
-from tap_lev.ratelimit.scheduler import Gate
+from tap_lev.ratelimit.scheduler import RequestScheduler
 from tap_lev.records.schema import UNKNOWN_FIELDS
-from tap_lev.records.writer import PageWriter
+from tap_lev.records.writer import MessageWriter
 from tap_lev.streams import STREAMS
 from tap_lev.streams.base import LevStream
-from tap_lev.sync.grouping import readings
-from tap_lev.sync.list_sync import Reading
+from tap_lev.sync.grouping import group_streams
+from tap_lev.sync.list_sync import ListSync
 from tap_lev.sync.refresh import check, parse, refresh
 from tap_lev.text import quoted, shown
 
@@ -65,8 +65,8 @@ class TapLev(Tap):
     name = "tap-lev"
     # A copy, because the SDK adds its own settings to it.
     config_jsonschema: ClassVar[dict[str, Any]] = copy.deepcopy(settings.SETTINGS)
-    message_writer_class = PageWriter
-    message_writer: PageWriter
+    message_writer_class = MessageWriter
+    message_writer: MessageWriter
     # BATCH is not among them: its STATE could cover rows of a page that no batch holds yet.
     capabilities: ClassVar[list[CapabilitiesEnum]] = [
         TapCapabilities.CATALOG,
@@ -81,8 +81,8 @@ class TapLev(Tap):
 
     def __init__(self, *, catalog: Any = None, state: Any = None, **kwargs: Any) -> None:  # noqa: ANN401
         self.shutdown = Shutdown()
-        self.baton = Baton(self.shutdown)
-        self.crew = Crew(self.baton)
+        self.baton = RunLock(self.shutdown)
+        self.crew = Workers(self.baton)
         self.report = RunReport()
         self.identity = account.Identity()
         """Whose key the run uses, once it has begun."""
@@ -106,7 +106,7 @@ class TapLev(Tap):
         """The way to Lev, shared by all streams."""
         limits = configured_limits(self.config) or fallback_limits(self.config)
         share, window = (self.config[f"rate_limit_{of}"] for of in ("share", "window_seconds"))
-        gate = Gate(
+        gate = RequestScheduler(
             RateBudget(limits, share, window), self.baton, self.config["max_parallel_streams"]
         )
         return LevClient(self.config, self.logger, gate)
@@ -236,7 +236,7 @@ class TapLev(Tap):
         """
         self.check_selection()
         advice = "Run it again, from the last state: it goes on where each stream stopped."
-        progress = Progress(self.report, self.client.gate, self.baton, self.logger)
+        progress = ProgressReporter(self.report, self.client.gate, self.baton, self.logger)
         try:
             with progress, self.baton:
                 self.identity = account.identify(self)
@@ -297,7 +297,7 @@ class TapLev(Tap):
         # Before anything is read: whatever fails then, the next run does not resume from a state
         # that this one was told to leave out.
         self.write_state(at_once=True)
-        planned = readings(self, self.selected)
+        planned = group_streams(self, self.selected)
         try:
             if not self.side_by_side:
                 for reading in planned:
@@ -345,7 +345,7 @@ class TapLev(Tap):
         stream.walking.resume()
         with self.baton:
             self.identity = account.identify(self)
-            Reading(self, stream.source, [stream]).run(schemas=False)
+            ListSync(self, stream.source, [stream]).run(schemas=False)
         if stream.report.failure is not None:
             raise stream.report.failure
 

@@ -14,7 +14,7 @@ from typing_extensions import override
 
 from tap_lev import tap as tap_module
 from tap_lev.errors import LevError
-from tap_lev.records.writer import PageWriter, RecordMessage
+from tap_lev.records.writer import MessageWriter, RecordMessage
 from tap_lev.tap import TapLev
 from tests.support import UNLIMITED, Run
 
@@ -30,7 +30,7 @@ class Killed(BaseException):
     """The process is gone: nothing after this line was written."""
 
 
-class Lines(PageWriter):
+class Lines(MessageWriter):
     """Collects what would go to stdout, up to where the process is killed."""
 
     def __init__(self, kill_after: int | None) -> None:

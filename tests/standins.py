@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING
 
 from typing_extensions import override
 
-from tap_lev.concurrency.lock import Baton, Stopped
+from tap_lev.concurrency.lock import RunLock, RunStopped
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 
-class StandIn(Baton):
+class StandIn(RunLock):
     """A baton for one thread, and a clock that goes on only when something waits."""
 
     def __init__(self) -> None:
@@ -64,7 +64,7 @@ class Actor:
     go: threading.Semaphore = dataclasses.field(default_factory=lambda: threading.Semaphore(0))
 
 
-class Stage(Baton):
+class Stage(RunLock):
     """A baton that decides whose turn it is, and a clock that goes on when all of them wait.
 
     So threads meet in an order that can be repeated, and an hour of waiting takes no time. An event
@@ -169,7 +169,7 @@ class Stage(Baton):
         try:
             if not self._stopped:
                 actor.work()
-        except Stopped:
+        except RunStopped:
             pass
         except BaseException as error:  # noqa: BLE001 - run() raises it
             actor.error = error
@@ -184,4 +184,4 @@ class Stage(Baton):
         self._back.release()
         actor.go.acquire()
         if self._stopped:
-            raise Stopped
+            raise RunStopped

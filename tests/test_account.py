@@ -12,7 +12,7 @@ import pytest
 from lev_sandbox import Clock
 from tap_lev.api import account
 from tap_lev.api.account import Identity
-from tap_lev.errors import KeyRefusedError
+from tap_lev.errors import AuthenticationError
 from tap_lev.tap import TapLev
 from tests.inprocess import config_of
 from tests.truth import ask
@@ -108,7 +108,7 @@ def test_without_an_answer_nothing_is_known(lev: SandboxServer) -> None:
 
 
 def test_a_refused_key_ends_it(lev: SandboxServer) -> None:
-    with pytest.raises(KeyRefusedError):
+    with pytest.raises(AuthenticationError):
         identify(lev, api_key="lev_sk_another")
     assert len(lev.sandbox.requests) == 1
 

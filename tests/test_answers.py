@@ -12,12 +12,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tap_lev.api.cache import Answers
-from tap_lev.api.request import Call
-from tap_lev.errors import KeyRefusedError, LevAPIError
+from tap_lev.api.cache import ResponseCache
+from tap_lev.api.request import LevRequest
+from tap_lev.errors import AuthenticationError, LevAPIError
 from tap_lev.progress.report import StreamReport
 from tap_lev.streams.child import ChildStream
-from tap_lev.sync.prefetch import PARENTS_AHEAD, AnswersOfPage
+from tap_lev.sync.prefetch import PARENTS_AHEAD, Prefetcher
 from tap_lev.tap import TapLev
 from tests.inprocess import config_of, sync
 from tests.standins import Stage, StandIn
@@ -25,16 +25,16 @@ from tests.standins import Stage, StandIn
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from tap_lev.api.response import Answer
+    from tap_lev.api.response import LevResponse
     from tests.conftest import StartLev
 
-NOTES = Call("GET /deals/{deal_id}/notes")
-SEARCH = Call("POST /deals/{deal_id}/index/search", {"context": "rent"})
+NOTES = LevRequest("GET /deals/{deal_id}/notes")
+SEARCH = LevRequest("POST /deals/{deal_id}/index/search", {"context": "rent"})
 IDS = {"deal_id": 7}
 
 
 def api_error(status: int = 500) -> LevAPIError:
-    kind = KeyRefusedError if status == 401 else LevAPIError
+    kind = AuthenticationError if status == 401 else LevAPIError
     return kind(status=status, kind="", message="", endpoint="GET /deals/7/notes")
 
 
@@ -45,13 +45,13 @@ class Lev:
         self.asked: list[Any] = []
         self._stage = stage
 
-    def pages(self, *names: str, error: Exception | None = None) -> Iterator[Answer]:
+    def pages(self, *names: str, error: Exception | None = None) -> Iterator[LevResponse]:
         for name in names:
             self.asked.append(name)
             if self._stage is not None:
                 with self._stage.lent():
                     self._stage.take_time(1)
-            yield cast("Answer", name)
+            yield cast("LevResponse", name)
         if error is not None:
             self.asked.append("error")
             raise error
@@ -61,7 +61,7 @@ class Lev:
 
 
 def test_one_read_is_for_several_streams() -> None:
-    lev, answers = Lev(), Answers(StandIn())
+    lev, answers = Lev(), ResponseCache(StandIn())
     assert not answers.asked
     assert list(answers.of(NOTES, IDS, lev.pages("a", "b"))) == ["a", "b"]
     assert list(answers.of(NOTES, IDS, lev.pages("c"))) == ["a", "b"]
@@ -72,19 +72,19 @@ def test_one_read_is_for_several_streams() -> None:
 @pytest.mark.parametrize(
     ("call", "ids"),
     [
-        pytest.param(Call("GET /deals/{deal_id}/team"), IDS, id="endpoint"),
+        pytest.param(LevRequest("GET /deals/{deal_id}/team"), IDS, id="endpoint"),
         pytest.param(NOTES, {"deal_id": 8}, id="parent"),
-        pytest.param(Call(NOTES.endpoint, {"context": "rent"}), IDS, id="body"),
+        pytest.param(LevRequest(NOTES.endpoint, {"context": "rent"}), IDS, id="body"),
     ],
 )
-def test_another_call_is_another_read(call: Call, ids: dict[str, Any]) -> None:
-    lev, answers = Lev(), Answers(StandIn())
+def test_another_call_is_another_read(call: LevRequest, ids: dict[str, Any]) -> None:
+    lev, answers = Lev(), ResponseCache(StandIn())
     assert list(answers.of(NOTES, IDS, lev.pages("a"))) == ["a"]
     assert list(answers.of(call, ids, lev.pages("b"))) == ["b"]
 
 
 def test_what_is_begun_is_the_first_page_and_no_more() -> None:
-    lev, answers = Lev(), Answers(StandIn())
+    lev, answers = Lev(), ResponseCache(StandIn())
     answers.begin(NOTES, IDS, lev.pages("a", "b"))
     assert lev.asked == ["a"]
     answers.begin(NOTES, IDS, lev.pages("c"))
@@ -95,7 +95,7 @@ def test_what_is_begun_is_the_first_page_and_no_more() -> None:
 
 
 def test_no_page_at_all_is_asked_for_once() -> None:
-    lev, answers = Lev(), Answers(StandIn())
+    lev, answers = Lev(), ResponseCache(StandIn())
     answers.begin(NOTES, IDS, lev.pages())
     answers.begin(NOTES, IDS, lev.pages("a"))
     assert list(answers.of(NOTES, IDS, lev.pages("b"))) == []
@@ -103,7 +103,7 @@ def test_no_page_at_all_is_asked_for_once() -> None:
 
 
 def test_an_error_is_every_reader_s_and_asked_for_once() -> None:
-    lev, answers, error = Lev(), Answers(StandIn()), api_error()
+    lev, answers, error = Lev(), ResponseCache(StandIn()), api_error()
     for _ in range(2):
         with pytest.raises(LevAPIError) as caught:
             answers.begin(NOTES, IDS, lev.pages(error=error))
@@ -116,7 +116,7 @@ def test_an_error_is_every_reader_s_and_asked_for_once() -> None:
 
 
 def test_an_error_comes_after_the_pages_before_it() -> None:
-    lev, answers = Lev(), Answers(StandIn())
+    lev, answers = Lev(), ResponseCache(StandIn())
     answers.begin(NOTES, IDS, lev.pages("a", error=api_error()))
     for _ in range(2):
         pages = answers.of(NOTES, IDS, lev.pages())
@@ -128,7 +128,7 @@ def test_an_error_comes_after_the_pages_before_it() -> None:
 
 
 def test_pages_of_a_read_by_post_are_not_kept() -> None:
-    lev, answers = Lev(), Answers(StandIn())
+    lev, answers = Lev(), ResponseCache(StandIn())
     pages = answers.of(SEARCH, IDS, lev.pages("a", "b", "c"))
     (known,) = answers._known.values()
     for number, name in enumerate(["a", "b", "c"]):
@@ -147,7 +147,7 @@ def test_threads_that_want_the_same_read_it_once(
     begins: bool,  # noqa: FBT001
 ) -> None:
     stage = Stage(random.Random(seed).randrange)
-    lev, answers, error = Lev(stage), Answers(stage), api_error() if fails else None
+    lev, answers, error = Lev(stage), ResponseCache(stage), api_error() if fails else None
     got: list[list[str]] = []
 
     def read() -> None:
@@ -192,13 +192,13 @@ class Child:
     def takes(self, row: dict[str, Any]) -> bool:
         return row["id"] not in self.left_out
 
-    def read_ahead(self, row: dict[str, Any], _: object, answers: Answers) -> None:
-        answers.begin(Call(f"GET /{self.name}"), row, self._pages(row["id"]))
+    def read_ahead(self, row: dict[str, Any], _: object, answers: ResponseCache) -> None:
+        answers.begin(LevRequest(f"GET /{self.name}"), row, self._pages(row["id"]))
 
-    def visit(self, row: dict[str, Any], answers: Answers) -> None:
-        list(answers.of(Call(f"GET /{self.name}"), row, self._pages(row["id"])))
+    def visit(self, row: dict[str, Any], answers: ResponseCache) -> None:
+        list(answers.of(LevRequest(f"GET /{self.name}"), row, self._pages(row["id"])))
 
-    def _pages(self, number: int) -> Iterator[Answer]:
+    def _pages(self, number: int) -> Iterator[LevResponse]:
         self.read.append(number)
         self.report.requests += 1
         if number > self._page.writing + PARENTS_AHEAD:
@@ -207,7 +207,7 @@ class Child:
             self._page.stage.take_time(self.latency)
         if number in self.errors:
             raise self.errors[number]
-        yield cast("Answer", number)
+        yield cast("LevResponse", number)
 
 
 class Page:
@@ -227,7 +227,7 @@ class Page:
         self.too_far: list[tuple[str, int]] = []
         self.time_for_a_row = 0.0
         self.passed_over = {404}
-        self.answers = AnswersOfPage(tap, self.rows, cast("Answer", None), more)
+        self.answers = Prefetcher(tap, self.rows, cast("LevResponse", None), more)
 
     def _expect(self, child: Child, endpoint: str, requests: float) -> None:
         assert child in self.children
@@ -287,7 +287,7 @@ def test_a_slow_writer_finds_so_many_rows_read_and_no_more() -> None:
     child = page.children[0]
     visit = child.visit
 
-    def visited(row: dict[str, Any], answers: Answers) -> None:
+    def visited(row: dict[str, Any], answers: ResponseCache) -> None:
         ahead.append(len(child.read) - 1 - row["id"])
         visit(row, answers)
 
@@ -332,7 +332,7 @@ def test_a_stream_that_is_taken_out_reads_no_further() -> None:
     team.errors[3] = api_error(500)
     visit = notes.visit
 
-    def visited(row: dict[str, Any], answers: Answers) -> None:
+    def visited(row: dict[str, Any], answers: ResponseCache) -> None:
         visit(row, answers)
         if row["id"] == 20:
             page.wanted.remove(notes)
@@ -358,7 +358,7 @@ def test_a_page_that_is_left_early_is_read_no_further() -> None:
 def test_a_refused_key_ends_the_run() -> None:
     page = Page(5, "notes")
     page.children[0].errors[3] = api_error(401)
-    with pytest.raises(KeyRefusedError):
+    with pytest.raises(AuthenticationError):
         page.write()
 
 
@@ -395,12 +395,12 @@ def test_a_parent_that_is_gone_is_no_reason_to_stop(status: int, goes_on: bool) 
     child = tap.stream("deal_notes")
     assert isinstance(child, ChildStream)
 
-    class Gone(Answers):
+    class Gone(ResponseCache):
         def begin(self, *_: object) -> None:
             raise api_error(status)
 
     with contextlib.nullcontext() if goes_on else pytest.raises(LevAPIError):
-        child.read_ahead({"id": 7}, cast("Answer", None), Gone(tap.baton))
+        child.read_ahead({"id": 7}, cast("LevResponse", None), Gone(tap.baton))
 
 
 def test_a_parent_that_is_gone_is_passed_over_and_all_else_is_read(start_lev: StartLev) -> None:

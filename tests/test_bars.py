@@ -8,21 +8,21 @@ from typing import TYPE_CHECKING
 import pytest
 from rich.console import Console
 
-from tap_lev.progress.bars import Bars
+from tap_lev.progress.bars import ProgressBars
 from tap_lev.streams import STREAMS
 from tests.test_progress import baton, pass_time, progress, report
 
 if TYPE_CHECKING:
     from tap_lev.progress.report import RunReport
-    from tap_lev.progress.reporter import Progress
+    from tap_lev.progress.reporter import ProgressReporter
     from tests.standins import StandIn
 
 __all__ = ["baton", "progress", "report"]
 
 
-def drawn(progress: Progress, width: int, height: int) -> list[str]:
+def drawn(progress: ProgressReporter, width: int, height: int) -> list[str]:
     """What is drawn in a terminal of that size."""
-    bars = Bars(progress)
+    bars = ProgressBars(progress)
     bars._console = Console(width=width, height=height, file=io.StringIO())
     with bars._console.capture() as text:
         bars._console.print(bars._rendered())
@@ -45,7 +45,9 @@ def streams(report: RunReport, baton: StandIn) -> None:
 
 
 @pytest.mark.parametrize("width", [120, 80, 79, 60, 47, 34])
-def test_as_many_as_fit_are_shown_and_the_rest_is_counted(progress: Progress, width: int) -> None:
+def test_as_many_as_fit_are_shown_and_the_rest_is_counted(
+    progress: ProgressReporter, width: int
+) -> None:
     lines = drawn(progress, width, 24)
     assert len(lines) == 24 - 8 + 1, "the rest of the terminal is the log's"
     assert all(len(line) < width for line in lines), "a full line would wrap"
@@ -55,7 +57,7 @@ def test_as_many_as_fit_are_shown_and_the_rest_is_counted(progress: Progress, wi
         )
 
 
-def test_a_narrow_terminal_shows_less_of_each_stream(progress: Progress) -> None:
+def test_a_narrow_terminal_shows_less_of_each_stream(progress: ProgressReporter) -> None:
     name = STREAMS[3].name
     wide, narrow, narrowest = (drawn(progress, width, 24)[0] for width in (100, 60, 40))
     assert wide.startswith(name)
@@ -65,17 +67,17 @@ def test_a_narrow_terminal_shows_less_of_each_stream(progress: Progress) -> None
     assert narrowest.split() == narrow.split()
 
 
-def test_a_terminal_too_narrow_for_streams_has_the_line_for_all(progress: Progress) -> None:
+def test_a_terminal_too_narrow_for_streams_has_the_line_for_all(progress: ProgressReporter) -> None:
     assert drawn(progress, 20, 24) == ["3 of 34 streams do…"]
 
 
 @pytest.mark.parametrize("height", [1, 5])
-def test_even_a_flat_terminal_shows_something(progress: Progress, height: int) -> None:
+def test_even_a_flat_terminal_shows_something(progress: ProgressReporter, height: int) -> None:
     assert len(drawn(progress, 80, height)) == 3
 
 
 def test_before_anything_has_come_there_is_the_line_for_all(
-    report: RunReport, progress: Progress
+    report: RunReport, progress: ProgressReporter
 ) -> None:
     report.streams.clear()
     report.stream("deals")

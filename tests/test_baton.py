@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tap_lev.concurrency.lock import Baton, Flag, Stopped
+from tap_lev.concurrency.lock import Flag, RunLock, RunStopped
 from tap_lev.concurrency.shutdown import Interruption, Shutdown
-from tap_lev.concurrency.workers import Crew
+from tap_lev.concurrency.workers import Workers
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -70,7 +70,7 @@ def send_signal() -> None:
 
 
 def test_one_at_a_time_has_the_baton() -> None:
-    baton, inside, most = Baton(), 0, 0
+    baton, inside, most = RunLock(), 0, 0
 
     def work() -> None:
         nonlocal inside, most
@@ -89,7 +89,7 @@ def test_one_at_a_time_has_the_baton() -> None:
 
 
 def test_a_thread_knows_whether_it_has_the_baton() -> None:
-    baton, seen = Baton(), list[bool]()
+    baton, seen = RunLock(), list[bool]()
     with baton:
         seen.append(baton.is_held)
         assert Thread(lambda: seen.append(baton.is_held)).end() is None
@@ -101,7 +101,7 @@ def test_a_thread_knows_whether_it_has_the_baton() -> None:
 
 
 def test_whoever_looks_on_sees_whether_it_is_free_and_changes_hands() -> None:
-    baton = Baton()
+    baton = RunLock()
     begun = baton.turns
     assert baton.is_free
     with baton:
@@ -114,7 +114,7 @@ def test_whoever_looks_on_sees_whether_it_is_free_and_changes_hands() -> None:
 
 
 def test_what_is_lent_comes_back() -> None:
-    baton, order = Baton(), []
+    baton, order = RunLock(), []
     begun, may_end = threading.Event(), threading.Event()
 
     def other() -> None:
@@ -138,7 +138,7 @@ def test_what_is_lent_comes_back() -> None:
 
 
 def test_a_failure_while_it_is_lent_comes_with_the_baton_in_hand() -> None:
-    baton = Baton()
+    baton = RunLock()
     with baton:
         with pytest.raises(OSError, match="reset"), baton.lent():
             raise OSError("reset")
@@ -148,7 +148,7 @@ def test_a_failure_while_it_is_lent_comes_with_the_baton_in_hand() -> None:
 
 
 def test_a_wait_ends_with_its_event_or_its_time() -> None:
-    baton, event = Baton(), threading.Event()
+    baton, event = RunLock(), threading.Event()
 
     def other() -> None:
         with baton:
@@ -164,7 +164,7 @@ def test_a_wait_ends_with_its_event_or_its_time() -> None:
 
 
 def test_before_it_is_given_up_somebody_may_do_something() -> None:
-    baton, seen = Baton(), []
+    baton, seen = RunLock(), []
     baton.before_giving = lambda: seen.append(baton._holder)
     me = threading.current_thread()
     with baton:
@@ -178,7 +178,7 @@ def test_before_it_is_given_up_somebody_may_do_something() -> None:
 
 
 def test_whatever_that_does_the_baton_is_given_up() -> None:
-    baton = Baton()
+    baton = RunLock()
     baton.before_giving = lambda: 1 / 0  # type: ignore[assignment,return-value]
     with pytest.raises(ZeroDivisionError), baton:
         pass
@@ -192,16 +192,16 @@ def test_whatever_that_does_the_baton_is_given_up() -> None:
 def test_after_the_end_nothing_is_done_before_it_is_given_up() -> None:
     shutdown = Shutdown()
     for end in (lambda baton: baton.stop(), lambda _: shutdown.handle(signal.SIGTERM)):
-        baton = Baton(shutdown)
+        baton = RunLock(shutdown)
         with baton:
             baton.before_giving = lambda: 1 / 0  # type: ignore[assignment,return-value]
             end(baton)
-        assert isinstance(Thread(baton.__enter__).end(), Stopped)
+        assert isinstance(Thread(baton.__enter__).end(), RunStopped)
 
 
 @pytest.mark.parametrize("timeout", [None, LONG])
 def test_after_the_end_whoever_waited_is_stopped(timeout: float | None) -> None:
-    baton, written, lent = Baton(), [], threading.Event()
+    baton, written, lent = RunLock(), [], threading.Event()
     answered = threading.Event()
 
     def waits() -> None:
@@ -227,12 +227,12 @@ def test_after_the_end_whoever_waited_is_stopped(timeout: float | None) -> None:
         threads.append(Thread(begins))
         baton.stop()
     answered.set()
-    assert [type(thread.end()) for thread in threads] == [Stopped] * 3
+    assert [type(thread.end()) for thread in threads] == [RunStopped] * 3
     assert written == []
 
 
 def test_the_main_thread_is_not_stopped() -> None:
-    baton = Baton()
+    baton = RunLock()
     with baton:
         baton.stop()
         baton.wait(threading.Event(), 0)
@@ -242,7 +242,7 @@ def test_the_main_thread_is_not_stopped() -> None:
 
 
 def test_no_except_clause_for_errors_catches_the_end() -> None:
-    assert not issubclass(Stopped, Exception)
+    assert not issubclass(RunStopped, Exception)
 
 
 # -- Signals
@@ -250,7 +250,7 @@ def test_no_except_clause_for_errors_catches_the_end() -> None:
 
 def test_a_signal_ends_the_wait_of_the_main_thread_only() -> None:
     shutdown = Shutdown()
-    baton, event = Baton(shutdown), threading.Event()
+    baton, event = RunLock(shutdown), threading.Event()
 
     def waits() -> None:
         with baton:
@@ -266,12 +266,12 @@ def test_a_signal_ends_the_wait_of_the_main_thread_only() -> None:
         assert baton._holder is threading.current_thread()
         assert thread._thread.is_alive()
         event.set()
-    assert isinstance(thread.end(), Stopped), "what it waited for comes too late"
+    assert isinstance(thread.end(), RunStopped), "what it waited for comes too late"
 
 
 def test_a_signal_while_the_main_thread_works_ends_its_next_wait() -> None:
     shutdown = Shutdown()
-    baton = Baton(shutdown)
+    baton = RunLock(shutdown)
     with signals_to(shutdown), baton:
         send_signal()
         with pytest.raises(Interruption):
@@ -282,7 +282,7 @@ def test_a_signal_while_the_main_thread_works_ends_its_next_wait() -> None:
 
 def test_after_a_signal_another_thread_ends_with_its_next_wait() -> None:
     shutdown = Shutdown()
-    baton = Baton(shutdown)
+    baton = RunLock(shutdown)
     written: list[str] = []
 
     def waits() -> None:
@@ -292,13 +292,13 @@ def test_after_a_signal_another_thread_ends_with_its_next_wait() -> None:
             baton.wait(threading.Event(), 0.001)
             written.append("more")
 
-    assert isinstance(Thread(waits).end(), Stopped)
+    assert isinstance(Thread(waits).end(), RunStopped)
     assert written == ["what it was at"]
 
 
 def test_a_second_signal_ends_the_wait_for_a_baton_that_does_not_come() -> None:
     shutdown = Shutdown()
-    baton = Baton(shutdown)
+    baton = RunLock(shutdown)
     has_it, is_out, may_go_on = threading.Event(), threading.Event(), threading.Event()
 
     def hangs() -> None:
@@ -365,7 +365,7 @@ def test_no_wait_begins_after_a_signal_at_whatever_line_it_comes() -> None:
                 shutdown.handle(signal.SIGTERM)
 
         lines = 0
-        with contextlib.suppress(Interruption), Baton(shutdown) as baton:
+        with contextlib.suppress(Interruption), RunLock(shutdown) as baton:
             lines = lines_of(lambda: baton.wait(Awaited(), 0), strike=strike)
             if at is not None:
                 baton.wait(Awaited(), 0)
@@ -382,9 +382,9 @@ def test_no_wait_begins_after_a_signal_at_whatever_line_it_comes() -> None:
 
 
 def test_a_crew_is_waited_for() -> None:
-    baton, done = Baton(), []
+    baton, done = RunLock(), []
     with baton:
-        crew = Crew(baton)
+        crew = Workers(baton)
 
         def work(number: int) -> None:
             baton.wait(threading.Event(), 0.001 * number)
@@ -400,7 +400,7 @@ def test_a_crew_is_waited_for() -> None:
 
 
 def test_what_ends_one_ends_all_and_is_raised() -> None:
-    baton, written = Baton(), []
+    baton, written = RunLock(), []
     fault = OSError("The disk is full.")
 
     def fails() -> None:
@@ -413,7 +413,7 @@ def test_what_ends_one_ends_all_and_is_raised() -> None:
 
     late = threading.Event()
     with baton:
-        crew = Crew(baton)
+        crew = Workers(baton)
         for _ in range(3):
             crew.start(lambda: writes(late), "writer")
         crew.start(fails, "fails")
@@ -426,7 +426,7 @@ def test_what_ends_one_ends_all_and_is_raised() -> None:
 
 
 def test_what_ends_one_ends_all_before_anybody_is_told() -> None:
-    baton, written = Baton(), []
+    baton, written = RunLock(), []
 
     def writes(event: threading.Event) -> None:
         baton.wait(event)
@@ -437,7 +437,7 @@ def test_what_ends_one_ends_all_before_anybody_is_told() -> None:
 
     late = threading.Event()
     with baton:
-        crew = Crew(baton)
+        crew = Workers(baton)
         crew.start(lambda: writes(late), "writer")
         crew.start(lambda: 1 / 0, "fails")
         with baton.lent():
@@ -450,19 +450,19 @@ def test_what_ends_one_ends_all_before_anybody_is_told() -> None:
 
 
 def test_the_first_failure_is_raised() -> None:
-    baton = Baton()
+    baton = RunLock()
     first = threading.Event()
 
     def fails(event: threading.Event | None, error: BaseException) -> None:
         if event is not None:
-            with contextlib.suppress(Stopped):
+            with contextlib.suppress(RunStopped):
                 baton.wait(event)
         else:
             first.set()
         raise error
 
     with baton:
-        crew = Crew(baton)
+        crew = Workers(baton)
         crew.start(lambda: fails(first, ValueError("second")), "second")
         crew.start(lambda: fails(None, KeyError("first")), "first")
         with pytest.raises(KeyError, match="first"):
@@ -471,7 +471,7 @@ def test_the_first_failure_is_raised() -> None:
 
 def test_an_interruption_stops_the_crew() -> None:
     shutdown = Shutdown()
-    baton, written = Baton(shutdown), []
+    baton, written = RunLock(shutdown), []
 
     def work() -> None:
         begun.set()
@@ -485,7 +485,7 @@ def test_an_interruption_stops_the_crew() -> None:
 
     begun, waits, answered = threading.Event(), threading.Event(), threading.Event()
     with baton:
-        crew = Crew(baton)
+        crew = Workers(baton)
         crew.start(work, "worker")
         crew.start(wait_for_ever, "waits for ever")
         baton.wait(begun)
@@ -501,8 +501,8 @@ def test_an_interruption_stops_the_crew() -> None:
 
 
 def test_a_crew_that_has_nothing_to_do_is_not_waited_for() -> None:
-    with Baton() as baton:
-        Crew(baton).wait()
+    with RunLock() as baton:
+        Workers(baton).wait()
 
 
 # -- A flag

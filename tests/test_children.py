@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lev_sandbox import Sandbox, SandboxServer
-from tap_lev.api.optional_params import OptionalParameters
+from tap_lev.api.optional_params import OptionalParams
 from tap_lev.streams import STREAMS
 from tap_lev.streams.child import ChildStream
 from tap_lev.streams.index import IndexMetricDefinitions
@@ -224,14 +224,14 @@ def test_blocks_that_fields_throw_out_are_read_without_fields(
 def test_what_another_walk_learns_meanwhile_is_not_taken_for_what_was_asked(
     lev: SandboxServer, monkeypatch: pytest.MonkeyPatch, *, refresh: bool
 ) -> None:
-    ask = OptionalParameters.ask
+    ask = OptionalParams.ask
 
-    def learn_while_asking(optional: OptionalParameters, *args: Any) -> object:  # noqa: ANN401
+    def learn_while_asking(optional: OptionalParams, *args: Any) -> object:  # noqa: ANN401
         answer: object = ask(optional, *args)
         optional.leave_out("fields")
         return answer
 
-    monkeypatch.setattr(OptionalParameters, "ask", learn_while_asking)
+    monkeypatch.setattr(OptionalParams, "ask", learn_while_asking)
     lev.sandbox.switch(fields_drop_includes=True)
     config = config_of(lev, page_size=10, **({"refresh": {"deals": [3]}} if refresh else {}))
     run = sync(config, streams=("deal_pipelines",))

@@ -21,15 +21,15 @@ from urllib3.exceptions import MaxRetryError, ProtocolError
 
 from lev_sandbox import Clock, Sandbox, SandboxServer, router
 from tap_lev.api import client, transport
-from tap_lev.api.client import FOR_ME, ONCE, LevClient, Patience
+from tap_lev.api.client import FOR_ME, ONCE, LevClient, RetryPolicy
 from tap_lev.api.connection_errors import innermost
 from tap_lev.api.endpoints import READS
-from tap_lev.api.response import Envelope, read_answer
+from tap_lev.api.response import Envelope, parse_response
 from tap_lev.errors import (
-    BrokenAnswerError,
+    AuthenticationError,
     ConfigError,
     EndpointRefusedError,
-    KeyRefusedError,
+    InvalidResponseError,
     LevAPIError,
     LevConnectionError,
     LevError,
@@ -39,7 +39,7 @@ from tap_lev.errors import (
 from tap_lev.progress.report import StreamReport
 from tap_lev.ratelimit.budget import RateBudget
 from tap_lev.ratelimit.limits import Limits
-from tap_lev.ratelimit.scheduler import Gate
+from tap_lev.ratelimit.scheduler import RequestScheduler
 from tests.standins import StandIn
 
 if TYPE_CHECKING:
@@ -107,7 +107,7 @@ class Setup:
         }
         self.report = StreamReport()
         self.baton = StandIn()
-        self.gate = Gate(
+        self.gate = RequestScheduler(
             RateBudget(Limits(1000, 1000), window=window, clock=self.baton.clock),
             self.baton,
             1,
@@ -289,7 +289,9 @@ def test_an_id_that_leads_to_another_route_is_not_asked_for(
 ) -> None:
     with other_server(b'{"data": {}}') as (url, came):
         made = setup(api_url=url)
-        with pytest.raises(BrokenAnswerError, match=f"^The deal_id '{re.escape(key)}' ") as error:
+        with pytest.raises(
+            InvalidResponseError, match=f"^The deal_id '{re.escape(key)}' "
+        ) as error:
             made.client.read(endpoint, made.report, ids={"deal_id": key})
     assert str(error.value).endswith(f"lead {endpoint} to another route: it is not asked for.")
     assert (came, made.report.requests, made.waits) == ([], 0, [])
@@ -364,7 +366,7 @@ def test_an_account_that_lev_does_not_tell_is_a_sentence(
 ) -> None:
     server.sandbox.fault("wrong_shape", data=data)
     made = setup()
-    with pytest.raises(BrokenAnswerError) as caught:
+    with pytest.raises(InvalidResponseError) as caught:
         made.client.account_id(made.report)
     assert str(caught.value) == "Lev does not tell the account's id in GET /me."
     assert made.client.account_id(made.report), "and is asked for anew"
@@ -456,7 +458,7 @@ def test_a_server_without_a_clock_is_given_this_machine_s(date: str) -> None:
 def test_what_is_no_answer_is_told_by_size_and_type(body: bytes, told: str) -> None:
     with (
         other_server(body, **{"Content-Type": "text/plain"}) as (url, _),
-        pytest.raises(BrokenAnswerError) as caught,
+        pytest.raises(InvalidResponseError) as caught,
     ):
         Setup(url, "lev_sk_test", max_retries=0).read()
     assert str(caught.value) == (
@@ -498,7 +500,7 @@ def test_what_passes_is_tried_again(
         ("reset", LevConnectionError, "The connection to Lev failed during GET /contacts"),
         ("body cut off", LevConnectionError, "The connection to Lev failed during GET /contacts"),
         ("timeout", LevConnectionError, "Lev did not answer GET /contacts within 0.1 s."),
-        ("not JSON", BrokenAnswerError, "which is not the JSON of Lev's API"),
+        ("not JSON", InvalidResponseError, "which is not the JSON of Lev's API"),
     ],
 )
 def test_what_does_not_pass_is_told_after_the_last_retry(  # noqa: PLR0913
@@ -537,7 +539,7 @@ def test_what_does_not_pass_is_not_tried_again(
 
 
 def test_a_wrong_key_is_refused(server: SandboxServer, setup: Callable[..., Setup]) -> None:
-    with pytest.raises(KeyRefusedError) as caught:
+    with pytest.raises(AuthenticationError) as caught:
         setup(api_key="lev_sk_wrong").read()
     assert caught.value.exit_code == 3
     assert [entry.path for entry in server.sandbox.requests] == ["/contacts", "/me"]
@@ -605,7 +607,7 @@ def test_before_lev_has_answered_a_fault_on_the_way_has_two_tries(
 def test_a_fault_on_the_way_that_takes_long_has_one_try(
     server: SandboxServer, setup: Callable[..., Setup], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(client, "UNTIL_REACHED", Patience(1, seconds=0))
+    monkeypatch.setattr(client, "UNTIL_REACHED", RetryPolicy(1, seconds=0))
     server.sandbox.fault("redirect", location="http://127.0.0.1:1", times=None)
     with pytest.raises(LevError):
         setup(max_retries=8).read()
@@ -816,7 +818,7 @@ def test_a_key_that_nothing_speaks_for_is_refused(
     made = setup(max_retries=8)
     server.sandbox.fault("status", status=401, route="/contacts")
     server.sandbox.fault(**fault, route="/me", times=None)
-    with pytest.raises(KeyRefusedError, match="GET /contacts with 401"):
+    with pytest.raises(AuthenticationError, match="GET /contacts with 401"):
         made.read()
     assert [entry.path for entry in server.sandbox.requests] == ["/contacts", "/me"]
 
@@ -828,7 +830,7 @@ def test_a_401_that_is_not_lev_s_refuses_no_key(
     server.sandbox.fault("status", status=401, form=form, times=None)
     with pytest.raises(LevAPIError) as caught:
         setup().read()
-    assert not isinstance(caught.value, KeyRefusedError)
+    assert not isinstance(caught.value, AuthenticationError)
     assert [entry.path for entry in server.sandbox.requests] == ["/contacts"] * 2
 
 
@@ -853,7 +855,7 @@ def test_me_has_two_tries(
 def test_me_takes_no_longer_than_it_may_whatever_the_timeout_is(
     server: SandboxServer, setup: Callable[..., Setup], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(client, "FOR_ME", Patience(1, seconds=20, each=0.2))
+    monkeypatch.setattr(client, "FOR_ME", RetryPolicy(1, seconds=20, each=0.2))
     server.sandbox.fault("hang", seconds=2, times=None)
     made = setup(request_timeout_seconds=60)
     with pytest.raises(LevConnectionError, match=r"did not answer GET /me within 0\.2 s\."):
@@ -872,7 +874,7 @@ def test_the_second_try_of_me_has_what_the_first_left(
         return send(self, request, seconds)
 
     monkeypatch.setattr(transport.Transport, "send", noted)
-    monkeypatch.setattr(client, "FOR_ME", Patience(1, seconds=10, each=9))
+    monkeypatch.setattr(client, "FOR_ME", RetryPolicy(1, seconds=10, each=9))
     server.sandbox.fault("hang", seconds=1.5)
     made = setup(request_timeout_seconds=1)
     made.client.me(made.report)
@@ -954,7 +956,7 @@ def test_any_text_is_whole_but_for_halves(text: str) -> None:
     body = json.dumps({"data": text}).encode()
     # Two halves that follow each other are one character, in Python's JSON as in any.
     whole = json.loads(body)["data"]
-    answer = read_answer(body, {}, CONTACTS)
+    answer = parse_response(body, {}, CONTACTS)
     assert answer.data == re.sub("[\ud800-\udfff]", "\ufffd", whole)
     assert answer.halves == len(re.findall("[\ud800-\udfff]", whole))
 
@@ -1009,7 +1011,7 @@ def test_an_answer_keeps_what_each_clock_says(
 ) -> None:
     body = json.dumps({"data": [], "timestamp": timestamp}).encode()
     decoder = msgspec.json.Decoder(Envelope) if shaped else None
-    answer = read_answer(body, {"Date": date}, CONTACTS, decoder)
+    answer = parse_response(body, {"Date": date}, CONTACTS, decoder)
     assert (answer.envelope_time, answer.envelope_has_zone, answer.date_header) == clocks
     if clocks[0] or clocks[2]:
         assert answer.server_time == (clocks[0] or clocks[2])

@@ -10,7 +10,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from tap_lev.api.error_response import MAX_EXCERPT, MAX_HINT, api_error
-from tap_lev.errors import KeyRefusedError, LevAPIError
+from tap_lev.errors import AuthenticationError, LevAPIError
 from tap_lev.text import MAX_QUOTED
 
 REQUEST_ID = "6f0c2a58-3a1e-4f0e-9a51-0d4f2f6b7c11"
@@ -196,15 +196,15 @@ def test_a_status_says_something_only_in_a_form_of_lev_s(
     assert error.on_the_way is (foreign and status != 429)
     told = error.refuses_parameters, error.is_forbidden, error.is_gone
     assert told == tuple(not foreign and says == what for what in (PARAMETERS, FORBIDDEN, GONE))
-    assert isinstance(error, KeyRefusedError) is (status == 401 and not foreign)
+    assert isinstance(error, AuthenticationError) is (status == 401 and not foreign)
 
 
 def test_a_refused_key_says_how_to_get_another() -> None:
     error = error_of({"error": "Authentication required"}, status=401)
-    assert isinstance(error, KeyRefusedError)
+    assert isinstance(error, AuthenticationError)
     assert error.exit_code == 3
     assert "create one in Lev (the read_only preset is enough)" in str(error)
-    assert not isinstance(error_of({"error": "No"}, status=403), KeyRefusedError)
+    assert not isinstance(error_of({"error": "No"}, status=403), AuthenticationError)
 
 
 # -- How long to wait

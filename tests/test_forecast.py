@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tap_lev.commands.duration import ACCOUNT, Load, Pace, forecast
+from tap_lev.commands.duration import ACCOUNT, EndpointLoad, RateLimits, estimate_duration
 from tap_lev.ratelimit.budget import RateBudget
 from tap_lev.ratelimit.limits import TIERS, Limits
 from tests.test_gate import Play
@@ -24,13 +24,13 @@ def everything(deals: int) -> dict[str, int]:
     return DEFAULT | others | {name: number * deals for name, number in PER_DEAL.items()}
 
 
-def pace(limits: Limits, parallel: int = PARALLEL) -> Pace:
-    return Pace(RateBudget(limits, SHARE).places, WINDOW, parallel)
+def pace(limits: Limits, parallel: int = PARALLEL) -> RateLimits:
+    return RateLimits(RateBudget(limits, SHARE).places, WINDOW, parallel)
 
 
-def loads(counts: dict[str, int], latency: float) -> list[list[Load]]:
+def loads(counts: dict[str, int], latency: float) -> list[list[EndpointLoad]]:
     """Walks of their own, one for each endpoint."""
-    return [[Load(f"GET /{name}", count, latency)] for name, count in counts.items()]
+    return [[EndpointLoad(f"GET /{name}", count, latency)] for name, count in counts.items()]
 
 
 def played(counts: dict[str, int], limits: Limits, latency: float) -> float:
@@ -59,7 +59,7 @@ def test_the_gate_takes_as_long_as_is_forecast(
     tier: str, counts: dict[str, int], latency: float
 ) -> None:
     limits = TIERS[tier]
-    expected = forecast(loads(counts, latency), pace(limits)).seconds
+    expected = estimate_duration(loads(counts, latency), pace(limits)).seconds
     assert expected == pytest.approx(played(counts, limits, latency), rel=CLOSE)
 
 
@@ -70,7 +70,9 @@ def test_hours_are_forecast_as_well_as_minutes(tier: str) -> None:
     counts = {"task notes": hours, "deal notes": hours // 8}
     seconds = played(counts, limits, 0.3)
     assert seconds > 3 * 3600
-    assert forecast(loads(counts, 0.3), pace(limits)).seconds == pytest.approx(seconds, rel=0.01)
+    assert estimate_duration(loads(counts, 0.3), pace(limits)).seconds == pytest.approx(
+        seconds, rel=0.01
+    )
 
 
 @settings(max_examples=60)
@@ -83,7 +85,7 @@ def test_the_gate_leaves_one_window_unused_at_most(
     counts: list[int], tier: str, latency: float
 ) -> None:
     named = {str(number): count for number, count in enumerate(counts)}
-    expected = forecast(loads(named, latency), pace(TIERS[tier])).seconds
+    expected = estimate_duration(loads(named, latency), pace(TIERS[tier])).seconds
     seconds = played(named, TIERS[tier], latency)
     assert seconds - WINDOW - 8 * latency <= expected <= seconds + 8 * latency
 
@@ -100,28 +102,31 @@ def test_the_gate_leaves_one_window_unused_at_most(
     ],
 )
 def test_the_fullest_bucket_is_what_decides(counts: dict[str, int], bottleneck: str | None) -> None:
-    assert forecast(loads(counts, 0.1), pace(TIERS["standard"])).bottleneck == bottleneck
+    assert estimate_duration(loads(counts, 0.1), pace(TIERS["standard"])).bottleneck == bottleneck
 
 
 def test_where_answers_are_slow_no_limit_decides() -> None:
-    found = forecast(loads({"a": 40}, 5.0), pace(TIERS["standard"]))
+    found = estimate_duration(loads({"a": 40}, 5.0), pace(TIERS["standard"]))
     assert found == (200, None)
 
 
 def test_nothing_takes_no_time() -> None:
-    assert forecast([], pace(TIERS["free"])) == (0, None)
-    assert forecast(loads({"a": 0}, 1.0), pace(TIERS["free"])) == (0, None)
+    assert estimate_duration([], pace(TIERS["free"])) == (0, None)
+    assert estimate_duration(loads({"a": 0}, 1.0), pace(TIERS["free"])) == (0, None)
 
 
 def test_what_runs_one_after_the_other_takes_the_sum() -> None:
     walks = loads({"a": 10, "b": 10}, 0.5)
-    each = forecast(walks[:1], pace(TIERS["free"], parallel=1)).seconds
+    each = estimate_duration(walks[:1], pace(TIERS["free"], parallel=1)).seconds
     assert each == pytest.approx(60 + 1)
-    assert forecast(walks, pace(TIERS["free"])).seconds == pytest.approx(each)
-    both = forecast(walks, pace(TIERS["free"], parallel=1))
+    assert estimate_duration(walks, pace(TIERS["free"])).seconds == pytest.approx(each)
+    both = estimate_duration(walks, pace(TIERS["free"], parallel=1))
     assert both == (pytest.approx(2 * each), "GET /a")
 
 
 def test_children_wait_for_the_list() -> None:
-    walk = [Load("GET /deals", 1, 0.5), Load("GET /deals/{deal_id}/notes", 3, 0.5, lead=0.5)]
-    assert forecast([walk], pace(TIERS["free"])).seconds == pytest.approx(2.0)
+    walk = [
+        EndpointLoad("GET /deals", 1, 0.5),
+        EndpointLoad("GET /deals/{deal_id}/notes", 3, 0.5, lead=0.5),
+    ]
+    assert estimate_duration([walk], pace(TIERS["free"])).seconds == pytest.approx(2.0)

@@ -13,10 +13,10 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from tap_lev.concurrency.lock import Baton
+from tap_lev.concurrency.lock import RunLock
 from tap_lev.ratelimit.budget import RateBudget
 from tap_lev.ratelimit.limits import TIERS, Limits
-from tap_lev.ratelimit.scheduler import Gate, Wait
+from tap_lev.ratelimit.scheduler import RequestScheduler, WaitReason
 from tests.standins import Stage, StandIn
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ class Play:
     ) -> None:
         self.stage = Stage(choose)
         self.budget = RateBudget(limits, share, 60.0, self.stage.clock)
-        self.gate = Gate(self.budget, self.stage, parallel, self.stage.clock)
+        self.gate = RequestScheduler(self.budget, self.stage, parallel, self.stage.clock)
         if is_open:
             self.gate.open()
         self.passed: list[tuple[str, float]] = []
@@ -83,11 +83,11 @@ class Play:
         return [when for name, when in self.passed if name == endpoint]
 
 
-def alone(limits: Limits, parallel: int = 1) -> tuple[Gate, StandIn]:
+def alone(limits: Limits, parallel: int = 1) -> tuple[RequestScheduler, StandIn]:
     """A gate for one thread."""
     baton = StandIn()
     budget = RateBudget(limits, clock=baton.clock)
-    return Gate(budget, baton, parallel, baton.clock), baton
+    return RequestScheduler(budget, baton, parallel, baton.clock), baton
 
 
 # -- One thread
@@ -328,9 +328,9 @@ def test_a_sleep_beside_a_request_is_no_wait() -> None:
 
 
 def test_real_threads_on_a_real_clock_all_get_through() -> None:
-    baton, done = Baton(), []
+    baton, done = RunLock(), []
     budget = RateBudget(Limits(12, 4), window=0.05)
-    gate = Gate(budget, baton, 4)
+    gate = RequestScheduler(budget, baton, 4)
     gate.open()
 
     def work(number: int) -> None:
@@ -521,11 +521,11 @@ def test_where_the_account_is_what_is_short_all_end_with_it() -> None:
 def test_a_wait_that_is_over_when_it_is_read_is_not_told(
     seconds: float, told: float | None
 ) -> None:
-    play, seen = Play(), list[Wait | None]()
+    play, seen = Play(), list[WaitReason | None]()
     play.stage.start(lambda: play.gate.sleep(seconds))
     play.stage.start(lambda: seen.append(play.gate.waits_for()))
     play.stage.run()
-    assert seen == [Wait("another try", told)]
+    assert seen == [WaitReason("another try", told)]
 
 
 def test_a_wait_counts_before_it_is_over() -> None:

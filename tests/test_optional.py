@@ -6,19 +6,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tap_lev.api.optional_params import Option, OptionalParameters
+from tap_lev.api.optional_params import OptionalParam, OptionalParams
 from tap_lev.errors import LevAPIError
 
-FILTER = Option("filter[updated_at][gte]", "2026-11-01T00:00:00Z")
-FINANCIALS = Option("include", "financials")
-TEAM = Option("include", "team")
-PROPERTIES = Option("include", "properties")
-FIELDS = Option("fields", "id,title")
+FILTER = OptionalParam("filter[updated_at][gte]", "2026-11-01T00:00:00Z")
+FINANCIALS = OptionalParam("include", "financials")
+TEAM = OptionalParam("include", "team")
+PROPERTIES = OptionalParam("include", "properties")
+FIELDS = OptionalParam("fields", "id,title")
 OPTIONS = (FILTER, FINANCIALS, TEAM)
 EVERY = (*OPTIONS, PROPERTIES, FIELDS)
 
 
-def has(params: dict[str, str], option: Option) -> bool:
+def has(params: dict[str, str], option: OptionalParam) -> bool:
     given = params.get(option.param, "")
     return option.value == given or option.value in given.split(",")
 
@@ -36,18 +36,18 @@ def foreign(status: int) -> LevAPIError:
 class Lev:
     """Refuses some options, and notes what it is asked."""
 
-    def __init__(self, *refused: Option, named: bool = True, status: int = 400) -> None:
+    def __init__(self, *refused: OptionalParam, named: bool = True, status: int = 400) -> None:
         self.refused = refused
         self.named = named
         self.status = status
         self.asked: list[dict[str, str]] = []
-        self.told: list[Option] = []
-        self.optional = OptionalParameters(lambda option, _: self.told.append(option))
+        self.told: list[OptionalParam] = []
+        self.optional = OptionalParams(lambda option, _: self.told.append(option))
 
-    def options(self, params: dict[str, str]) -> list[Option]:
+    def options(self, params: dict[str, str]) -> list[OptionalParam]:
         return [option for option in EVERY if has(params, option)]
 
-    def refuses(self, params: dict[str, str]) -> list[Option]:
+    def refuses(self, params: dict[str, str]) -> list[OptionalParam]:
         return [option for option in self.refused if has(params, option)]
 
     def request(self, params: dict[str, str]) -> str:
@@ -57,7 +57,7 @@ class Lev:
             raise refusal(message, self.status)
         return "answer"
 
-    def ask(self, *options: Option) -> str:
+    def ask(self, *options: OptionalParam) -> str:
         return self.optional.ask(options, self.request)
 
 
@@ -72,7 +72,9 @@ def test_options_of_one_parameter_are_a_comma_list() -> None:
 
 @pytest.mark.parametrize("status", [400, 422])
 @pytest.mark.parametrize("refused", OPTIONS, ids=lambda option: option.name)
-def test_a_refused_option_that_lev_names_costs_two_requests(refused: Option, status: int) -> None:
+def test_a_refused_option_that_lev_names_costs_two_requests(
+    refused: OptionalParam, status: int
+) -> None:
     lev = Lev(refused, status=status)
     assert lev.ask(*OPTIONS) == "answer"
     assert lev.ask(*OPTIONS) == "answer"
@@ -85,7 +87,7 @@ def test_a_refused_option_that_lev_names_costs_two_requests(refused: Option, sta
 @pytest.mark.parametrize("refused", OPTIONS, ids=lambda option: option.name)
 @pytest.mark.parametrize("named", [True, False])
 def test_what_lev_accepts_when_it_is_asked_again_is_not_refused(
-    refused: Option,
+    refused: OptionalParam,
     named: bool,  # noqa: FBT001
 ) -> None:
     lev = Lev(refused, named=named)
@@ -115,7 +117,7 @@ def test_a_fault_after_a_refusal_is_no_refusal() -> None:
             raise error
         return "answer"
 
-    optional = OptionalParameters(lambda _, __: None)
+    optional = OptionalParams(lambda _, __: None)
     with pytest.raises(LevAPIError) as caught:
         optional.ask([FILTER], request)
     assert caught.value.status == 500
@@ -130,7 +132,7 @@ def test_an_answer_that_is_not_lev_s_refuses_no_option(status: int) -> None:
         asked.append(params)
         raise foreign(status)
 
-    optional = OptionalParameters(lambda _, __: None)
+    optional = OptionalParams(lambda _, __: None)
     with pytest.raises(LevAPIError) as caught:
         optional.ask(OPTIONS, request)
     assert caught.value.is_foreign
@@ -144,7 +146,7 @@ def test_an_answer_that_is_not_lev_s_refuses_no_option(status: int) -> None:
 @pytest.mark.parametrize("named", [True, False])
 @pytest.mark.parametrize("refused", [FINANCIALS, TEAM], ids=lambda option: option.name)
 def test_a_block_that_is_forbidden_is_left_out(
-    refused: Option,
+    refused: OptionalParam,
     named: bool,  # noqa: FBT001
 ) -> None:
     lev = Lev(refused, status=403, named=named)
@@ -162,7 +164,7 @@ def test_blocks_that_are_all_forbidden_are_all_left_out() -> None:
 
 @pytest.mark.parametrize("options", [OPTIONS, (FILTER, TEAM)])
 def test_what_is_forbidden_without_any_block_too_stays_forbidden(
-    options: tuple[Option, ...],
+    options: tuple[OptionalParam, ...],
 ) -> None:
     lev = Lev(FILTER, status=403)
     with pytest.raises(LevAPIError) as caught:
@@ -174,7 +176,7 @@ def test_what_is_forbidden_without_any_block_too_stays_forbidden(
 
 
 @pytest.mark.parametrize("refused", OPTIONS, ids=lambda option: option.name)
-def test_a_refused_option_is_found_though_lev_does_not_name_it(refused: Option) -> None:
+def test_a_refused_option_is_found_though_lev_does_not_name_it(refused: OptionalParam) -> None:
     lev = Lev(refused, named=False)
     assert lev.ask(*OPTIONS) == "answer"
     assert lev.told == [refused]
@@ -222,8 +224,8 @@ def test_a_refusal_that_no_option_explains_stays_the_error() -> None:
     def request(params: dict[str, str]) -> None:
         raise refusal(f"Bad cursor, with {len(params)} parameters")
 
-    told: list[Option] = []
-    optional = OptionalParameters(lambda option, _: told.append(option))
+    told: list[OptionalParam] = []
+    optional = OptionalParams(lambda option, _: told.append(option))
     with pytest.raises(LevAPIError, match="Bad cursor, with 2 parameters"):
         optional.ask(OPTIONS, request)
     assert told == []
@@ -234,7 +236,7 @@ def test_a_refusal_that_no_option_explains_stays_the_error() -> None:
     ("status", "options"),
     [(401, OPTIONS), (404, OPTIONS), (429, OPTIONS), (500, OPTIONS), (403, (FILTER, FIELDS))],
 )
-def test_other_errors_are_nobody_s_refusal(status: int, options: tuple[Option, ...]) -> None:
+def test_other_errors_are_nobody_s_refusal(status: int, options: tuple[OptionalParam, ...]) -> None:
     lev = Lev(FILTER, status=status)
     with pytest.raises(LevAPIError) as caught:
         lev.ask(*options)
@@ -248,7 +250,7 @@ def test_another_error_while_searching_ends_the_search() -> None:
     def request(_: dict[str, str]) -> None:
         raise next(answers)
 
-    optional = OptionalParameters(lambda _, __: None)
+    optional = OptionalParams(lambda _, __: None)
     with pytest.raises(LevAPIError) as caught:
         optional.ask(OPTIONS, request)
     assert caught.value.status == 500
@@ -268,8 +270,8 @@ def test_what_lev_ignores_can_be_left_out_without_a_word() -> None:
     st.booleans(),
 )
 def test_whatever_lev_refuses_every_request_is_answered_and_no_refusal_comes_twice(
-    refused: set[Option],
-    calls: list[set[Option]],
+    refused: set[OptionalParam],
+    calls: list[set[OptionalParam]],
     named: bool,  # noqa: FBT001
 ) -> None:
     lev = Lev(*sorted(refused), named=named)
@@ -286,7 +288,7 @@ def test_whatever_lev_refuses_every_request_is_answered_and_no_refusal_comes_twi
 
 
 @pytest.mark.parametrize("refused", [(TEAM, FILTER), (TEAM, PROPERTIES, FILTER), (TEAM, FIELDS)])
-def test_a_forbidden_block_may_hide_another_refusal(refused: tuple[Option, ...]) -> None:
+def test_a_forbidden_block_may_hide_another_refusal(refused: tuple[OptionalParam, ...]) -> None:
     """Lev may check scopes first, and say only then that it does not know a parameter."""
 
     class Strict(Lev):

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lev_sandbox import Sandbox, SandboxServer
-from tap_lev.records.page_decoder import RowShape
+from tap_lev.records.page_decoder import RowDecoder
 from tap_lev.streams import STREAMS
 from tap_lev.streams.base import LevStream
 from tests.inprocess import catalog_of, config_of, sync
@@ -175,13 +175,13 @@ def test_a_version_goes_with_each_row_of_a_full_table(start_lev: StartLev) -> No
 
 def test_every_schema_can_be_a_type() -> None:
     for stream in STREAMS:
-        assert RowShape(stream.schema, stream.primary_keys).row_type(stream.name)
+        assert RowDecoder(stream.schema, stream.primary_keys).row_type(stream.name)
 
 
 def test_open_objects_lose_what_must_not_go_out() -> None:
     schema = {"properties": {"id": {"type": ["integer"]}, "free": {"type": ["object"]}}}
     schema["properties"]["free"] |= {"properties": {}, "additionalProperties": True}
-    shape = RowShape(schema, ["id"])
+    shape = RowDecoder(schema, ["id"])
     row = shape.row_type("row")(id=1, free={"a": [{"signed_url": "x", "b": 1}]})
     shape.tidy([row])
     assert row.free == {"a": [{"b": 1}]}

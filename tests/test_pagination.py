@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tap_lev.api.pagination import MAX_EMPTY, PageCap, Pages, Position
-from tap_lev.api.response import Answer
+from tap_lev.api.pagination import MAX_EMPTY_PAGES, PageCap, Paginator, Position
+from tap_lev.api.response import LevResponse
 from tap_lev.api.row_counter import RowCounter
-from tap_lev.errors import BrokenAnswerError, LevAPIError
+from tap_lev.errors import InvalidResponseError, LevAPIError
 
 POSITIONS = st.none() | st.sampled_from(["", "a", "b", "c"]) | st.integers(-1, 2) | st.booleans()
 PAGINATION = st.none() | st.fixed_dictionaries(
@@ -37,7 +37,7 @@ class Listing:
 
     def __init__(self, *, cursor_only: bool = True, **given: Any) -> None:  # noqa: ANN401
         self.counter = RowCounter()
-        self.pages = Pages(
+        self.pages = Paginator(
             "GET /contacts", self.counter, cursor_only=cursor_only, api_url=API, **given
         )
 
@@ -54,9 +54,9 @@ class Listing:
         return self.pages.after(answered(pagination, given), position)
 
 
-def answered(pagination: dict[str, Any] | None, rows: list[Any]) -> Answer:
+def answered(pagination: dict[str, Any] | None, rows: list[Any]) -> LevResponse:
     """An answer with such a pagination."""
-    return Answer("GET /contacts", rows, pagination, None, datetime.now(UTC))
+    return LevResponse("GET /contacts", rows, pagination, None, datetime.now(UTC))
 
 
 Said = Callable[[Position], tuple[dict[str, Any] | None, list[Any]]]
@@ -80,7 +80,9 @@ def endless(walk: Listing, position: Position, say: Said) -> int:
         assert asked < 20
         return say(position)
 
-    with pytest.raises(BrokenAnswerError, match=r"same page of GET /contacts again and again. 2"):
+    with pytest.raises(
+        InvalidResponseError, match=r"same page of GET /contacts again and again. 2"
+    ):
         list(follow(walk, position, counted))
     return asked
 
@@ -128,7 +130,7 @@ def test_an_offset_is_followed_in_short_lists_only() -> None:
     pagination = {"total": 120, "limit": 50, "offset": 50, "has_more": True}
     following = pages(cursor_only=False).after(pagination, {"limit": 50, "offset": 50}, 50)
     assert following == {"limit": 50, "offset": 100}
-    with pytest.raises(BrokenAnswerError, match=r"GET /contacts .* does not say where"):
+    with pytest.raises(InvalidResponseError, match=r"GET /contacts .* does not say where"):
         pages(cursor_only=True).after(pagination, {})
 
 
@@ -193,7 +195,7 @@ def test_an_offset_skips_no_row_of_a_page_that_is_not_full(rows: int, offset: in
 def test_more_rows_without_a_way_to_them_are_an_error(
     pagination: dict[str, Any], *, cursor_only: bool
 ) -> None:
-    with pytest.raises(BrokenAnswerError, match="does not say where"):
+    with pytest.raises(InvalidResponseError, match="does not say where"):
         pages(cursor_only=cursor_only).after(pagination | {"has_more": True}, {})
 
 
@@ -208,12 +210,12 @@ def test_a_circle_is_an_error(cursors: list[str]) -> None:
     walk, position = pages(), {}
     for cursor in cursors[:-1]:
         position = walk.after({"has_more": True, "next_cursor": cursor}, position) or {}
-    with pytest.raises(BrokenAnswerError, match=r"in circles: .* Stopped rather than loop"):
+    with pytest.raises(InvalidResponseError, match=r"in circles: .* Stopped rather than loop"):
         walk.after({"has_more": True, "next_cursor": cursors[-1]}, position)
 
 
 def test_a_circle_to_where_a_resumed_walk_began_is_an_error() -> None:
-    with pytest.raises(BrokenAnswerError, match="in circles"):
+    with pytest.raises(InvalidResponseError, match="in circles"):
         pages().after({"has_more": True, "next_cursor": "a"}, {"cursor": "a"})
 
 
@@ -221,7 +223,7 @@ def test_an_offset_that_does_not_move_is_an_error() -> None:
     walk, answer = pages(cursor_only=False), {"limit": 50, "offset": 0, "has_more": True}
     position = walk.after(answer, {}, 50)
     assert position == {"limit": 50, "offset": 50}
-    with pytest.raises(BrokenAnswerError, match="in circles"):
+    with pytest.raises(InvalidResponseError, match="in circles"):
         walk.after(answer, position, 50)
 
 
@@ -301,7 +303,7 @@ def test_where_the_answer_shows_another_way_numbers_are_left(
 def test_an_offset_leads_on_from_a_page_with_rows_only(rows: int, step: int | None) -> None:
     answer = {"has_more": True, "offset": 0, "limit": 50}
     if step is None:
-        with pytest.raises(BrokenAnswerError, match="does not say where"):
+        with pytest.raises(InvalidResponseError, match="does not say where"):
             pages(cursor_only=False).after(answer, {}, rows)
     else:
         following = pages(cursor_only=False).after(answer, {}, rows)
@@ -318,7 +320,7 @@ def test_whatever_lev_sends_numbered_pages_end_or_move_on(
     for answer, rows in answers:
         try:
             following = walk.after(answer, position, rows)
-        except BrokenAnswerError:
+        except InvalidResponseError:
             return
         if following is None:
             assert not (rows and answer and answer.get("has_more"))
@@ -337,7 +339,7 @@ def test_whatever_lev_sends_a_list_ends_or_moves_on(
     for answer in answers:
         try:
             following = walk.after(answer, position)
-        except BrokenAnswerError:
+        except InvalidResponseError:
             return
         if following is None:
             assert not (answer and answer.get("has_more"))
@@ -390,7 +392,7 @@ def test_other_names_for_what_follows(
     ],
 )
 def test_a_list_with_a_bookmark_does_not_go_by_page_or_offset(pagination: dict[str, Any]) -> None:
-    with pytest.raises(BrokenAnswerError, match="does not say where"):
+    with pytest.raises(InvalidResponseError, match="does not say where"):
         pages(cursor_only=True).after(pagination, {}, 50)
 
 
@@ -430,7 +432,7 @@ def test_a_link_to_the_same_list_is_followed(
 def test_a_link_may_lead_by_offset_where_the_list_may() -> None:
     link = {"next": "?offset=50&limit=50"}
     assert pages(cursor_only=False).after(link, {}, 50) == {"offset": 50, "limit": 50}
-    with pytest.raises(BrokenAnswerError, match="leads elsewhere"):
+    with pytest.raises(InvalidResponseError, match="leads elsewhere"):
         pages(cursor_only=True).after(link, {}, 50)
 
 
@@ -453,14 +455,14 @@ def test_a_link_may_lead_by_offset_where_the_list_may() -> None:
 )
 @pytest.mark.parametrize("cursor_only", [True, False])
 def test_a_link_elsewhere_is_an_error(link: object, *, cursor_only: bool) -> None:
-    with pytest.raises(BrokenAnswerError, match=r"GET /contacts but leads elsewhere"):
+    with pytest.raises(InvalidResponseError, match=r"GET /contacts but leads elsewhere"):
         pages(cursor_only=cursor_only).after({"next": link}, {})
 
 
 def test_a_link_back_is_a_circle() -> None:
     walk = pages()
     assert walk.after({"next": "?cursor=a"}, {}) == {"cursor": "a"}
-    with pytest.raises(BrokenAnswerError, match="in circles"):
+    with pytest.raises(InvalidResponseError, match="in circles"):
         walk.after({"next": "?cursor=a"}, {"cursor": "a"})
 
 
@@ -486,11 +488,11 @@ def refusal(status: int = 404, *, is_foreign: bool = False) -> LevAPIError:
 class Asked:
     """Answers a second request."""
 
-    def __init__(self, answer: Answer) -> None:
+    def __init__(self, answer: LevResponse) -> None:
         self.answer = answer
         self.positions: list[Position] = []
 
-    def __call__(self, position: Position) -> Answer:
+    def __call__(self, position: Position) -> LevResponse:
         self.positions.append(position)
         return self.answer
 
@@ -671,7 +673,7 @@ def test_the_two_pages_need_not_come_one_after_the_other() -> None:
     position: Position = {}
     for number, keys in enumerate(([1], [1], [2], [3])):
         position = walk.after({"next_cursor": f"{number}"}, position, 0, keys) or {}
-    with pytest.raises(BrokenAnswerError, match="again and again"):
+    with pytest.raises(InvalidResponseError, match="again and again"):
         walk.after({"next_cursor": "more"}, position, keys=[2])
 
 
@@ -687,9 +689,9 @@ def test_a_list_that_ends_is_not_endless() -> None:
 def test_pages_without_a_key_have_a_bound(keys: list[Any]) -> None:
     walk = pages()
     position: Position = {}
-    for number in range(MAX_EMPTY):
+    for number in range(MAX_EMPTY_PAGES):
         position = walk.after({"next_cursor": f"{number}"}, position, 0, keys) or {}
-    with pytest.raises(BrokenAnswerError, match=f"{MAX_EMPTY} pages in a row had none"):
+    with pytest.raises(InvalidResponseError, match=f"{MAX_EMPTY_PAGES} pages in a row had none"):
         walk.after({"next_cursor": "more"}, position, 0, keys)
 
 
@@ -811,7 +813,7 @@ def test_whatever_lev_sends_no_position_is_asked_for_twice(
     for pagination, keys in answers:
         try:
             following = walk.after(pagination, position, keys=keys)
-        except BrokenAnswerError:
+        except InvalidResponseError:
             return
         if following is None:
             said = (pagination or {}).get("has_more")
@@ -835,5 +837,5 @@ def test_a_number_that_is_ignored_is_no_end(pages_told: int) -> None:
     for _ in range(pages_told - 1):
         position = listing.after(told, position, keys=keys) or {}
     assert position["page"] == pages_told
-    with pytest.raises(BrokenAnswerError, match="it ignores the number"):
+    with pytest.raises(InvalidResponseError, match="it ignores the number"):
         listing.after(told, position, keys=keys)

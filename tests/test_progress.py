@@ -18,11 +18,11 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tap_lev.progress.report import RunReport
-from tap_lev.progress.reporter import Progress
-from tap_lev.progress.status import pace, span
+from tap_lev.progress.reporter import ProgressReporter
+from tap_lev.progress.status import format_duration, format_rate
 from tap_lev.ratelimit.budget import RateBudget
 from tap_lev.ratelimit.limits import Limits
-from tap_lev.ratelimit.scheduler import Gate, Wait
+from tap_lev.ratelimit.scheduler import RequestScheduler, WaitReason
 from tests.inprocess import catalog_of, config_of
 from tests.standins import StandIn
 from tests.support import TapProcess, run_tap, start_tap
@@ -62,10 +62,12 @@ def report(baton: StandIn) -> RunReport:
 
 
 @pytest.fixture
-def progress(report: RunReport, baton: StandIn) -> Progress:
+def progress(report: RunReport, baton: StandIn) -> ProgressReporter:
     """A look at that run, with room for 6 requests in 60 s, 2 of them to one endpoint."""
     budget = RateBudget(Limits(6, 2), 1.0, 60.0, baton.clock)
-    return Progress(report, Gate(budget, baton, 4, baton.clock), baton, logging.getLogger("tap"))
+    return ProgressReporter(
+        report, RequestScheduler(budget, baton, 4, baton.clock), baton, logging.getLogger("tap")
+    )
 
 
 def pass_time(baton: StandIn, seconds: float) -> None:
@@ -73,20 +75,22 @@ def pass_time(baton: StandIn, seconds: float) -> None:
     baton.waits.append(seconds)
 
 
-def lines(progress: Progress) -> list[str]:
+def lines(progress: ProgressReporter) -> list[str]:
     """What the log would say now."""
     standings = progress.standings()
     return [*map(str, standings), str(progress.overall(standings))]
 
 
-def test_a_run_that_has_got_nothing_yet_says_so(report: RunReport, progress: Progress) -> None:
+def test_a_run_that_has_got_nothing_yet_says_so(
+    report: RunReport, progress: ProgressReporter
+) -> None:
     report.stream("contacts")
     report.tap.requests = 1
     assert lines(progress) == ["0 of 1 streams done, 1 to come, 0 rows, 1 requests."]
 
 
 def test_the_time_left_is_not_told_before_it_is_known(
-    report: RunReport, baton: StandIn, progress: Progress
+    report: RunReport, baton: StandIn, progress: ProgressReporter
 ) -> None:
     contacts = report.stream("contacts")
     contacts.rows = 200
@@ -102,7 +106,7 @@ def test_the_time_left_is_not_told_before_it_is_known(
 
 
 def test_a_list_that_is_not_counted_has_neither_part_nor_time_left(
-    report: RunReport, baton: StandIn, progress: Progress
+    report: RunReport, baton: StandIn, progress: ProgressReporter
 ) -> None:
     course = report.stream("contacts").course
     course.move(200, None, baton.clock())
@@ -112,7 +116,7 @@ def test_a_list_that_is_not_counted_has_neither_part_nor_time_left(
 
 
 def test_what_comes_with_others_is_told_with_them_and_what_is_read_for_them_apart(
-    report: RunReport, baton: StandIn, progress: Progress
+    report: RunReport, baton: StandIn, progress: ProgressReporter
 ) -> None:
     deals, team, notes = map(report.stream, ("deals", "deal_team_members", "deal_notes"))
     for each in (deals, team, notes):
@@ -137,7 +141,7 @@ def test_what_comes_with_others_is_told_with_them_and_what_is_read_for_them_apar
 
 
 def test_what_has_ended_is_only_counted(
-    report: RunReport, baton: StandIn, progress: Progress
+    report: RunReport, baton: StandIn, progress: ProgressReporter
 ) -> None:
     for name in ("contacts", "companies", "placements"):
         report.stream(name).course.move(1, 1, baton.clock())
@@ -148,7 +152,7 @@ def test_what_has_ended_is_only_counted(
 
 
 def test_nothing_is_thought_to_be_faster_than_the_limits_allow(
-    report: RunReport, baton: StandIn, progress: Progress
+    report: RunReport, baton: StandIn, progress: ProgressReporter
 ) -> None:
     course = report.stream("deal_notes").course
     course.endpoint = "GET /deals/{deal_id}/notes"
@@ -164,7 +168,7 @@ def test_nothing_is_thought_to_be_faster_than_the_limits_allow(
 
 
 def test_structured_logs_hold_the_lines_in_numbers(
-    report: RunReport, baton: StandIn, progress: Progress
+    report: RunReport, baton: StandIn, progress: ProgressReporter
 ) -> None:
     notes = report.stream("deal_notes")
     notes.course.unit = "deals"
@@ -182,7 +186,9 @@ def test_structured_logs_hold_the_lines_in_numbers(
 
 
 @pytest.mark.parametrize("endpoint", ["GET /contacts", "GET /companies"])
-def test_it_says_what_is_waited_for(baton: StandIn, progress: Progress, endpoint: str) -> None:
+def test_it_says_what_is_waited_for(
+    baton: StandIn, progress: ProgressReporter, endpoint: str
+) -> None:
     gate, seen = progress._gate, []
     gate.budget.limits = Limits(2, 1)
     look = baton.wait
@@ -196,7 +202,11 @@ def test_it_says_what_is_waited_for(baton: StandIn, progress: Progress, endpoint
         with gate.passing(endpoint):
             seen.append((gate.waits_for(), gate.waits_for(endpoint)))
     gate.sleep(5, endpoint)
-    network, budget, retry = Wait("the network"), Wait("the budget", 60), Wait("another try", 5)
+    network, budget, retry = (
+        WaitReason("the network"),
+        WaitReason("the budget", 60),
+        WaitReason("another try", 5),
+    )
     assert seen == [
         (network, network),
         (budget, budget, None),
@@ -207,7 +217,7 @@ def test_it_says_what_is_waited_for(baton: StandIn, progress: Progress, endpoint
 
 
 def test_a_target_that_does_not_read_is_what_is_waited_for(
-    report: RunReport, baton: StandIn, progress: Progress
+    report: RunReport, baton: StandIn, progress: ProgressReporter
 ) -> None:
     report.stream("contacts").course.move(1, 2, baton.clock())
     progress.glance()
@@ -226,14 +236,14 @@ def test_a_target_that_does_not_read_is_what_is_waited_for(
     [(0, "0 s"), (99.4, "99 s"), (100, "2 min"), (5_900, "98 min"), (6_000, "1 h 40 min")],
 )
 def test_spans_are_as_exact_as_an_estimate(seconds: float, text: str) -> None:
-    assert span(seconds) == text
+    assert format_duration(seconds) == text
 
 
 @pytest.mark.parametrize(
     ("rate", "text"), [(1_234.5, "1,234 s"), (9, "540 min"), (0.02, "1 min"), (0.01, "36 h")]
 )
 def test_paces_are_whole_numbers(rate: float, text: str) -> None:
-    assert " ".join(pace(rate)) == text
+    assert " ".join(format_rate(rate)) == text
 
 
 # -- A real process, while Lev lets it wait

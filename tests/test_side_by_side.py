@@ -22,7 +22,7 @@ from hypothesis import strategies as st
 
 from lev_sandbox import Clock, Sandbox, SandboxServer
 from tap_lev.api import account
-from tap_lev.concurrency.workers import Crew
+from tap_lev.concurrency.workers import Workers
 from tap_lev.ratelimit.limits import TIERS, Limits
 from tap_lev.tap import TapLev
 from tests.inprocess import catalog_of, config_of, sync
@@ -298,7 +298,7 @@ def test_no_more_are_under_way_than_the_setting_says(start_lev: StartLev, parall
 def test_one_after_the_other_needs_no_thread(
     lev: SandboxServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(Crew, "start", lambda *_: pytest.fail("a thread"))
+    monkeypatch.setattr(Workers, "start", lambda *_: pytest.fail("a thread"))
     run = sync(config_of(lev, max_parallel_streams=1), streams=SOME)
     assert run.exit_code == 0
     assert landed(run, "deal_notes") == truth(lev, "deal_notes")

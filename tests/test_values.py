@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from tap_lev import timestamps
 from tap_lev.api.json_values import whole
-from tap_lev.api.response import read_answer
+from tap_lev.api.response import parse_response
 from tap_lev.records.schema import (
     BOOLEAN,
     DATE_TIME,
@@ -190,7 +190,7 @@ def test_a_whole_number_is_the_same_number(number: float) -> None:
     ],
 )  # fmt: skip
 def test_json_with_what_json_does_not_know_is_read(text: str, data: str) -> None:
-    answer = read_answer(f'{{"data": {text}}}'.encode(), {}, "GET /contacts")
+    answer = parse_response(f'{{"data": {text}}}'.encode(), {}, "GET /contacts")
     assert repr(answer.data) == data
     assert answer.is_odd
 
@@ -198,7 +198,7 @@ def test_json_with_what_json_does_not_know_is_read(text: str, data: str) -> None
 @pytest.mark.parametrize("text", ["[NaN", "[nan]", "[1, Nan]", '["\x01", NaN]'])
 def test_what_is_no_json_even_so_stays_refused(text: str) -> None:
     with pytest.raises(Exception, match="which is not the JSON of Lev"):
-        read_answer(f'{{"data": {text}}}'.encode(), {}, "GET /contacts")
+        parse_response(f'{{"data": {text}}}'.encode(), {}, "GET /contacts")
 
 
 # -- A whole tap

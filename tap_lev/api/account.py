@@ -6,14 +6,14 @@ import dataclasses
 from typing import TYPE_CHECKING, Any
 
 from tap_lev.api.json_values import whole
-from tap_lev.errors import ConfigError, KeyRefusedError, LevError
+from tap_lev.errors import AuthenticationError, ConfigError, LevError
 from tap_lev.ratelimit.limits import configured_limits, limits_from_me
 from tap_lev.text import quoted
 
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from tap_lev.api.response import Answer
+    from tap_lev.api.response import LevResponse
     from tap_lev.tap import TapLev
 
 
@@ -72,7 +72,7 @@ def _identity(tap: TapLev) -> Identity:
     active = tap.config.get("active_account")
     try:
         answer = tap.client.me(tap.report.tap)
-    except (KeyRefusedError, ConfigError):
+    except (AuthenticationError, ConfigError):
         raise
     except LevError as error:
         return Identity(active, fault=str(error))
@@ -96,7 +96,7 @@ def _is_name(value: object) -> bool:
     return type(value) is int or (isinstance(value, str) and bool(value))
 
 
-def _no_object(answer: Answer) -> str:
+def _no_object(answer: LevResponse) -> str:
     return (
         f"Lev answered {answer.endpoint} with data that is no object "
         f"(request_id {answer.request_id or 'not given'})."

@@ -8,23 +8,23 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from tap_lev.api.request import Call, Ids
-    from tap_lev.api.response import Answer
-    from tap_lev.concurrency.lock import Baton
+    from tap_lev.api.request import LevRequest, PathParams
+    from tap_lev.api.response import LevResponse
+    from tap_lev.concurrency.lock import RunLock
 
 
-class _Pages:
+class _CachedPages:
     """The pages that one call brings, read when they are wanted, by one thread at a time."""
 
-    def __init__(self, pages: Iterator[Answer], *, kept: bool) -> None:
+    def __init__(self, pages: Iterator[LevResponse], *, kept: bool) -> None:
         self._rest = pages
         self._kept = kept
-        self._pages: list[Answer | None] = []
+        self._pages: list[LevResponse | None] = []
         self._ended = False
         self._error: Exception | None = None
         self._reader: threading.Event | None = None
 
-    def begin(self, baton: Baton) -> None:
+    def begin(self, baton: RunLock) -> None:
         """Have the first page there.
 
         Raises:
@@ -35,7 +35,7 @@ class _Pages:
         if not self._pages and self._error is not None:
             raise self._error
 
-    def all(self, baton: Baton) -> Iterator[Answer]:
+    def all(self, baton: RunLock) -> Iterator[LevResponse]:
         """Go through the pages.
 
         Raises:
@@ -57,7 +57,7 @@ class _Pages:
             else:
                 return
 
-    def _read(self, baton: Baton) -> None:
+    def _read(self, baton: RunLock) -> None:
         if self._reader is not None:
             baton.wait(self._reader)
             return
@@ -73,23 +73,25 @@ class _Pages:
             self._reader = None
 
 
-class Answers:
+class ResponseCache:
     """What Lev answers for one row of a list, so that several streams can use one answer.
 
     Args:
         baton: Given up while another thread reads.
     """
 
-    def __init__(self, baton: Baton) -> None:
+    def __init__(self, baton: RunLock) -> None:
         self._baton = baton
-        self._known: dict[tuple[str, str], _Pages] = {}
+        self._known: dict[tuple[str, str], _CachedPages] = {}
 
     @property
     def asked(self) -> bool:
         """Whether anything was read for the row."""
         return bool(self._known)
 
-    def of(self, call: Call, ids: Ids, pages: Iterator[Answer]) -> Iterator[Answer]:
+    def of(
+        self, call: LevRequest, ids: PathParams, pages: Iterator[LevResponse]
+    ) -> Iterator[LevResponse]:
         """Read pages, unless they were read before.
 
         Args:
@@ -99,7 +101,7 @@ class Answers:
         """
         return self._of(call, ids, pages).all(self._baton)
 
-    def begin(self, call: Call, ids: Ids, pages: Iterator[Answer]) -> None:
+    def begin(self, call: LevRequest, ids: PathParams, pages: Iterator[LevResponse]) -> None:
         """Read the first page, unless it was read before. It may well be the only one.
 
         Raises:
@@ -107,7 +109,7 @@ class Answers:
         """
         self._of(call, ids, pages).begin(self._baton)
 
-    def _of(self, call: Call, ids: Ids, pages: Iterator[Answer]) -> _Pages:
+    def _of(self, call: LevRequest, ids: PathParams, pages: Iterator[LevResponse]) -> _CachedPages:
         # A read by POST is no stream's but one, and may have many pages.
         key = (call.endpoint, f"{tuple(ids.values())} {call.body}")
-        return self._known.setdefault(key, _Pages(pages, kept=call.body is None))
+        return self._known.setdefault(key, _CachedPages(pages, kept=call.body is None))

@@ -16,20 +16,20 @@ from requests.auth import AuthBase
 
 from tap_lev.api import transport
 from tap_lev.api.clock import ServerClock
-from tap_lev.api.connection_errors import fault_of
+from tap_lev.api.connection_errors import connection_error
 from tap_lev.api.endpoints import ME, READS
 from tap_lev.api.error_response import api_error
 from tap_lev.api.json_values import whole
-from tap_lev.api.response import read_answer
+from tap_lev.api.response import parse_response
 from tap_lev.api.surrogates import UNKNOWN
-from tap_lev.api.transport import TooLongError, TooSlowError, Transport
+from tap_lev.api.transport import ResponseTooLargeError, ResponseTooSlowError, Transport
 from tap_lev.config import settings
 from tap_lev.errors import (
-    BrokenAnswerError,
+    AuthenticationError,
     ConfigError,
     EndpointRefusedError,
-    ForeignAnswerError,
-    KeyRefusedError,
+    ForeignResponseError,
+    InvalidResponseError,
     LevAPIError,
     LevConnectionError,
     LevError,
@@ -37,7 +37,7 @@ from tap_lev.errors import (
     TooLongWaitError,
     UnknownHostError,
 )
-from tap_lev.progress.metrics import Meters
+from tap_lev.progress.metrics import RequestMetrics
 from tap_lev.text import quoted, shown
 
 if TYPE_CHECKING:
@@ -47,10 +47,10 @@ if TYPE_CHECKING:
     import logging
     from collections.abc import Mapping
 
-    from tap_lev.api.response import Answer, Envelope
+    from tap_lev.api.response import Envelope, LevResponse
     from tap_lev.api.surrogates import Decoder
     from tap_lev.progress.report import StreamReport
-    from tap_lev.ratelimit.scheduler import Gate
+    from tap_lev.ratelimit.scheduler import RequestScheduler
 
 LONGEST_BACKOFF = 60.0
 """The longest wait between two tries, in seconds, where Lev asks for none (lev-api.md §1.10)."""
@@ -59,7 +59,7 @@ MAX_DOUBLINGS = 10
 """How often the wait between two tries is doubled. Some settings allow more retries than that."""
 
 
-class Patience(NamedTuple):
+class RetryPolicy(NamedTuple):
     """How long a request is tried.
 
     Attributes:
@@ -73,11 +73,11 @@ class Patience(NamedTuple):
     each: float = math.inf
 
 
-ONCE = Patience(retries=0)
+ONCE = RetryPolicy(retries=0)
 """For a request that is not worth another try."""
-FOR_ME = Patience(retries=1, seconds=10, each=5)
+FOR_ME = RetryPolicy(retries=1, seconds=10, each=5)
 """For a request that a run can do without."""
-UNTIL_REACHED = Patience(retries=1, seconds=5)
+UNTIL_REACHED = RetryPolicy(retries=1, seconds=5)
 """For a fault on the way to a Lev that has not answered yet: it may not be there at all."""
 
 
@@ -111,7 +111,7 @@ class _Read:
     asked: str
     request: requests.Request
     report: StreamReport
-    patience: Patience
+    patience: RetryPolicy
     tries: int = 0
     began: float | None = None
 
@@ -130,16 +130,18 @@ class LevClient:
         gate: What every request passes, and every wait.
     """
 
-    def __init__(self, config: Mapping[str, Any], logger: logging.Logger, gate: Gate) -> None:
+    def __init__(
+        self, config: Mapping[str, Any], logger: logging.Logger, gate: RequestScheduler
+    ) -> None:
         self.gate = gate
-        self.meters = Meters()
+        self.meters = RequestMetrics()
         self._url = config["api_url"].rstrip("/")
         self._timeout: float = config["request_timeout_seconds"]
-        self._patience = Patience(config["max_retries"])
+        self._patience = RetryPolicy(config["max_retries"])
         self.clock = ServerClock(logger)
         """The server's clock."""
         self._logger = logger
-        self._me: Answer | None = None
+        self._me: LevResponse | None = None
         self._worn: set[str] = set()
         """Endpoints to which all retries of a request were used up by faults on the way."""
         self._halved: set[str] = set()
@@ -168,8 +170,8 @@ class LevClient:
         json: Mapping[str, Any] | None = None,
         decoder: Decoder[Envelope] | None = None,
         *,
-        patience: Patience | None = None,
-    ) -> Answer:
+        patience: RetryPolicy | None = None,
+    ) -> LevResponse:
         """Make one request, as often as it takes. What ``/me`` says is asked once a run.
 
         Args:
@@ -200,7 +202,7 @@ class LevClient:
         for name, value in (ids or {}).items():
             # Quoting leaves dots as they are, and what sends the request would resolve them.
             if f"{{{name}}}" in path and str(value) in {"", ".", ".."}:
-                raise BrokenAnswerError(
+                raise InvalidResponseError(
                     f"The {name} '{value}' would lead {endpoint} to another route: it is not "
                     "asked for."
                 )
@@ -213,7 +215,7 @@ class LevClient:
             self._me = answer
         return answer
 
-    def me(self, report: StreamReport) -> Answer:
+    def me(self, report: StreamReport) -> LevResponse:
         """Read what Lev says of the key and its account, once (lev-api.md §2.24).
 
         Raises:
@@ -234,18 +236,18 @@ class LevClient:
         found = whole(account.get("id")) if isinstance(account, dict) else None
         if not isinstance(found, int):
             self._me = None
-            raise BrokenAnswerError("Lev does not tell the account's id in GET /me.")
+            raise InvalidResponseError("Lev does not tell the account's id in GET /me.")
         return found
 
     # -- Trying
 
-    def _read(self, read: _Read, decoder: Decoder[Envelope] | None) -> Answer:
+    def _read(self, read: _Read, decoder: Decoder[Envelope] | None) -> LevResponse:
         while True:
             self._check_open(read.endpoint)
             try:
                 body, headers = self._try(read)
-                answer = read_answer(body, headers, read.asked, decoder)
-            except KeyRefusedError as error:
+                answer = parse_response(body, headers, read.asked, decoder)
+            except AuthenticationError as error:
                 self._note_answer(opens=False)
                 if read.endpoint == ME or not self._accepts_key(read.report):
                     raise
@@ -256,7 +258,7 @@ class LevClient:
                     endpoint=error.endpoint,
                     request_id=error.request_id,
                 ) from None
-            except (LevAPIError, LevConnectionError, BrokenAnswerError) as error:
+            except (LevAPIError, LevConnectionError, InvalidResponseError) as error:
                 if isinstance(error, LevConnectionError):
                     self.meters.request(read.report.name, read.endpoint, None)
                 elif not error.is_foreign:
@@ -294,7 +296,7 @@ class LevClient:
             f"Every request of this run was answered with 404. {settings.ask_about(self._url)}"
         )
 
-    def _dated(self, answer: Answer) -> Answer:
+    def _dated(self, answer: LevResponse) -> LevResponse:
         """Date an answer by the clock that all answers of the run agree on."""
         moment = self.clock.read(
             answer.envelope_time, answer.date_header, has_zone=answer.envelope_has_zone
@@ -307,7 +309,7 @@ class LevClient:
         if opens:
             self.gate.open()
 
-    def _note_halves(self, read: _Read, answer: Answer) -> None:
+    def _note_halves(self, read: _Read, answer: LevResponse) -> None:
         read.report.mended += answer.halves
         if answer.halves and read.report.name not in self._halved:
             self._halved.add(read.report.name)
@@ -348,18 +350,18 @@ class LevClient:
             raise LevConnectionError(
                 f"Lev did not answer {asked} within {min(self._timeout, seconds):g} s."
             ) from None
-        except TooSlowError:
+        except ResponseTooSlowError:
             most = min(transport.MAX_TIMEOUTS * self._timeout, seconds)
             raise LevConnectionError(
                 f"Lev began to answer {asked}, but had not ended after {most:g} s."
             ) from None
-        except TooLongError:
+        except ResponseTooLargeError:
             raise LevError(
                 f"Lev's answer to {asked} is longer than {transport.MAX_BYTES >> 20} MiB, as no "
                 "answer of its API is. It was not read to its end."
             ) from None
         except requests.RequestException as error:
-            raise fault_of(error, asked, self._transport) from None
+            raise connection_error(error, asked, self._transport) from None
         finally:
             report.requests += sent
             self._came.add(status)
@@ -368,7 +370,7 @@ class LevClient:
         self.meters.waited(self.gate.waited)
         if response.is_redirect:
             location = quoted(response.headers["Location"])
-            raise ForeignAnswerError(
+            raise ForeignResponseError(
                 f"Something between here and Lev seems to redirect {asked} to '{location}' "
                 f"({response.status_code}). The key is not sent to another address: if Lev's API "
                 "has moved there, set api_url to it."
@@ -432,7 +434,7 @@ class LevClient:
             self.gate.sleep(wait, read.endpoint)
         return True
 
-    def _patience_with(self, read: _Read, error: LevError) -> Patience:
+    def _patience_with(self, read: _Read, error: LevError) -> RetryPolicy:
         """Find how long a request is tried that fails like this."""
         if not error.on_the_way:
             return read.patience
@@ -449,7 +451,7 @@ class LevClient:
         return random.uniform(ceiling / 2, ceiling)  # noqa: S311 - jitter is no secret
 
 
-def _first_unknown(answer: Answer) -> str:
+def _first_unknown(answer: LevResponse) -> str:
     """Name the first row that holds a character that is not known."""
     for row in answer.data if isinstance(answer.data, list) else ():
         key = row.get("id") if isinstance(row, dict) else getattr(row, "id", None)
@@ -458,9 +460,9 @@ def _first_unknown(answer: Answer) -> str:
     return ""
 
 
-def _least(one: Patience, other: Patience) -> Patience:
+def _least(one: RetryPolicy, other: RetryPolicy) -> RetryPolicy:
     """Find a patience that is no greater than either."""
-    return Patience(*map(min, one, other))
+    return RetryPolicy(*map(min, one, other))
 
 
 MAX_RETRY_AFTER = 900.0

@@ -26,7 +26,9 @@ NO_TLS = ("WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE")
 _CONNECTION = re.compile(r"^\w+\(host=\S+, port=\d+\): ")
 
 
-def fault_of(error: requests.RequestException, asked: str, transport: Transport) -> LevError:
+def connection_error(
+    error: requests.RequestException, asked: str, transport: Transport
+) -> LevError:
     """Say why there is no answer.
 
     Args:

@@ -15,7 +15,7 @@ from tap_lev.text import quoted
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-from tap_lev.errors import KeyRefusedError, LevAPIError
+from tap_lev.errors import AuthenticationError, LevAPIError
 
 MAX_HINT = 31_536_000.0
 """The longest wait that an answer can ask for, in seconds: a year."""
@@ -127,7 +127,7 @@ def error_in(
     message = fields.get("message") or envelope.get("message")
     if not message:
         message = "no reason is given" if status == HTTPStatus.OK else _phrase(status)
-    return (KeyRefusedError if status == HTTPStatus.UNAUTHORIZED else LevAPIError)(
+    return (AuthenticationError if status == HTTPStatus.UNAUTHORIZED else LevAPIError)(
         status=status,
         kind=quoted(kind).lower(),
         message=quoted(message),

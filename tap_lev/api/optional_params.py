@@ -13,7 +13,7 @@ T = TypeVar("T")
 INCLUDE = "include"
 
 
-class Option(NamedTuple):
+class OptionalParam(NamedTuple):
     """One thing to ask for that Lev may refuse.
 
     Attributes:
@@ -32,7 +32,7 @@ class Option(NamedTuple):
         return f"{self.param}={self.value}" if self.param == INCLUDE else self.param
 
 
-class OptionalParameters:
+class OptionalParams:
     """What was learned, in this run and of one endpoint, about the options that can be sent.
 
     A refused option is left out for the rest of the run. Which of several was refused is found by
@@ -45,7 +45,7 @@ class OptionalParameters:
         on_refusal: Called once for each refused option, with Lev's answer.
     """
 
-    def __init__(self, on_refusal: Callable[[Option, LevAPIError], None]) -> None:
+    def __init__(self, on_refusal: Callable[[OptionalParam, LevAPIError], None]) -> None:
         self._on_refusal = on_refusal
         self._accepted: set[str] = set()
         self._refused: set[str] = set()
@@ -63,11 +63,11 @@ class OptionalParameters:
         """Send an option no more: Lev accepts it without effect."""
         self._refused.add(name)
 
-    def sent(self, options: Iterable[Option]) -> list[Option]:
+    def sent(self, options: Iterable[OptionalParam]) -> list[OptionalParam]:
         """Select the options that are still worth sending."""
         return [option for option in options if option.name not in self._refused]
 
-    def ask(self, options: Iterable[Option], request: Callable[[dict[str, str]], T]) -> T:
+    def ask(self, options: Iterable[OptionalParam], request: Callable[[dict[str, str]], T]) -> T:
         """Make a request with as many of the options as Lev accepts.
 
         Args:
@@ -96,10 +96,10 @@ class OptionalParameters:
 
     def _search(
         self,
-        wanted: Sequence[Option],
+        wanted: Sequence[OptionalParam],
         error: LevAPIError,
         request: Callable[[dict[str, str]], T],
-    ) -> tuple[T, list[Option]] | None:
+    ) -> tuple[T, list[OptionalParam]] | None:
         """Find an answer without the options that Lev refuses, and which these are.
 
         Returns:
@@ -132,14 +132,14 @@ class OptionalParameters:
                 refused.append(suspect)
         return answered[0], refused
 
-    def _refuse(self, option: Option, error: LevAPIError) -> None:
+    def _refuse(self, option: OptionalParam, error: LevAPIError) -> None:
         # Another thread may have found out meanwhile.
         if option.name not in self._refused:
             self._refused.add(option.name)
             self._on_refusal(option, error)
 
     def _try(
-        self, options: Sequence[Option], request: Callable[[dict[str, str]], T]
+        self, options: Sequence[OptionalParam], request: Callable[[dict[str, str]], T]
     ) -> tuple[T] | None:
         try:
             return (self._ask(options, request),)
@@ -148,7 +148,7 @@ class OptionalParameters:
                 raise
             return None
 
-    def _ask(self, options: Sequence[Option], request: Callable[[dict[str, str]], T]) -> T:
+    def _ask(self, options: Sequence[OptionalParam], request: Callable[[dict[str, str]], T]) -> T:
         params: dict[str, str] = {}
         for option in options:
             given = params.get(option.param)
@@ -157,11 +157,11 @@ class OptionalParameters:
         self._accepted.update(option.name for option in options)
         return answer
 
-    def _unproven(self, sent: Sequence[Option]) -> list[Option]:
+    def _unproven(self, sent: Sequence[OptionalParam]) -> list[OptionalParam]:
         """Find the options that Lev may refuse, as far as this run knows."""
         return [o for o in sent if not o.required and o.name not in self._accepted]
 
-    def _suspects(self, sent: Sequence[Option], error: LevAPIError) -> list[Option]:
+    def _suspects(self, sent: Sequence[OptionalParam], error: LevAPIError) -> list[OptionalParam]:
         """Find the options that may be what is refused, the likeliest first."""
         return sorted(
             (
@@ -176,7 +176,7 @@ class OptionalParameters:
         )
 
 
-def _refuses(error: LevAPIError, sent: Iterable[Option]) -> bool:
+def _refuses(error: LevAPIError, sent: Iterable[OptionalParam]) -> bool:
     """Say whether an error may be about an option that was sent."""
     embeds = any(option.param == INCLUDE for option in sent)
     return error.refuses_parameters or (error.is_forbidden and embeds)

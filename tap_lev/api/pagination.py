@@ -8,15 +8,15 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 from urllib.parse import SplitResult, parse_qsl, unquote, urljoin, urlsplit
 
-from tap_lev.api.response import items
+from tap_lev.api.response import extract_rows
 from tap_lev.api.row_counter import total_of
-from tap_lev.errors import BrokenAnswerError
+from tap_lev.errors import InvalidResponseError
 from tap_lev.text import shown
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from tap_lev.api.response import Answer
+    from tap_lev.api.response import LevResponse
     from tap_lev.api.row_counter import RowCounter
     from tap_lev.errors import LevAPIError
 
@@ -24,7 +24,7 @@ MAX_CURSOR = 4096
 """The longest cursor that is sent back. A longer one fits into no URL, but would stay in the state.
 """
 
-MAX_EMPTY = 300
+MAX_EMPTY_PAGES = 300
 """How many pages in a row may bring no row that can be told from others.
 
 A server that leaves rows out after it has cut the pages sends empty ones: at 200 rows a page, these
@@ -53,7 +53,7 @@ Position = dict[str, str | int]
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class Said:
+class PageInfo:
     """What an answer's ``pagination`` says, whichever of its dialects it is in.
 
     Attributes:
@@ -86,7 +86,7 @@ class Said:
         return bool(self.cursor) or self.has_link or self.offset is not None
 
     @classmethod
-    def by(cls, pagination: Mapping[str, Any] | None) -> Said:
+    def by(cls, pagination: Mapping[str, Any] | None) -> PageInfo:
         """Read an answer's ``pagination``."""
         if not pagination:
             return cls()
@@ -163,7 +163,7 @@ class PageCap:
             self._ends[rows] += 1
 
 
-class Pages:
+class Paginator:
     """Follows one list from page to page, to an end that is proven.
 
     For each page: ``settled``, then count its rows, then ``after``. If the request for what
@@ -214,8 +214,8 @@ class Pages:
     # -- From page to page
 
     def settled(
-        self, answer: Answer, position: Position, ask: Callable[[Position], Answer]
-    ) -> Answer:
+        self, answer: LevResponse, position: Position, ask: Callable[[Position], LevResponse]
+    ) -> LevResponse:
         """Ask once more for a full page that does not say what follows: a fault may have cut it.
 
         Args:
@@ -225,14 +225,14 @@ class Pages:
         """
         if type(position.get("page")) is int or self._by_offset or not self._has_pages:
             return answer
-        said = Said.by(answer.pagination)
+        said = PageInfo.by(answer.pagination)
         data = answer.data
-        rows = len(data) if isinstance(data, list) else len(items(answer))
+        rows = len(data) if isinstance(data, list) else len(extract_rows(answer))
         before = self._counter.different
         unclear = self._is_followed(said, position, rows, before) is None
         return ask(position) if unclear and self._is_full(position, rows) else answer
 
-    def after(self, answer: Answer, position: Position) -> Position | None:
+    def after(self, answer: LevResponse, position: Position) -> Position | None:
         """Find the position of the next page.
 
         Args:
@@ -246,7 +246,7 @@ class Pages:
             BrokenAnswerError: More rows are announced without a usable way to them, or the list
                 does not end.
         """
-        said, rows = Said.by(answer.pagination), self._counter.on_page
+        said, rows = PageInfo.by(answer.pagination), self._counter.on_page
         new = rows > 0 and not self._counter.is_repeated
         self.end_is_stated = said.ends or (
             said.total is not None and (self._counter.rows_read or 0) >= said.total
@@ -265,7 +265,7 @@ class Pages:
         if following is not None:
             self._refuse_endless(position, following)
         elif self._counter.is_repeated and "page" in position and said.total is None:
-            raise BrokenAnswerError(
+            raise InvalidResponseError(
                 f"Lev counts pages of {self._endpoint}, but sends the same one for page "
                 f"{shown(position['page'])}: it ignores the number, and rows are missing."
             )
@@ -290,25 +290,25 @@ class Pages:
         else:
             self._empty += 1
         if self._repeated >= MAX_REPEATED:
-            raise BrokenAnswerError(
+            raise InvalidResponseError(
                 f"Lev sends the same page of {self._endpoint} again and again. "
                 f"{self._repeated} pages had no new row: stopped rather than go on for ever."
             )
-        if self._empty > MAX_EMPTY:
-            raise BrokenAnswerError(
-                f"Lev announces more rows of {self._endpoint}, but {MAX_EMPTY} pages in a row had "
-                "none. Stopped rather than go on for ever."
+        if self._empty > MAX_EMPTY_PAGES:
+            raise InvalidResponseError(
+                f"Lev announces more rows of {self._endpoint}, but {MAX_EMPTY_PAGES} pages in a row "
+                "had none. Stopped rather than go on for ever."
             )
         self._asked.add(tuple(position.items()))
         if tuple(following.items()) in self._asked:
-            raise BrokenAnswerError(
+            raise InvalidResponseError(
                 f"Lev sends {self._endpoint} in circles: its answer leads back to "
                 f"{shown(following)}, which was already read. Stopped rather than loop."
             )
 
     # -- Pages by number
 
-    def _numbered(self, said: Said, position: Position, rows: int) -> Position | None:
+    def _numbered(self, said: PageInfo, position: Position, rows: int) -> Position | None:
         page, limit = int(position["page"]), self._limit_of(position)
         if not rows:
             return None
@@ -330,7 +330,9 @@ class Pages:
 
     # -- Pages by cursor, link or offset
 
-    def _is_followed(self, said: Said, position: Position, rows: int, before: int) -> bool | None:
+    def _is_followed(
+        self, said: PageInfo, position: Position, rows: int, before: int
+    ) -> bool | None:
         """Find whether more rows follow a page. None: the answer does not say.
 
         Args:
@@ -355,7 +357,7 @@ class Pages:
         return False if said.ends or said.pages is not None or said.total is not None else None
 
     def _following(
-        self, said: Said, answer: Answer, position: Position, rows: int
+        self, said: PageInfo, answer: LevResponse, position: Position, rows: int
     ) -> Position | None:
         before = self._counter.different - self._counter.new_on_page
         followed = self._is_followed(said, position, rows, before)
@@ -365,21 +367,23 @@ class Pages:
             return None
         following = self._way_on(said, answer, position, rows)
         if following is None:
-            raise BrokenAnswerError(
+            raise InvalidResponseError(
                 f"Lev announces more rows of {self._endpoint} but does not say where: "
                 f"has_more is {shown(said.more)}, total is {shown(said.total)} and next_cursor is "
                 f"{shown(said.cursor)}."
             )
         return following
 
-    def _way_on(self, said: Said, answer: Answer, position: Position, rows: int) -> Position | None:
+    def _way_on(
+        self, said: PageInfo, answer: LevResponse, position: Position, rows: int
+    ) -> Position | None:
         if isinstance(said.cursor, str):
             return {"cursor": said.cursor} if len(said.cursor) <= MAX_CURSOR else None
         if said.link is not None:
             return self._linked(said.link, answer)
         return self._counted(said, position, rows) if self._may_take_offset else None
 
-    def _counted(self, said: Said, position: Position, rows: int) -> Position | None:
+    def _counted(self, said: PageInfo, position: Position, rows: int) -> Position | None:
         """Find the position behind a number of rows or pages."""
         page = self._page(said, position)
         if said.offset is not None and said.limit:
@@ -398,7 +402,7 @@ class Pages:
         return not self._cursor_only or self._by_offset
 
     @staticmethod
-    def _page(said: Said, position: Position) -> int | None:
+    def _page(said: PageInfo, position: Position) -> int | None:
         """Find the number of a page, None where nothing says it."""
         if said.page is not None:
             return said.page
@@ -426,7 +430,7 @@ class Pages:
 
     # -- Links
 
-    def _linked(self, link: object, answer: Answer) -> Position:
+    def _linked(self, link: object, answer: LevResponse) -> Position:
         """Find the position that a link asks for.
 
         Raises:
@@ -443,7 +447,7 @@ class Pages:
         too_long = any(len(value) > MAX_CURSOR for _, value in query)
         skips = not self._may_take_offset and "cursor" not in position
         if not query or too_long or (skips and position.keys() & {"offset", "page"}):
-            raise BrokenAnswerError(
+            raise InvalidResponseError(
                 f"Lev announces more rows of {self._endpoint} but leads elsewhere for them: "
                 f"its link to the next page is {shown(link)}."
             )

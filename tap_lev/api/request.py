@@ -9,11 +9,11 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 
-Ids = dict[str, Any]
+PathParams = dict[str, Any]
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class Call:
+class LevRequest:
     """A read for one parent.
 
     Attributes:

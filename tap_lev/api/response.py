@@ -11,7 +11,7 @@ import msgspec
 
 from tap_lev import timestamps
 from tap_lev.api import error_response, json_values, surrogates
-from tap_lev.errors import ELSEWHERE, BrokenAnswerError, ForeignAnswerError
+from tap_lev.errors import ELSEWHERE, ForeignResponseError, InvalidResponseError
 from tap_lev.text import quoted
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class Answer:
+class LevResponse:
     """A successful answer (lev-api.md §1.4).
 
     Attributes:
@@ -63,12 +63,12 @@ class Envelope(msgspec.Struct, kw_only=True):
     ok: Any = None
 
 
-def read_answer(
+def parse_response(
     body: bytes,
     headers: Mapping[str, str],
     endpoint: str,
     decoder: surrogates.Decoder[Envelope] | None = None,
-) -> Answer:
+) -> LevResponse:
     """Read an answer.
 
     Args:
@@ -86,7 +86,7 @@ def read_answer(
     if isinstance(usual, Envelope) and not _fails(
         usual.error, usual.errors, usual.success, usual.ok
     ):
-        return Answer(
+        return LevResponse(
             endpoint=endpoint,
             data=usual.data,
             pagination=usual.pagination,
@@ -104,15 +104,15 @@ def read_answer(
         # What begins like Lev's JSON may hold rows, and they have no place in a log.
         begins = not body.lstrip().startswith((b"{", b"["))
         told = error_response.described(body, headers, begins=begins)
-        raise ForeignAnswerError(
+        raise ForeignResponseError(
             f"{ELSEWHERE} {endpoint} with 200: {told}, which is not the JSON of Lev's "
             f"API{_fault(body)}."
         )
     pagination, request_id = fields.get("pagination"), fields.get("request_id")
     if not isinstance(pagination, dict | None):
         # Taken for none, it would end a list after its first page.
-        raise BrokenAnswerError(f"Lev answered {endpoint} with a pagination that is no object.")
-    return Answer(
+        raise InvalidResponseError(f"Lev answered {endpoint} with a pagination that is no object.")
+    return LevResponse(
         endpoint=endpoint,
         data=fields["data"],
         pagination=pagination,
@@ -185,7 +185,7 @@ def _clocks(timestamp: object, headers: Mapping[str, str]) -> _Clocks:
     }
 
 
-def items(answer: Answer, *, single: bool = False) -> list[dict[str, Any]]:
+def extract_rows(answer: LevResponse, *, single: bool = False) -> list[dict[str, Any]]:
     """Find the rows in ``data``.
 
     A list as a rule; some endpoints are also described as an object that holds a list, or whose
@@ -207,7 +207,7 @@ def items(answer: Answer, *, single: bool = False) -> list[dict[str, Any]]:
     if data == [] and isinstance(answer.data, dict) and total and not pagination.get("has_more"):
         data = None  # an empty object is an empty list only where Lev counts none, or has more
     if not isinstance(data, list) or not all(isinstance(row, dict) for row in data):
-        raise BrokenAnswerError(
+        raise InvalidResponseError(
             f"Lev answered {answer.endpoint} without {'a row' if single else 'a list of rows'} "
             f"(request_id {answer.request_id or 'not given'})."
         )

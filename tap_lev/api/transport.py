@@ -45,15 +45,15 @@ CHUNK = 1 << 20
 """Bytes of a body that are read at a time: a page at once, as a rule."""
 
 
-class EndlessError(Exception):
+class ResponseLimitError(Exception):
     """An answer does not end. Not an ``OSError``, which urllib3 would turn into its own."""
 
 
-class TooLongError(EndlessError):
+class ResponseTooLargeError(ResponseLimitError):
     """An answer is longer than any of Lev's."""
 
 
-class TooSlowError(EndlessError):
+class ResponseTooSlowError(ResponseLimitError):
     """An answer takes longer than it may, although it never pauses for long."""
 
 
@@ -76,13 +76,13 @@ class _Raw(io.RawIOBase):
     def readinto(self, buffer: Any) -> int | None:
         now = time.monotonic()
         if now >= min(self._deadline, self._last):
-            raise TooSlowError
+            raise ResponseTooSlowError
         if self._last < now + self._each:
             self._sock.settimeout(self._last - now)
         read: int | None = self._raw.readinto(buffer)
         self._left -= read or 0
         if self._left < 0:
-            raise TooLongError
+            raise ResponseTooLargeError
         return read
 
     @override
@@ -239,6 +239,6 @@ def _body(response: Response) -> bytes:
         for chunk in response.iter_content(CHUNK):
             size += len(chunk)
             if size > MAX_BYTES:
-                raise TooLongError
+                raise ResponseTooLargeError
             content.append(chunk)
     return b"".join(content)

@@ -11,20 +11,20 @@ from typing import TYPE_CHECKING, Any
 from singer_sdk.singerlib.catalog import REPLICATION_INCREMENTAL
 
 from tap_lev import timestamps
-from tap_lev.api.cache import Answers
-from tap_lev.api.optional_params import Option
-from tap_lev.errors import BrokenAnswerError, KeyRefusedError, LevAPIError, LevError
+from tap_lev.api.cache import ResponseCache
+from tap_lev.api.optional_params import OptionalParam
+from tap_lev.errors import AuthenticationError, InvalidResponseError, LevAPIError, LevError
 from tap_lev.state.tracker import UPDATED_AT
 from tap_lev.state.walk import Walk
 from tap_lev.streams import STREAMS
 from tap_lev.streams.child import ChildStream
 from tap_lev.sync.filter_proof import FilterProof, oldest_of
-from tap_lev.sync.list_requester import FILTER, Asking
+from tap_lev.sync.list_requester import FILTER, ListRequester
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from tap_lev.api.response import Answer
+    from tap_lev.api.response import LevResponse
     from tap_lev.state.bookmark import Canary
     from tap_lev.streams.base import LevStream
     from tap_lev.streams.lists import ListStream
@@ -82,14 +82,16 @@ class _Check:
         self._source = source
         self._members = members
         self._findings = {stream: Finding(stream.name) for stream in members}
-        self._answers: defaultdict[Any, Answers] = defaultdict(lambda: Answers(tap.baton))
+        self._answers: defaultdict[Any, ResponseCache] = defaultdict(
+            lambda: ResponseCache(tap.baton)
+        )
 
     def run(self) -> Iterator[Finding]:
         for stream in self._members:
             # As in a first run without a start_date: no row is left out.
             stream.walking.walk = Walk("", datetime.now(UTC))
         with self._noting(*self._members):
-            asking = Asking(self._tap, self._source, [*self._members])
+            asking = ListRequester(self._tap, self._source, [*self._members])
             asking.by_row = True
             answer = asking.page({})
             rows = list(self._source.rows(answer))
@@ -114,7 +116,7 @@ class _Check:
         """Do something; if it fails, say so of the streams that it was done for."""
         try:
             yield
-        except KeyRefusedError:
+        except AuthenticationError:
             raise
         except (LevError, RecursionError) as error:
             if not self._tap.client.reached:
@@ -125,7 +127,7 @@ class _Check:
     @staticmethod
     def _note(finding: Finding, error: Exception) -> None:
         if isinstance(error, RecursionError):
-            error = BrokenAnswerError("Lev sends something that is nested too deeply.")
+            error = InvalidResponseError("Lev sends something that is nested too deeply.")
         finding.result = FAILING
         if isinstance(error, LevAPIError):
             finding.request_id = error.request_id
@@ -133,7 +135,7 @@ class _Check:
                 finding.result = FORBIDDEN
         finding.notes.append(str(error))
 
-    def _look(self, stream: LevStream, rows: list[dict[str, Any]], answer: Answer) -> None:
+    def _look(self, stream: LevStream, rows: list[dict[str, Any]], answer: LevResponse) -> None:
         if isinstance(stream, ChildStream):
             self._look_at_children(stream, rows, answer)
             return
@@ -143,7 +145,7 @@ class _Check:
             self._findings[stream].updated_at_filter = self._try_filter(rows)
 
     def _look_at_children(
-        self, child: ChildStream, rows: list[dict[str, Any]], answer: Answer
+        self, child: ChildStream, rows: list[dict[str, Any]], answer: LevResponse
     ) -> None:
         child.prove(rows, lambda row: self._answers[row["id"]])
         if child.embedded or not child.path:
@@ -191,7 +193,7 @@ class _Check:
         self, expected: Sequence[Canary], rows: Sequence[Mapping[str, Any]], *, required: bool
     ) -> str:
         source, bound = self._source, expected[-1].updated_at
-        option = Option(FILTER, timestamps.render(bound), required=required)
+        option = OptionalParam(FILTER, timestamps.render(bound), required=required)
         limit = {"limit": self._tap.config["page_size"]}
         given = source.optional.ask(
             [option],

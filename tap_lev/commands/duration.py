@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from tap_lev.ratelimit.limits import Limits
 
 
-class Load(NamedTuple):
+class EndpointLoad(NamedTuple):
     """What one walk asks of one endpoint, one request after the other.
 
     Attributes:
@@ -28,7 +28,7 @@ class Load(NamedTuple):
     lead: float = 0.0
 
 
-class Pace(NamedTuple):
+class RateLimits(NamedTuple):
     """What a run may do.
 
     Attributes:
@@ -42,7 +42,7 @@ class Pace(NamedTuple):
     parallel: int
 
 
-class Forecast(NamedTuple):
+class DurationEstimate(NamedTuple):
     """How long it takes, and why.
 
     Attributes:
@@ -58,7 +58,9 @@ class Forecast(NamedTuple):
 ACCOUNT = "account"
 
 
-def forecast(walks: Sequence[Iterable[Load]], pace: Pace) -> Forecast:
+def estimate_duration(
+    walks: Sequence[Iterable[EndpointLoad]], pace: RateLimits
+) -> DurationEstimate:
     """Find how long walks take: side by side, or one after the other where only one may run.
 
     No window holds more than its places, so ``n`` requests take ``ceil(n / places) - 1`` windows
@@ -68,18 +70,18 @@ def forecast(walks: Sequence[Iterable[Load]], pace: Pace) -> Forecast:
     loads = [[load for load in walk if load.requests] for walk in walks]
     every = [load for walk in loads for load in walk]
     if not every:
-        return Forecast(0.0, None)
+        return DurationEstimate(0.0, None)
     whole = _side_by_side(every, pace)
     if pace.parallel > 1:
         return whole
     found = [_side_by_side(walk, pace) for walk in loads if walk]
     seconds = sum(each.seconds for each in found)
     longest = max(found, key=lambda each: each.seconds)
-    return whole if whole.seconds >= seconds else Forecast(seconds, longest.bottleneck)
+    return whole if whole.seconds >= seconds else DurationEstimate(seconds, longest.bottleneck)
 
 
-def _side_by_side(loads: Sequence[Load], pace: Pace) -> Forecast:
-    by_endpoint: defaultdict[str, list[Load]] = defaultdict(list)
+def _side_by_side(loads: Sequence[EndpointLoad], pace: RateLimits) -> DurationEstimate:
+    by_endpoint: defaultdict[str, list[EndpointLoad]] = defaultdict(list)
     for load in loads:
         by_endpoint[load.endpoint].append(load)
     buckets = [
@@ -91,7 +93,7 @@ def _side_by_side(loads: Sequence[Load], pace: Pace) -> Forecast:
     unlimited = max(bucket.seconds for bucket in buckets)
     unlimited = max(unlimited, *(load.requests * load.latency + load.lead for load in loads))
     decides = fullest.windows and limited >= unlimited
-    return Forecast(max(limited, unlimited), fullest.name if decides else None)
+    return DurationEstimate(max(limited, unlimited), fullest.name if decides else None)
 
 
 class _Bucket:
@@ -104,7 +106,9 @@ class _Bucket:
         parallel: How many of them may be under way at the same time.
     """
 
-    def __init__(self, name: str, loads: Sequence[Load], places: int, parallel: int) -> None:
+    def __init__(
+        self, name: str, loads: Sequence[EndpointLoad], places: int, parallel: int
+    ) -> None:
         self.name = name
         self.places = places
         self.requests = sum(load.requests for load in loads)

@@ -10,17 +10,17 @@ from functools import partial
 from statistics import mean, median, stdev
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from tap_lev.api.cache import Answers
-from tap_lev.errors import KeyRefusedError, LevAPIError, LevError
+from tap_lev.api.cache import ResponseCache
+from tap_lev.errors import AuthenticationError, LevAPIError, LevError
 from tap_lev.streams import STREAMS
 from tap_lev.streams.child import ChildStream
-from tap_lev.sync.grouping import readings
+from tap_lev.sync.grouping import group_streams
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from tap_lev.streams.base import LevStream
-    from tap_lev.sync.list_sync import First, Reading
+    from tap_lev.sync.list_sync import FirstPage, ListSync
     from tap_lev.tap import TapLev
 
 T = TypeVar("T")
@@ -28,7 +28,7 @@ ROWS, REQUESTS = "rows", "requests"
 
 
 @dataclasses.dataclass
-class Need:
+class StreamEstimate:
     """What one stream needs.
 
     Attributes:
@@ -53,7 +53,7 @@ class Need:
     failed: bool = False
 
 
-class Survey:
+class Estimator:
     """Asks for the first page of each walk that a sync would do, and writes nothing.
 
     Args:
@@ -69,10 +69,12 @@ class Survey:
         self._tap = tap
         self._clock = clock
         self._latencies: defaultdict[str, list[float]] = defaultdict(list)
-        self._answers: defaultdict[Any, Answers] = defaultdict(lambda: Answers(tap.baton))
+        self._answers: defaultdict[Any, ResponseCache] = defaultdict(
+            lambda: ResponseCache(tap.baton)
+        )
         for stream in tap.selected:
             stream.walking.resume()
-        walks = readings(tap, tap.selected)
+        walks = group_streams(tap, tap.selected)
         # What is read for each row of a list costs nothing here: it pays for a look at some rows.
         self._samples = max(1, len(tap.selected) - len(walks) - 1)
         found = {
@@ -97,13 +99,13 @@ class Survey:
             self._latencies[endpoint].append(taken / made)
         return done
 
-    def _walk(self, number: int, reading: Reading) -> list[Need]:
+    def _walk(self, number: int, reading: ListSync) -> list[StreamEstimate]:
         members = list(reading.members)
-        needs = {stream: Need(stream.name, number) for stream in members}
+        needs = {stream: StreamEstimate(stream.name, number) for stream in members}
         source = members[0].source
         endpoint = f"GET {source.path}"
         try:
-            first: First = self._timed(endpoint, reading.look)
+            first: FirstPage = self._timed(endpoint, reading.look)
         except LevError as error:
             for need in needs.values():
                 self._fail(need, error)
@@ -121,15 +123,15 @@ class Survey:
             need.notes += [note.removeprefix(own) for note in stream.report.notes]
         return list(needs.values())
 
-    def _fail(self, need: Need, error: LevError) -> None:
-        if isinstance(error, KeyRefusedError) or not self._tap.client.reached:
+    def _fail(self, need: StreamEstimate, error: LevError) -> None:
+        if isinstance(error, AuthenticationError) or not self._tap.client.reached:
             raise error
         forbidden = isinstance(error, LevAPIError) and error.is_forbidden
         need.failed = not forbidden or self._tap.config["forbidden_streams"] == "fail"
         need.endpoints.clear()
         need.notes.append(str(error))
 
-    def _stream(self, need: Need, stream: LevStream, first: First) -> None:
+    def _stream(self, need: StreamEstimate, stream: LevStream, first: FirstPage) -> None:
         if not isinstance(stream, ChildStream):
             need.rows = first.left
             return
@@ -163,7 +165,11 @@ class Survey:
             need.endpoints[call.endpoint] = asked + math.ceil(parents)
 
     def _below(
-        self, need: Need, child: ChildStream, first: First, held: Sequence[dict[str, Any]]
+        self,
+        need: StreamEstimate,
+        child: ChildStream,
+        first: FirstPage,
+        held: Sequence[dict[str, Any]],
     ) -> float:
         """Find how many parents there are below a row, by rows from all over the page."""
         size = min(self._samples, len(held))

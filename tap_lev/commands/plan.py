@@ -5,14 +5,20 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from typing import TYPE_CHECKING
 
-from tap_lev.commands.duration import ACCOUNT, Forecast, Load, Pace, forecast
+from tap_lev.commands.duration import (
+    ACCOUNT,
+    DurationEstimate,
+    EndpointLoad,
+    RateLimits,
+    estimate_duration,
+)
 from tap_lev.ratelimit.budget import RateBudget
 from tap_lev.ratelimit.limits import TIERS
 
 if TYPE_CHECKING:
     from collections.abc import Container
 
-    from tap_lev.commands.estimate import Survey
+    from tap_lev.commands.estimate import Estimator
     from tap_lev.ratelimit.limits import Limits
     from tap_lev.tap import TapLev
 
@@ -34,7 +40,7 @@ class Plan:
         now: How long it takes.
     """
 
-    def __init__(self, tap: TapLev, survey: Survey, start: float) -> None:
+    def __init__(self, tap: TapLev, survey: Estimator, start: float) -> None:
         self._tap = tap
         self._survey = survey
         self._start = start
@@ -49,7 +55,9 @@ class Plan:
                     self.totals[endpoint] += requests
         self.now = self.forecast()
 
-    def forecast(self, limits: Limits | None = None, without: Container[str] = ()) -> Forecast:
+    def forecast(
+        self, limits: Limits | None = None, without: Container[str] = ()
+    ) -> DurationEstimate:
         """Find how long a sync takes, the start of the program included.
 
         Args:
@@ -59,7 +67,9 @@ class Plan:
         config, given = self._tap.config, self._tap.client.gate.budget.limits
         window = config["rate_limit_window_seconds"]
         places = RateBudget(limits or given, config["rate_limit_share"], window).places
-        found = forecast(self._loads(without), Pace(places, window, config["max_parallel_streams"]))
+        found = estimate_duration(
+            self._loads(without), RateLimits(places, window, config["max_parallel_streams"])
+        )
         # The first request goes alone.
         return found._replace(seconds=self._start + self._survey.latency("GET /me") + found.seconds)
 
@@ -94,9 +104,9 @@ class Plan:
         seconds = self.forecast(without=users).seconds
         return (users, seconds) if seconds <= WORTH_TELLING * self.now.seconds else None
 
-    def _loads(self, without: Container[str]) -> list[list[Load]]:
+    def _loads(self, without: Container[str]) -> list[list[EndpointLoad]]:
         """Find the requests of each walk."""
-        walks: defaultdict[int, dict[str, Load]] = defaultdict(dict)
+        walks: defaultdict[int, dict[str, EndpointLoad]] = defaultdict(dict)
         latency = self._survey.latency
         for need in self._survey.needs:
             if need.stream in without:
@@ -104,7 +114,7 @@ class Plan:
             lead = sum(need.endpoints.get(name, 0) * latency(name) for name in need.before)
             for name, requests in need.endpoints.items():
                 own = 0.0 if name in need.before else lead
-                load = Load(name, requests, latency(name), own)
+                load = EndpointLoad(name, requests, latency(name), own)
                 known = walks[need.walk].setdefault(name, load)
                 walks[need.walk][name] = max(known, load)
         return [list(loads.values()) for loads in walks.values()]

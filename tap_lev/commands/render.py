@@ -11,7 +11,7 @@ from tap_lev.api import account
 from tap_lev.commands import table
 from tap_lev.commands.check import FAILING, FORBIDDEN, Finding, check
 from tap_lev.commands.duration import ACCOUNT
-from tap_lev.commands.estimate import REQUESTS, ROWS, Survey
+from tap_lev.commands.estimate import REQUESTS, ROWS, Estimator
 from tap_lev.commands.plan import Plan
 from tap_lev.config.redaction import Redaction
 from tap_lev.errors import LevError
@@ -19,7 +19,7 @@ from tap_lev.errors import LevError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from tap_lev.commands.estimate import Need
+    from tap_lev.commands.estimate import StreamEstimate
     from tap_lev.tap import TapLev
 
 T = TypeVar("T")
@@ -96,7 +96,7 @@ def _findings(who: dict[str, Any], limits: dict[str, Any], found: Sequence[Findi
 
 
 def _plan(tap: TapLev, start: float, *, as_json: bool) -> list[str]:
-    survey = Survey(tap)
+    survey = Estimator(tap)
     for need in survey.needs:
         need.notes = _cleaned(tap, need.notes)
     plan, limits = Plan(tap, survey, start), account.limits(tap)
@@ -128,7 +128,7 @@ def _plan(tap: TapLev, start: float, *, as_json: bool) -> list[str]:
     return [need.stream for need in survey.needs if need.failed]
 
 
-def _planned(needs: Sequence[Need], plan: Plan, limits: dict[str, Any]) -> str:
+def _planned(needs: Sequence[StreamEstimate], plan: Plan, limits: dict[str, Any]) -> str:
     head = ("stream", "rows", "requests", "by itself")
     rows = []
     for need in needs:

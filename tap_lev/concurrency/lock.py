@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 
-class Stopped(BaseException):
+class RunStopped(BaseException):
     """The run has ended while this thread waited: it ends too, and writes nothing more."""
 
 
@@ -48,7 +48,7 @@ class Flag:
         return is_set
 
 
-class Baton:
+class RunLock:
     """Makes threads take turns, so that nothing that they share needs a lock of its own.
 
     The SDK's objects are not made for threads. With the baton, messages and state are as
@@ -140,7 +140,7 @@ class Baton:
         self._holder = threading.current_thread()
         if self._is_over and self._holder is not self._main:
             self._give()
-            raise Stopped
+            raise RunStopped
 
     @property
     def _is_over(self) -> bool:

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-from tap_lev.concurrency.lock import Baton, Flag, Stopped
+from tap_lev.concurrency.lock import Flag, RunLock, RunStopped
 
 
-class Crew:
+class Workers:
     """The threads of a run. What ends one of them ends the run.
 
     Its methods are called with the baton in hand.
@@ -20,7 +20,7 @@ class Crew:
         baton: What they take turns with.
     """
 
-    def __init__(self, baton: Baton) -> None:
+    def __init__(self, baton: RunLock) -> None:
         self._baton = baton
         self._at_work = 0
         self._failure: BaseException | None = None
@@ -49,10 +49,10 @@ class Crew:
             raise self._failure
 
     def _do(self, work: Callable[[], None]) -> None:
-        with contextlib.suppress(Stopped), self._baton:
+        with contextlib.suppress(RunStopped), self._baton:
             try:
                 work()
-            except Stopped:
+            except RunStopped:
                 raise
             except BaseException as error:  # noqa: BLE001 - the main thread raises it
                 self._failure = self._failure or error

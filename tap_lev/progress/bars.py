@@ -13,17 +13,17 @@ from rich.table import Table
 from rich.text import Text
 from typing_extensions import override
 
-from tap_lev.progress.status import pace, span
+from tap_lev.progress.status import format_duration, format_rate
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from rich.console import RenderableType
 
-    from tap_lev.progress.reporter import Progress
-    from tap_lev.progress.status import Standing
+    from tap_lev.progress.reporter import ProgressReporter
+    from tap_lev.progress.status import StreamStatus
 
-    Column = Callable[[Standing], RenderableType]
+    Column = Callable[[StreamStatus], RenderableType]
 
 ROOM_FOR_THE_LOG = 8
 """Lines of the terminal that are left to the log."""
@@ -33,7 +33,7 @@ WIDE, NARROW, TINY = 72, 48, 32
 """Columns from which there is room for bars; for what is waited for; for single streams at all."""
 
 
-class Bars:
+class ProgressBars:
     """A bar for each stream that is read, as many as fit, and a line for all.
 
     Use it in a ``with`` statement: meanwhile what is logged to stderr goes above the bars.
@@ -42,7 +42,7 @@ class Bars:
         progress: What there is to show.
     """
 
-    def __init__(self, progress: Progress) -> None:
+    def __init__(self, progress: ProgressReporter) -> None:
         self._progress = progress
         self._stderr = sys.stderr
         self._console = _Console(file=self._stderr, highlight=False, soft_wrap=True)
@@ -125,33 +125,33 @@ class Bars:
         return Group(table, overall)
 
 
-def _bar(standing: Standing) -> RenderableType:
+def _bar(standing: StreamStatus) -> RenderableType:
     course = standing.report.course
     return ProgressBar(course.total, course.done) if course.total else ""
 
 
-def _counts(standing: Standing) -> str:
+def _counts(standing: StreamStatus) -> str:
     course = standing.report.course
     return f"{course.done:,}" + (f"/{course.total:,}" if course.total else "")
 
 
-def _counts_of(standing: Standing) -> str:
+def _counts_of(standing: StreamStatus) -> str:
     return f"{_counts(standing)} {standing.report.course.unit}"
 
 
-def _rate(standing: Standing) -> str:
-    return "" if standing.rate is None else "/".join(pace(standing.rate))
+def _rate(standing: StreamStatus) -> str:
+    return "" if standing.rate is None else "/".join(format_rate(standing.rate))
 
 
-def _left(standing: Standing) -> str:
-    return "" if standing.left is None else span(standing.left)
+def _left(standing: StreamStatus) -> str:
+    return "" if standing.left is None else format_duration(standing.left)
 
 
-def _wait(standing: Standing) -> str:
+def _wait(standing: StreamStatus) -> str:
     if standing.wait is None:
         return ""
     thing, seconds = standing.wait
-    return thing.removeprefix("the ") + (f" {span(seconds)}" if seconds else "")
+    return thing.removeprefix("the ") + (f" {format_duration(seconds)}" if seconds else "")
 
 
 class _Console(Console):

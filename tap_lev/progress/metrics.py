@@ -16,7 +16,7 @@ class LevMetric(enum.StrEnum):
     SECONDS_WAITED = "seconds_waited"
 
 
-class Meters:
+class RequestMetrics:
     """The counts of a run: each is logged every minute in which it grows, and at the end."""
 
     def __init__(self) -> None:

@@ -8,7 +8,7 @@ from collections import Counter
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
-from tap_lev.progress.stream_progress import Course
+from tap_lev.progress.stream_progress import StreamProgress
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -46,7 +46,7 @@ class StreamReport:
     skipped: bool = False
     gaps: list[str] = dataclasses.field(default_factory=list)
     bookmark: str | None = None
-    course: Course = dataclasses.field(default_factory=Course)
+    course: StreamProgress = dataclasses.field(default_factory=StreamProgress)
 
     @property
     def throttled(self) -> int:

@@ -8,31 +8,31 @@ import sys
 import threading
 from typing import TYPE_CHECKING, Self
 
-from tap_lev.progress.status import Overall, Standing
+from tap_lev.progress.status import RunStatus, StreamStatus
 from tap_lev.progress.stream_progress import ROWS
-from tap_lev.ratelimit.scheduler import Wait
+from tap_lev.ratelimit.scheduler import WaitReason
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from tap_lev.concurrency.lock import Baton
+    from tap_lev.concurrency.lock import RunLock
     from tap_lev.progress.report import RunReport
-    from tap_lev.progress.stream_progress import Course
-    from tap_lev.ratelimit.scheduler import Gate
+    from tap_lev.progress.stream_progress import StreamProgress
+    from tap_lev.ratelimit.scheduler import RequestScheduler
 
-GLANCE = 0.25
+POLL_INTERVAL = 0.25
 """Seconds between two looks at what goes on."""
-LONG = 2.0
+BARS_AFTER = 2.0
 """Seconds after which a run is long enough for bars."""
-INTERVAL = 30.0
+LOG_INTERVAL = 30.0
 """Seconds between two reports in the log."""
-LAST_MOMENT = 2.0
+JOIN_TIMEOUT = 2.0
 """Seconds that it may take to leave the terminal clean."""
 
-THE_TARGET = Wait("the target")
+THE_TARGET = WaitReason("the target")
 
 
-class Progress:
+class ProgressReporter:
     """Looks on while a run goes on, and shows how far it is.
 
     It does so in a thread of its own, without the baton, and only reads plain numbers: the run
@@ -45,7 +45,9 @@ class Progress:
         logger: Where lines go.
     """
 
-    def __init__(self, report: RunReport, gate: Gate, baton: Baton, logger: logging.Logger) -> None:
+    def __init__(
+        self, report: RunReport, gate: RequestScheduler, baton: RunLock, logger: logging.Logger
+    ) -> None:
         self._report = report
         self._gate = gate
         self._baton = baton
@@ -66,33 +68,33 @@ class Progress:
         self._over.set()
         if self._thread.is_alive():
             try:
-                self._thread.join(LAST_MOMENT)
+                self._thread.join(JOIN_TIMEOUT)
             finally:  # a second signal may come
-                self._thread.join(LAST_MOMENT)
+                self._thread.join(JOIN_TIMEOUT)
 
     def _look_on(self) -> None:
         if not has_terminal():
             self._show_lines()
-        elif not self._over.wait(LONG):
-            from tap_lev.progress.bars import Bars  # noqa: PLC0415 - a run without a terminal needs none
+        elif not self._over.wait(BARS_AFTER):
+            from tap_lev.progress.bars import ProgressBars  # noqa: PLC0415 - a run without a terminal needs none
 
-            with Bars(self) as bars:
-                while not self._over.wait(GLANCE):
+            with ProgressBars(self) as bars:
+                while not self._over.wait(POLL_INTERVAL):
                     self.glance()
                     bars.show()
 
     def _show_lines(self) -> None:
-        due = self._report.clock() + INTERVAL
-        while not self._over.wait(GLANCE):
+        due = self._report.clock() + LOG_INTERVAL
+        while not self._over.wait(POLL_INTERVAL):
             self.glance()
             if self._report.clock() >= due:
-                due += INTERVAL
+                due += LOG_INTERVAL
                 self.log()
 
     def log(self) -> None:
         """Say in the log how far the run is: a line for each stream that is read, one for all."""
         standings = self.standings()
-        lines: list[Standing | Overall] = [*standings, self.overall(standings)]
+        lines: list[StreamStatus | RunStatus] = [*standings, self.overall(standings)]
         for line in lines:
             self._logger.info("%s", line, extra=line.fields)
 
@@ -104,13 +106,13 @@ class Progress:
         self._is_kept_waiting = turn is not None and turn == self._turn
         self._turn = turn
 
-    def standings(self) -> list[Standing]:
+    def standings(self) -> list[StreamStatus]:
         """Find how the streams stand that are being read."""
         now = self._report.clock()
         reports = [r for r in tuple(self._report.streams.values()) if r.course.is_under_way]
         lefts = {report.name: self._left(report.course, now) for report in reports}
         return [
-            Standing(
+            StreamStatus(
                 report,
                 [other.name for other in reports if other.course.leader == report.name],
                 report.course.rate(now),
@@ -130,14 +132,14 @@ class Progress:
             if report.course.leader is None
         ]
 
-    def overall(self, standings: list[Standing]) -> Overall:
+    def overall(self, standings: list[StreamStatus]) -> RunStatus:
         """Find how the whole run stands."""
         streams = tuple(self._report.streams.values())
         everything = (self._report.tap, *streams)
         failed = sum(stream.failure is not None for stream in streams)
         ended = sum(stream.course.ended for stream in streams)
         to_come = len(streams) - ended - sum(stream.course.is_under_way for stream in streams)
-        return Overall(
+        return RunStatus(
             streams=len(streams),
             done=ended - failed,
             failed=failed,
@@ -149,10 +151,10 @@ class Progress:
             wait=self._wait(),
         )
 
-    def _wait(self, endpoint: str | None = None) -> Wait | None:
+    def _wait(self, endpoint: str | None = None) -> WaitReason | None:
         return THE_TARGET if self._is_kept_waiting else self._gate.waits_for(endpoint)
 
-    def _left(self, course: Course, now: float) -> float | None:
+    def _left(self, course: StreamProgress, now: float) -> float | None:
         """Say how long a stream takes: at its pace so far, but not faster than the limits allow."""
         by_pace, by_limits = course.seconds_left(now), self._gate.remaining.seconds(course.endpoint)
         if by_pace == 0 or course.total is None:

@@ -9,14 +9,14 @@ from tap_lev.progress.stream_progress import ROWS
 
 if TYPE_CHECKING:
     from tap_lev.progress.report import StreamReport
-    from tap_lev.ratelimit.scheduler import Wait
+    from tap_lev.ratelimit.scheduler import WaitReason
 
 EXACT = 100
 """Up to how many of a unit of time an estimate is told in it."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class Standing:
+class StreamStatus:
     """How one stream stands, with those whose rows come in its rows.
 
     Attributes:
@@ -31,7 +31,7 @@ class Standing:
     others: list[str]
     rate: float | None
     left: float | None
-    wait: Wait | None
+    wait: WaitReason | None
 
     @property
     def fields(self) -> dict[str, Any]:
@@ -61,14 +61,14 @@ class Standing:
         if (course.unit, course.done) != (ROWS, rows):
             facts.append(f"{rows:,} rows written")
         if self.rate:
-            facts.append("{} a {}".format(*pace(self.rate)))
+            facts.append("{} a {}".format(*format_rate(self.rate)))
         if self.left is not None:
-            facts.append(f"about {span(self.left)} left")
+            facts.append(f"about {format_duration(self.left)} left")
         return f"{name}: {', '.join(facts)}{_waiting(self.wait)}."
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class Overall:
+class RunStatus:
     """How the whole run stands.
 
     Attributes:
@@ -91,7 +91,7 @@ class Overall:
     requests: int
     throttled: int
     left: float | None
-    wait: Wait | None
+    wait: WaitReason | None
 
     @property
     def fields(self) -> dict[str, Any]:
@@ -119,7 +119,7 @@ class Overall:
         facts = [
             f"{self.done} of {self.streams} streams done",
             f"{self.failed} failed" if self.failed else "",
-            f"about {span(self.left)} left" if self.left is not None else "",
+            f"about {format_duration(self.left)} left" if self.left is not None else "",
             f"{hidden} more under way" if hidden else "",
             f"{self.to_come} to come" if self.to_come else "",
             f"{self.rows:,} rows",
@@ -133,7 +133,7 @@ class Overall:
         return f"{self.facts()}{_waiting(self.wait)}."
 
 
-def span(seconds: float) -> str:
+def format_duration(seconds: float) -> str:
     """Write how long something takes, as exactly as an estimate can be."""
     minutes = round(seconds / 60)
     if seconds < EXACT:
@@ -141,17 +141,19 @@ def span(seconds: float) -> str:
     return f"{minutes} min" if minutes < EXACT else f"{minutes // 60} h {minutes % 60} min"
 
 
-def pace(rate: float) -> tuple[str, str]:
+def format_rate(rate: float) -> tuple[str, str]:
     """Write how often something happens: a number, and the time it is for."""
     if rate >= 10:  # noqa: PLR2004
         return f"{rate:,.0f}", "s"
     return (f"{rate * 60:,.0f}", "min") if rate * 60 >= 1 else (f"{rate * 3600:,.0f}", "h")
 
 
-def _waiting(wait: Wait | None) -> str:
+def _waiting(wait: WaitReason | None) -> str:
     if wait is None:
         return ""
-    return f"; waiting for {wait.thing}" + (f" ({span(wait.seconds)})" if wait.seconds else "")
+    return f"; waiting for {wait.thing}" + (
+        f" ({format_duration(wait.seconds)})" if wait.seconds else ""
+    )
 
 
 def _rounded(number: float | None) -> float | None:

@@ -8,7 +8,7 @@ ROWS = "rows"
 
 
 @dataclasses.dataclass(slots=True)
-class Course:
+class StreamProgress:
     """How far one stream has come in this run.
 
     Whoever reads the stream writes it, with the baton in hand, once for each page or parent.

@@ -50,7 +50,7 @@ def fallback_limits(config: Mapping[str, Any]) -> Limits:
 
     Where the settings give one of the two, even a lower one, it counts.
     """
-    limits = _laid_over(TIERS["free"], config)
+    limits = _with_overrides(TIERS["free"], config)
     assert limits is not None  # noqa: S101 - the tier has both
     return limits
 
@@ -61,7 +61,7 @@ def configured_limits(config: Mapping[str, Any]) -> Limits | None:
     Returns:
         The limits, or None when Lev has to be asked.
     """
-    return _laid_over(TIERS.get(config.get("api_tier", "auto")), config)
+    return _with_overrides(TIERS.get(config.get("api_tier", "auto")), config)
 
 
 def limits_from_me(me: object, config: Mapping[str, Any]) -> Limits | None:
@@ -82,12 +82,12 @@ def limits_from_me(me: object, config: Mapping[str, Any]) -> Limits | None:
     window = config.get("rate_limit_window_seconds", 60)
     account, endpoint = (_number(numbers, names, window) for names in (_ACCOUNT, _ENDPOINT))
     if account and endpoint:
-        return _laid_over(Limits(account, endpoint), config)
+        return _with_overrides(Limits(account, endpoint), config)
     known = TIERS.get(tier.strip().lower()) if isinstance(tier, str) else None
-    return _laid_over(known, config)
+    return _with_overrides(known, config)
 
 
-def _laid_over(limits: Limits | None, config: Mapping[str, Any]) -> Limits | None:
+def _with_overrides(limits: Limits | None, config: Mapping[str, Any]) -> Limits | None:
     account = config.get("requests_per_minute") or (limits and limits.account)
     endpoint = config.get("requests_per_minute_per_endpoint") or (limits and limits.endpoint)
     return Limits(account, endpoint) if account and endpoint else None

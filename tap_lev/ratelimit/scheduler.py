@@ -10,21 +10,21 @@ import time
 from collections import Counter
 from typing import TYPE_CHECKING, NamedTuple
 
-from tap_lev.ratelimit.workload import Remaining
+from tap_lev.ratelimit.workload import Workload
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from tap_lev.concurrency.lock import Baton
+    from tap_lev.concurrency.lock import RunLock
     from tap_lev.ratelimit.budget import RateBudget
 
 
-SHORT = 0.5
+MIN_SHOWN_WAIT = 0.5
 """Seconds that nobody is told to wait, since they are over when it is read."""
 
 
 @dataclasses.dataclass(eq=False, slots=True)
-class _Turn:
+class _PendingRequest:
     """A request that waits.
 
     Attributes:
@@ -40,7 +40,7 @@ class _Turn:
     due: float = math.inf
 
 
-class Wait(NamedTuple):
+class WaitReason(NamedTuple):
     """What somebody waits for.
 
     Attributes:
@@ -52,7 +52,7 @@ class Wait(NamedTuple):
     seconds: float | None = None
 
 
-class Gate:
+class RequestScheduler:
     """Lets requests go as the budget allows, of those that wait the most urgent first.
 
     Its methods are called with the baton in hand.
@@ -67,12 +67,12 @@ class Gate:
     def __init__(
         self,
         budget: RateBudget,
-        baton: Baton,
+        baton: RunLock,
         parallel: int,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.budget = budget
-        self.remaining = Remaining(budget)
+        self.remaining = Workload(budget)
         self._baton = baton
         baton.before_giving = self._admit_after_answer
         self._parallel = parallel
@@ -81,8 +81,8 @@ class Gate:
         self._out: Counter[str] = Counter()
         self._out_at_all = 0
         self._answered = False
-        self._turns: list[_Turn] = []
-        self._sleepers: list[_Turn] = []
+        self._turns: list[_PendingRequest] = []
+        self._sleepers: list[_PendingRequest] = []
         self._waited = 0.0
         self._idle_since: float | None = None
         self._alarm = math.inf
@@ -125,7 +125,7 @@ class Gate:
             Stopped: The run has ended meanwhile.
             Interruption: A signal came.
         """
-        sleeper = _Turn(endpoint, due=self._clock() + seconds)
+        sleeper = _PendingRequest(endpoint, due=self._clock() + seconds)
         self._sleepers.append(sleeper)
         self._note_idleness()
         try:
@@ -135,7 +135,7 @@ class Gate:
             self._note_idleness()
 
     def _wait_for_turn(self, endpoint: str) -> None:
-        turn = _Turn(endpoint)
+        turn = _PendingRequest(endpoint)
         self._turns.append(turn)
         self._admit()
         # Where a wait is broken off the run is over, and whose turn it is, nobody asks.
@@ -188,7 +188,7 @@ class Gate:
         kept = self.remaining.kept(self._out)
         return min(self._delay(turn, kept) for turn in self._turns)
 
-    def _delay(self, turn: _Turn, kept: int) -> float:
+    def _delay(self, turn: _PendingRequest, kept: int) -> float:
         decides = self.remaining.decides(turn.endpoint)
         delay = self.budget.delay(turn.endpoint, 0 if decides else kept)
         turn.due = self._clock() + delay
@@ -209,21 +209,21 @@ class Gate:
         since = self._idle_since
         return self._waited + (0.0 if since is None else self._clock() - since)
 
-    def waits_for(self, endpoint: str | None = None) -> Wait | None:
+    def waits_for(self, endpoint: str | None = None) -> WaitReason | None:
         """Say what the requests to an endpoint wait for, or all there are."""
         now = self._clock()
 
-        def due(turns: list[_Turn]) -> float:
+        def due(turns: list[_PendingRequest]) -> float:
             concerned = (t.due for t in tuple(turns) if endpoint in {None, t.endpoint})
             return min(concerned, default=math.inf)
 
         out = self._out_at_all if endpoint is None else self._out[endpoint]
         if not out and (turn := due(self._turns)) < math.inf:
-            return Wait("the budget", _told(turn - now))
+            return WaitReason("the budget", _told(turn - now))
         if not out and (sleeper := due(self._sleepers)) < math.inf:
-            return Wait("another try", _told(sleeper - now))
-        return Wait("the network") if self._out_at_all else None
+            return WaitReason("another try", _told(sleeper - now))
+        return WaitReason("the network") if self._out_at_all else None
 
 
 def _told(seconds: float) -> float | None:
-    return seconds if seconds >= SHORT else None
+    return seconds if seconds >= MIN_SHOWN_WAIT else None

@@ -11,13 +11,13 @@ if TYPE_CHECKING:
 
     from tap_lev.ratelimit.budget import RateBudget
 
-NEARLY = 7, 10
+BOTTLENECK_RATIO = 7, 10
 """The part of what decides the end of a run that is taken for as much."""
-EVENLY = 0.25
+BASE_WEIGHT = 0.25
 """How much counts that an endpoint is there at all, against how much it has left."""
 
 
-class Remaining:
+class Workload:
     """Knows what is left to ask for, and so whose turn it is.
 
     Args:
@@ -63,7 +63,9 @@ class Remaining:
         early. One of which nothing is known may have any number of requests left.
         """
         left, places = self._left.get(endpoint), self._budget.places
-        part, whole = NEARLY  # whole numbers only: limits that Lev tells may be too long for others
+        part, whole = (
+            BOTTLENECK_RATIO  # whole numbers only: limits that Lev tells may be too long for others
+        )
         if not left:
             return True
         return whole * left * places.account >= part * self._all_left * places.endpoint
@@ -94,7 +96,7 @@ class Remaining:
         left = self._left.get(endpoint, 0)
         if self.decides(endpoint):
             return -(left or math.inf)
-        weight = left / self._all_left + EVENLY / len(self._left)
+        weight = left / self._all_left + BASE_WEIGHT / len(self._left)
         return (self._budget.held(endpoint) + 1) / weight
 
     def seconds(self, endpoint: str | None) -> float | None:

@@ -11,13 +11,13 @@ from tap_lev.text import quoted
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping, Sequence
 
-UNSUITABLE = frozenset(
+NEVER_EMITTED = frozenset(
     {"api_key", "download_url", "pdf_url", "pdf_versions", "signed_url", "signed_url_error"}
 )
 """Fields that are never emitted: secrets, and links that are signed anew with each answer."""
 
 
-class RecordShape:
+class RecordMapper:
     """What a stream takes of each row.
 
     Args:
@@ -37,7 +37,7 @@ class RecordShape:
         self._columns = columns
         self._types = {name: python_types(properties[name]) for name in columns}
         self._instants = [n for n in columns if properties[n].get("format") == "date-time"]
-        self._expected = {*properties, *blocks, *UNSUITABLE}
+        self._expected = {*properties, *blocks, *NEVER_EMITTED}
         self.news: set[str] = set()
         """Fields that Lev has added since this release, as far as they were met."""
         self._tell = tell
@@ -56,7 +56,7 @@ class RecordShape:
             if type(value) not in self._types[name]:
                 self._tell_type(name, value, request_id)
             if isinstance(value, dict | list):
-                record[name] = suitable(value)
+                record[name] = drop_secrets(value)
         for name in self._instants:
             if isinstance(value := record.get(name), str):
                 # What names no instant, the Mender has replaced before.
@@ -87,8 +87,8 @@ class RecordShape:
         )
 
 
-def suitable(value: Any) -> Any:  # noqa: ANN401 - JSON is anything
+def drop_secrets(value: Any) -> Any:  # noqa: ANN401 - JSON is anything
     """Leave secrets and signed links out, at every level."""
     if isinstance(value, dict):
-        return {name: suitable(v) for name, v in value.items() if name not in UNSUITABLE}
-    return [suitable(item) for item in value] if isinstance(value, list) else value
+        return {name: drop_secrets(v) for name, v in value.items() if name not in NEVER_EMITTED}
+    return [drop_secrets(item) for item in value] if isinstance(value, list) else value

@@ -18,7 +18,7 @@ from msgspec import UNSET, UnsetType
 from tap_lev import timestamps
 from tap_lev.api.json_values import may_hold_nul
 from tap_lev.api.response import Envelope
-from tap_lev.records.mapper import suitable
+from tap_lev.records.mapper import drop_secrets
 from tap_lev.records.schema import UNKNOWN_FIELDS
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ _SCALARS: dict[str, Any] = {
 }
 
 
-class PageShape:
+class PageDecoder:
     """What the pages of a list are decoded into, and what is changed in them before they go out.
 
     Args:
@@ -50,21 +50,21 @@ class PageShape:
         """The fields that hold the rows of the children."""
         self._foreign = source.blocks - set(source.includes)
         blocks: dict[str, Any] = dict.fromkeys(self._foreign, msgspec.Raw)
-        self._shapes = {source.name: RowShape(source.schema, source.primary_keys)}
+        self._shapes = {source.name: RowDecoder(source.schema, source.primary_keys)}
         for child in children:
             own = [key for key in child.primary_keys if key != child.parent_key]
-            self._shapes[child.name] = shape = RowShape(child.schema, own)
+            self._shapes[child.name] = shape = RowDecoder(child.schema, own)
             blocks[child.block or ""] = list[shape.row_type(child.name)] | None  # type: ignore[misc]
         row = self._shapes[source.name].row_type(source.name, blocks)
         decoder: msgspec.json.Decoder[Envelope] = msgspec.json.Decoder(
             msgspec.defstruct("Page", [("data", list[row])], bases=(Envelope,), kw_only=True)  # type: ignore[valid-type]
         )
-        dated: dict[Callable[[Any], Any], RowShape] = {
+        dated: dict[Callable[[Any], Any], RowDecoder] = {
             operator.attrgetter(child.block or ""): self._shapes[child.name]
             for child in children
             if self._shapes[child.name].instants
         }
-        self.decoder = PageDecoder(decoder, self._shapes[source.name], dated)
+        self.decoder = _CheckedDecoder(decoder, self._shapes[source.name], dated)
 
     def children(self, child: ChildStream, parents: Iterable[Any]) -> list[Any]:
         """Take a stream's rows out of those that they stand in."""
@@ -94,7 +94,7 @@ class PageShape:
         self._shapes[stream].tidy(rows)
 
 
-class PageDecoder:
+class _CheckedDecoder:
     """Decodes pages whose values a target takes. It refuses others, as those of another form.
 
     Args:
@@ -106,8 +106,8 @@ class PageDecoder:
     def __init__(
         self,
         decoder: msgspec.json.Decoder[Envelope],
-        shape: RowShape,
-        children: Mapping[Callable[[Any], Any], RowShape],
+        shape: RowDecoder,
+        children: Mapping[Callable[[Any], Any], RowDecoder],
     ) -> None:
         self._decoder = decoder
         self._shape = shape
@@ -128,7 +128,7 @@ class PageDecoder:
         return page
 
 
-class RowShape:
+class RowDecoder:
     """What the rows of a stream are decoded into.
 
     Args:
@@ -178,7 +178,7 @@ class RowShape:
         """Leave out what must not go out."""
         for column in self._open:
             for row in rows:
-                setattr(row, column, suitable(getattr(row, column)))
+                setattr(row, column, drop_secrets(getattr(row, column)))
 
 
 def _struct(name: str, fields: Sequence[Any]) -> Any:  # noqa: ANN401 - a class made here

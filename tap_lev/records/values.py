@@ -2,7 +2,7 @@
 
 A target that meets such a value ends, and so does each later run: the row comes again. So the value
 is mended before it is written. Rows that need it are told from others by cheap signs: see
-``Mender.row`` here, and ``PageDecoder`` in ``page``.
+``Mender.row`` here, and ``_CheckedDecoder`` in ``page``.
 """
 
 from __future__ import annotations

@@ -34,7 +34,7 @@ class RecordMessage(msgspec.Struct, tag="RECORD", gc=False):
     time_extracted: datetime | UnsetType = UNSET
 
 
-class PageWriter(MsgSpecWriter):
+class MessageWriter(MsgSpecWriter):
     """The SDK's writer, and a way to write many RECORD messages at once.
 
     The SDK makes an object, a dict and a write for each of them. With that, reading a contact takes

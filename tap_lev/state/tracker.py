@@ -26,7 +26,7 @@ MAX_STREAK = 5
 """How many rows in a row may fail with the same fault before the stream stops at its place."""
 
 
-class Walking:
+class WalkTracker:
     """Begins a stream's walk or resumes it, records its place, and ends it.
 
     Args:

@@ -21,7 +21,7 @@ from tap_lev.streams.lists import FullTableStream
 from tap_lev.streams.rows import renamed, without
 
 if TYPE_CHECKING:
-    from tap_lev.api.response import Answer
+    from tap_lev.api.response import LevResponse
 
 ACCOUNT = {
     "id": INTEGER,
@@ -49,7 +49,7 @@ class AccountTeamMembers(FullTableStream):
     )
 
     @override
-    def adapt(self, row: dict[str, Any], answer: Answer) -> dict[str, Any]:
+    def adapt(self, row: dict[str, Any], answer: LevResponse) -> dict[str, Any]:
         """Call the key the same, whichever of Lev's two names it comes under."""
         return row if "user_id" in row else renamed(row, "id", "user_id")
 
@@ -83,7 +83,7 @@ class CurrentUser(FullTableStream):
     )
 
     @override
-    def adapt(self, row: dict[str, Any], answer: Answer) -> dict[str, Any]:
+    def adapt(self, row: dict[str, Any], answer: LevResponse) -> dict[str, Any]:
         """Lift the user's own fields beside the objects that come with them."""
         user = row.get("user")
         if not isinstance(user, dict):
@@ -125,7 +125,7 @@ class BillingSummary(FullTableStream):
     )
 
     @override
-    def adapt(self, row: dict[str, Any], answer: Answer) -> dict[str, Any]:
+    def adapt(self, row: dict[str, Any], answer: LevResponse) -> dict[str, Any]:
         """Say whose summary it is: Lev does not."""
         return row | {"account_id": self.account_id}
 

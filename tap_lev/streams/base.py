@@ -1,4 +1,4 @@
-"""LevStream: rows of Lev as a Singer stream. They are read by a ``Reading``."""
+"""LevStream: rows of Lev as a Singer stream. They are read by a ``ListSync``."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from singer_sdk.exceptions import SingerSDKError
 from typing_extensions import override
 
-from tap_lev.api.optional_params import Option, OptionalParameters
-from tap_lev.errors import BrokenAnswerError, LevAPIError, LevError, RowsFailedError
+from tap_lev.api.optional_params import OptionalParam, OptionalParams
+from tap_lev.errors import InvalidResponseError, LevAPIError, LevError, RowsFailedError
 from tap_lev.records.schema import OBJECT, UNKNOWN_FIELDS
 from tap_lev.records.values import Mender
-from tap_lev.state.tracker import UPDATED_AT, Walking
-from tap_lev.streams.sdk import SingerStream
+from tap_lev.state.tracker import UPDATED_AT, WalkTracker
+from tap_lev.streams.sdk import SDKStream
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
     from datetime import datetime
 
-    from tap_lev.api.response import Answer
+    from tap_lev.api.response import LevResponse
     from tap_lev.streams.lists import ListStream
     from tap_lev.tap import TapLev
 
@@ -32,7 +32,7 @@ NEEDED_FIELDS = (UPDATED_AT, "created_at", "archived", "archived_at")
 """What the tap needs of a row, whichever columns are selected (lev-api.md §1.7)."""
 
 
-class LevStream(SingerStream):
+class LevStream(SDKStream):
     """Rows of Lev. What differs from stream to stream are the class attributes."""
 
     name: str
@@ -79,9 +79,9 @@ class LevStream(SingerStream):
     # -- The walk
 
     @functools.cached_property
-    def walking(self) -> Walking:
+    def walking(self) -> WalkTracker:
         """Its walk, and its place in the state."""
-        return Walking(self)
+        return WalkTracker(self)
 
     def begin(self, server_time: datetime) -> None:
         """Begin a walk, at a moment of the server's clock."""
@@ -114,16 +114,16 @@ class LevStream(SingerStream):
     # -- Asking
 
     @functools.cached_property
-    def optional(self) -> OptionalParameters:
+    def optional(self) -> OptionalParams:
         """What is known of the parameters that Lev may refuse."""
-        return OptionalParameters(self._tell_refusal)
+        return OptionalParams(self._tell_refusal)
 
     @property
     def wanted_blocks(self) -> list[str]:
         """The selected columns that ``include=`` has to ask for."""
         return [name for name in self.includes if name in self.columns]
 
-    def field_options(self, *, written: bool) -> list[Option]:
+    def field_options(self, *, written: bool) -> list[OptionalParam]:
         """Find the columns to ask for, where not all are wanted.
 
         Args:
@@ -133,7 +133,9 @@ class LevStream(SingerStream):
         if not self.takes_fields or chosen.issuperset(self.own_columns):
             return []
         wanted = {*chosen, *self.primary_keys, *NEEDED_FIELDS}
-        return [Option(FIELDS, ",".join(name for name in self.own_columns if name in wanted))]
+        return [
+            OptionalParam(FIELDS, ",".join(name for name in self.own_columns if name in wanted))
+        ]
 
     @property
     def own_columns(self) -> list[str]:
@@ -141,7 +143,7 @@ class LevStream(SingerStream):
         added = {*self.includes, UNKNOWN_FIELDS}
         return [name for name in self.schema["properties"] if name not in added]
 
-    def _tell_refusal(self, option: Option, error: LevAPIError) -> None:
+    def _tell_refusal(self, option: OptionalParam, error: LevAPIError) -> None:
         instead = {
             "include": f"{option.value} does not come with the rows",
             FIELDS: "all columns are read and the others left out here",
@@ -153,7 +155,7 @@ class LevStream(SingerStream):
 
     # -- Rows
 
-    def adapt(self, row: dict[str, Any], answer: Answer) -> dict[str, Any]:  # noqa: ARG002
+    def adapt(self, row: dict[str, Any], answer: LevResponse) -> dict[str, Any]:  # noqa: ARG002
         """Bring a row of Lev into the schema's form. Most are."""
         return row
 
@@ -161,7 +163,7 @@ class LevStream(SingerStream):
         """Find the rows that one item of an answer holds: itself, as a rule."""
         yield item
 
-    def mended(self, row: dict[str, Any], answer: Answer) -> dict[str, Any]:
+    def mended(self, row: dict[str, Any], answer: LevResponse) -> dict[str, Any]:
         """Replace the values that no target takes.
 
         Raises:
@@ -170,7 +172,7 @@ class LevStream(SingerStream):
         try:
             return self._mender.row(row, is_odd=answer.is_odd)
         except RecursionError:
-            raise BrokenAnswerError(
+            raise InvalidResponseError(
                 f"Lev sent a row of {answer.endpoint} that is nested too deeply."
             ) from None
 
@@ -178,7 +180,7 @@ class LevStream(SingerStream):
     def _mender(self) -> Mender:
         return Mender(self.schema["properties"], self.blocks)
 
-    def keyed(self, row: dict[str, Any], answer: Answer) -> dict[str, Any]:
+    def keyed(self, row: dict[str, Any], answer: LevResponse) -> dict[str, Any]:
         """Make sure that a row can be told from others.
 
         Raises:
@@ -187,7 +189,7 @@ class LevStream(SingerStream):
         for key in self.primary_keys:
             if isinstance(value := row.get(key), dict | list | None):
                 what = "without" if value is None else f"with a {type(value).__name__} for"
-                raise BrokenAnswerError(
+                raise InvalidResponseError(
                     f"Lev sent a row of {answer.endpoint} {what} {key} "
                     f"(request_id {answer.request_id or 'not given'})."
                 )

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from typing_extensions import override
 
-from tap_lev.api.response import items
+from tap_lev.api.response import extract_rows
 from tap_lev.errors import (
-    BrokenAnswerError,
-    KeyRefusedError,
+    AuthenticationError,
+    InvalidResponseError,
     LevAPIError,
     LevConnectionError,
     LevError,
@@ -23,9 +23,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
     from datetime import datetime
 
-    from tap_lev.api.cache import Answers
-    from tap_lev.api.request import Ids
-    from tap_lev.api.response import Answer
+    from tap_lev.api.cache import ResponseCache
+    from tap_lev.api.request import PathParams
+    from tap_lev.api.response import LevResponse
     from tap_lev.progress.report import StreamReport
 
 
@@ -95,7 +95,7 @@ class ChildStream(PerParentStream):
         return self.walking.holds(row) and row["id"] not in self.done_rows
 
     def prove(
-        self, rows: Iterable[dict[str, Any]], answers_of: Callable[[dict[str, Any]], Answers]
+        self, rows: Iterable[dict[str, Any]], answers_of: Callable[[dict[str, Any]], ResponseCache]
     ) -> None:
         """Find out, by the first row that has a block, whether it is as good as the endpoint.
 
@@ -114,9 +114,9 @@ class ChildStream(PerParentStream):
         ids = {self.parent_key: row["id"]}
         try:
             read = list(self._called(call, ids, answers_of(row), self.report))
-        except KeyRefusedError:
+        except AuthenticationError:
             raise
-        except (BrokenAnswerError, LevAPIError, LevConnectionError):
+        except (InvalidResponseError, LevAPIError, LevConnectionError):
             return  # it is that row's own failure, and another row decides
         for given, _ in read:
             fields = given.keys() - ids.keys()
@@ -133,7 +133,7 @@ class ChildStream(PerParentStream):
                 else "and whole, so no further request is made.",
             )
 
-    def read_ahead(self, row: dict[str, Any], answer: Answer, answers: Answers) -> None:
+    def read_ahead(self, row: dict[str, Any], answer: LevResponse, answers: ResponseCache) -> None:
         """Read what ``visit`` will need first.
 
         Raises:
@@ -148,8 +148,8 @@ class ChildStream(PerParentStream):
                         raise
 
     def look(
-        self, row: dict[str, Any], answer: Answer, answers: Answers
-    ) -> tuple[list[dict[str, Any]], Answer] | None:
+        self, row: dict[str, Any], answer: LevResponse, answers: ResponseCache
+    ) -> tuple[list[dict[str, Any]], LevResponse] | None:
         """Read what a row of the list has first, at the cost of one request for each level below.
 
         Returns:
@@ -168,7 +168,7 @@ class ChildStream(PerParentStream):
         none = self.absent_is_none and not given.data
         return [] if none else list(self._read(call, ids, given)), given
 
-    def visit(self, row: dict[str, Any], answer: Answer, answers: Answers) -> None:
+    def visit(self, row: dict[str, Any], answer: LevResponse, answers: ResponseCache) -> None:
         """Write the rows of one row of the list."""
         self.parent_is_archived = bool(row.get("archived") or row.get("archived_at"))
         for child, given in self.children(row, answer, answers, self.report):
@@ -180,8 +180,8 @@ class ChildStream(PerParentStream):
             self.write(child, given)
 
     def children(
-        self, row: dict[str, Any], answer: Answer, answers: Answers, report: StreamReport
-    ) -> Iterator[tuple[dict[str, Any], Answer]]:
+        self, row: dict[str, Any], answer: LevResponse, answers: ResponseCache, report: StreamReport
+    ) -> Iterator[tuple[dict[str, Any], LevResponse]]:
         """Find the rows of one row of the list, each with the answer that brought it.
 
         Args:
@@ -217,7 +217,7 @@ class ChildStream(PerParentStream):
                     )
                     # What is below an archived row may be hidden as a whole.
                     if not (self.parent_is_archived or self._is_gone(parent_ids, report)):
-                        raise BrokenAnswerError(why)
+                        raise InvalidResponseError(why)
                     self._note_gone(parent_ids, report, why)
 
     def _is_incomplete(self, block: object) -> bool:
@@ -225,8 +225,8 @@ class ChildStream(PerParentStream):
         return self.probe and isinstance(block, dict) and not self._proven_fields <= block.keys()
 
     def _elsewhere(
-        self, row: dict[str, Any], answers: Answers, report: StreamReport
-    ) -> Iterator[tuple[dict[str, Any], Answer]]:
+        self, row: dict[str, Any], answers: ResponseCache, report: StreamReport
+    ) -> Iterator[tuple[dict[str, Any], LevResponse]]:
         """Read the rows that should have come embedded: at their endpoint, or with the row."""
         block, source = self.block or "", self.source
         embed, ids = source.embeds[block], {self.parent_key: row["id"]}
@@ -234,7 +234,7 @@ class ChildStream(PerParentStream):
         # come with it.
         if embed.is_omitted_when_empty and (embed.seen or not self.path):
             return
-        found: list[tuple[dict[str, Any], Answer]] = []
+        found: list[tuple[dict[str, Any], LevResponse]] = []
         if self.path:
             for call in self.calls():
                 found += self._called(call, ids, answers, report)
@@ -278,8 +278,8 @@ class ChildStream(PerParentStream):
                     )
 
     def parents(
-        self, row: dict[str, Any], answer: Answer, answers: Answers, report: StreamReport
-    ) -> Iterator[Ids]:
+        self, row: dict[str, Any], answer: LevResponse, answers: ResponseCache, report: StreamReport
+    ) -> Iterator[PathParams]:
         """Find the ids of the parents at or below a row of the list."""
         if isinstance(self._parent, ChildStream):
             for parent, _ in self._parent.children(row, answer, answers, report):
@@ -287,14 +287,14 @@ class ChildStream(PerParentStream):
         else:
             yield {self.parent_key: row["id"]}
 
-    def _embedded(self, row: dict[str, Any], answer: Answer) -> Iterator[dict[str, Any]]:
+    def _embedded(self, row: dict[str, Any], answer: LevResponse) -> Iterator[dict[str, Any]]:
         given = row.get(self.block or "")
         if not given:
             return
         block = dataclasses.replace(
             answer, data=given, endpoint=f"{answer.endpoint} ({self.block})"
         )
-        for item in items(block, single=self.single):
+        for item in extract_rows(block, single=self.single):
             for child in self.expand(item):
                 yield self.adapt(child, answer)
 

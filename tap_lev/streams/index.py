@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from typing_extensions import override
 
 from tap_lev.api.json_values import whole
-from tap_lev.api.request import Call
+from tap_lev.api.request import LevRequest
 from tap_lev.records.schema import BOOLEAN, INTEGER, NUMBER, STRING, array, described, record, table
 from tap_lev.streams.child import ChildStream
 from tap_lev.streams.deals import Deals
@@ -16,7 +16,7 @@ from tap_lev.streams.deals import Deals
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from tap_lev.api.response import Answer
+    from tap_lev.api.response import LevResponse
 
 HASH_LENGTH = 32
 ENTITY_REF = described(STRING, "Such as property:690.")
@@ -73,7 +73,7 @@ class IndexEntities(ChildStream):
     )
 
     @override
-    def adapt(self, row: dict[str, Any], answer: Answer) -> dict[str, Any]:
+    def adapt(self, row: dict[str, Any], answer: LevResponse) -> dict[str, Any]:
         """Build the key the way Lev does, where only its parts are given."""
         parts = row.get("entity_type"), whole(row.get("entity_id"))
         if row.get("entity_ref") is not None or None in parts:
@@ -126,12 +126,12 @@ class IndexFacts(ChildStream):
     )
 
     @override
-    def calls(self) -> Iterable[Call]:
+    def calls(self) -> Iterable[LevRequest]:
         for query in self.config.get("fact_queries") or ():
             body = {"context": query, "include_signed_urls": False}
             # Not every query fits into an index of PostgreSQL: the key has its hash.
             digest = hashlib.sha256(query.encode()).hexdigest()[:HASH_LENGTH]
-            yield Call(f"POST {self.path}", body, {"query": query, "query_hash": digest})
+            yield LevRequest(f"POST {self.path}", body, {"query": query, "query_hash": digest})
 
 
 class IndexObservations(ChildStream):
@@ -155,7 +155,7 @@ class IndexObservations(ChildStream):
     )
 
     @override
-    def calls(self) -> Iterable[Call]:
+    def calls(self) -> Iterable[LevRequest]:
         for metric_id in self.config.get("observation_metric_ids") or ():
             body = {"metric_id": metric_id, "include_signed_urls": False}
-            yield Call(f"POST {self.path}", body)
+            yield LevRequest(f"POST {self.path}", body)

@@ -12,7 +12,7 @@ from tap_lev.streams.lists import IncrementalStream
 from tap_lev.streams.rows import without
 
 if TYPE_CHECKING:
-    from tap_lev.api.response import Answer
+    from tap_lev.api.response import LevResponse
 
 DETAILS = {
     "linkedin_url": STRING,
@@ -49,7 +49,7 @@ class Lenders(IncrementalStream):
     )
 
     @override
-    def adapt(self, row: dict[str, Any], answer: Answer) -> dict[str, Any]:
+    def adapt(self, row: dict[str, Any], answer: LevResponse) -> dict[str, Any]:
         """Leave to lender_details and lender_programs what the single read has for them."""
         return without(row, (*DETAILS, "programs"))
 
@@ -69,7 +69,7 @@ class LenderDetails(ChildStream):
     )
 
     @override
-    def adapt(self, row: dict[str, Any], answer: Answer) -> dict[str, Any]:
+    def adapt(self, row: dict[str, Any], answer: LevResponse) -> dict[str, Any]:
         """Leave out what stands in lenders and lender_programs."""
         return without(row, (Lenders.schema["properties"].keys() - {"id"}) | {"programs"})
 

@@ -11,16 +11,16 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from typing_extensions import override
 
 from tap_lev.api.embeds import Embed
-from tap_lev.api.response import items
-from tap_lev.errors import BrokenAnswerError, LevError, NoRowError
+from tap_lev.api.response import extract_rows
+from tap_lev.errors import InvalidResponseError, LevError, NoRowError
 from tap_lev.state.tracker import UPDATED_AT
 from tap_lev.streams.base import LevStream
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
-    from tap_lev.api.client import Patience
-    from tap_lev.api.response import Answer
+    from tap_lev.api.client import RetryPolicy
+    from tap_lev.api.response import LevResponse
     from tap_lev.progress.report import StreamReport
 
 
@@ -38,7 +38,7 @@ class ListStream(LevStream):
     def source(self) -> ListStream:
         return self
 
-    def write_page(self, rows: Iterable[dict[str, Any]], answer: Answer) -> None:
+    def write_page(self, rows: Iterable[dict[str, Any]], answer: LevResponse) -> None:
         """Write the rows of a page that belong to the walk."""
         for row in rows:
             if self.walking.holds(row):
@@ -48,17 +48,17 @@ class ListStream(LevStream):
         """Return whether a row was written before in this run."""
         return row["id"] in self.done_rows if self.done_rows else False
 
-    def rows(self, answer: Answer) -> Iterator[dict[str, Any]]:
+    def rows(self, answer: LevResponse) -> Iterator[dict[str, Any]]:
         """Find the rows of an answer. One without its key is counted, and left out.
 
         Raises:
             BrokenAnswerError: There are none where some should be.
         """
-        for item in items(answer, single=self.single):
+        for item in extract_rows(answer, single=self.single):
             for row in self.expand(item):
                 try:
                     yield self.keyed(self.mended(self.adapt(row, answer), answer), answer)
-                except BrokenAnswerError as error:
+                except InvalidResponseError as error:
                     if self.single:
                         raise
                     self._keyless += 1
@@ -85,8 +85,8 @@ class ListStream(LevStream):
         params: Mapping[str, str],
         report: StreamReport,
         *,
-        patience: Patience | None = None,
-    ) -> Answer:
+        patience: RetryPolicy | None = None,
+    ) -> LevResponse:
         """Request a single row.
 
         Args:
@@ -108,7 +108,7 @@ class ListStream(LevStream):
             f"GET {self.detail}", report, params, ids={name: key}, patience=patience
         )
         if not isinstance(answer.data, dict):
-            kind = BrokenAnswerError if answer.data else NoRowError
+            kind = InvalidResponseError if answer.data else NoRowError
             raise kind(
                 f"Lev answered {answer.endpoint} without a row "
                 f"(request_id {answer.request_id or 'not given'})."

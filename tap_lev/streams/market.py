@@ -11,7 +11,7 @@ from tap_lev.records.schema import DATE_TIME, INTEGER, NUMBER, STRING, array, de
 from tap_lev.streams.lists import FullTableStream
 
 if TYPE_CHECKING:
-    from tap_lev.api.response import Answer
+    from tap_lev.api.response import LevResponse
 
 
 class AssetTypes(FullTableStream):
@@ -27,7 +27,7 @@ class AssetTypes(FullTableStream):
     )
 
     @override
-    def adapt(self, row: dict[str, Any], answer: Answer) -> dict[str, Any]:
+    def adapt(self, row: dict[str, Any], answer: LevResponse) -> dict[str, Any]:
         """Make a list of the sub types, of which Lev's pages say that they may be anything."""
         sub_types = row.get("property_sub_types")
         if sub_types is None or isinstance(sub_types, list):
@@ -50,6 +50,6 @@ class BaseRates(FullTableStream):
     )
 
     @override
-    def adapt(self, row: dict[str, Any], answer: Answer) -> dict[str, Any]:
+    def adapt(self, row: dict[str, Any], answer: LevResponse) -> dict[str, Any]:
         """Date the row: it has no time of its own."""
         return row | {"as_of": timestamps.render(answer.server_time)}

@@ -9,21 +9,21 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from typing_extensions import override
 
-from tap_lev.api.pagination import PageCap, Pages
-from tap_lev.api.request import Call
-from tap_lev.api.response import items
+from tap_lev.api.pagination import PageCap, Paginator
+from tap_lev.api.request import LevRequest
+from tap_lev.api.response import extract_rows
 from tap_lev.api.row_counter import RowCounter, keys_of, total_of
-from tap_lev.errors import BrokenAnswerError, LevAPIError
+from tap_lev.errors import InvalidResponseError, LevAPIError
 from tap_lev.streams.base import LevStream
 from tap_lev.text import shown
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
-    from tap_lev.api.cache import Answers
+    from tap_lev.api.cache import ResponseCache
     from tap_lev.api.pagination import Position
-    from tap_lev.api.request import Ids
-    from tap_lev.api.response import Answer
+    from tap_lev.api.request import PathParams
+    from tap_lev.api.response import LevResponse
     from tap_lev.progress.report import StreamReport
     from tap_lev.streams.lists import ListStream
 
@@ -68,9 +68,9 @@ class PerParentStream(LevStream):
         calls = [[call.endpoint, call.body, call.columns] for call in self.calls()]
         return [*super().asked, self.config["per_parent_scope"], calls]
 
-    def calls(self) -> Iterable[Call]:
+    def calls(self) -> Iterable[LevRequest]:
         """Find the reads for one parent."""
-        return [Call(f"GET {self.path}")] if self.path else []
+        return [LevRequest(f"GET {self.path}")] if self.path else []
 
     @functools.cached_property
     def needed_endpoints(self) -> list[str]:
@@ -99,8 +99,8 @@ class PerParentStream(LevStream):
     # -- One call for one parent
 
     def _called(
-        self, call: Call, ids: Ids, answers: Answers, report: StreamReport
-    ) -> Iterator[tuple[dict[str, Any], Answer]]:
+        self, call: LevRequest, ids: PathParams, answers: ResponseCache, report: StreamReport
+    ) -> Iterator[tuple[dict[str, Any], LevResponse]]:
         try:
             for answer in answers.of(call, ids, self._pages(call, ids, report)):
                 if self.absent_is_none and not answer.data:
@@ -114,7 +114,7 @@ class PerParentStream(LevStream):
             if not self.absent_is_none:
                 self._note_gone(ids, report, str(error))
 
-    def _note_gone(self, ids: Ids, report: StreamReport, why: str) -> None:
+    def _note_gone(self, ids: PathParams, report: StreamReport, why: str) -> None:
         """Count a parent that is listed, but whose rows Lev says are not there.
 
         Its rows may be hidden, and not gone. So if the parent itself can still be read, no row is
@@ -133,7 +133,7 @@ class PerParentStream(LevStream):
             return
         self.walking.keep_rows()
 
-    def _is_gone(self, ids: Ids, report: StreamReport) -> bool:
+    def _is_gone(self, ids: PathParams, report: StreamReport) -> bool:
         """Whether Lev says that a parent's own row is not there, either."""
         try:
             self.source.read_row(next(iter(ids.values())), {}, report)
@@ -141,21 +141,25 @@ class PerParentStream(LevStream):
             return error.is_gone
         return False
 
-    def _read(self, call: Call, ids: Ids, answer: Answer) -> Iterator[dict[str, Any]]:
-        for item in items(answer, single=self.single):
+    def _read(
+        self, call: LevRequest, ids: PathParams, answer: LevResponse
+    ) -> Iterator[dict[str, Any]]:
+        for item in extract_rows(answer, single=self.single):
             for child in self.expand(item):
                 yield self._of_parent(self.adapt(child, answer), ids, call.columns, answer)
 
-    def _pages(self, call: Call, ids: Ids, report: StreamReport) -> Iterator[Answer]:
+    def _pages(
+        self, call: LevRequest, ids: PathParams, report: StreamReport
+    ) -> Iterator[LevResponse]:
         first: Position = {} if self.limit is None else {"limit": self.limit}
 
-        def ask(position: Position) -> Answer:
+        def ask(position: Position) -> LevResponse:
             return self._ask(call, ids, first | position, report)
 
         # A read by POST has pages only where they have numbers.
         has_pages = not self.single and (call.body is None or self.numbered)
         counter = RowCounter()
-        pages = Pages(
+        pages = Paginator(
             call.endpoint,
             counter,
             cursor_only=False,
@@ -185,7 +189,7 @@ class PerParentStream(LevStream):
             if gap not in self.report.gaps:
                 self.report.gaps.append(gap)
         elif counter.shortfall:
-            raise BrokenAnswerError(
+            raise InvalidResponseError(
                 f"Lev counts {counter.min_total} rows of {call.endpoint} for {_named(ids)}, but "
                 f"{counter.rows_read} different ones came: {counter.shortfall} are missing."
             )
@@ -195,15 +199,15 @@ class PerParentStream(LevStream):
         """How long the pages of each endpoint are."""
         return defaultdict(PageCap)
 
-    def _keys(self, call: Call, answer: Answer) -> list[Any]:
+    def _keys(self, call: LevRequest, answer: LevResponse) -> list[Any]:
         """Find what tells the rows of one parent apart."""
         if self.single or not answer.data:
             return []
         known = {self.parent_key, *call.columns}
-        rows = (self.adapt(item, answer) for item in items(answer))
+        rows = (self.adapt(item, answer) for item in extract_rows(answer))
         return keys_of(rows, [key for key in self.primary_keys if key not in known])
 
-    def _note_limit(self, call: Call, ids: Ids, answer: Answer) -> None:
+    def _note_limit(self, call: LevRequest, ids: PathParams, answer: LevResponse) -> None:
         """Tell once that a read brings no more rows than its limit, though there may be more."""
         if total_of(answer.pagination) == self.limit:
             return
@@ -216,7 +220,9 @@ class PerParentStream(LevStream):
                 "request can bring, so rows may be missing."
             )
 
-    def _ask(self, call: Call, ids: Ids, position: Position, report: StreamReport) -> Answer:
+    def _ask(
+        self, call: LevRequest, ids: PathParams, position: Position, report: StreamReport
+    ) -> LevResponse:
         client = self._tap.client
         if call.body is not None:
             return client.read(call.endpoint, report, ids=ids, json={**call.body, **position})
@@ -226,7 +232,7 @@ class PerParentStream(LevStream):
         )
 
     def _of_parent(
-        self, row: dict[str, Any], ids: Ids, columns: Mapping[str, Any], answer: Answer
+        self, row: dict[str, Any], ids: PathParams, columns: Mapping[str, Any], answer: LevResponse
     ) -> dict[str, Any]:
         known = self.schema["properties"]
         row = self.mended({**row, **columns}, answer)

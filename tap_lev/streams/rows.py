@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from tap_lev.errors import BrokenAnswerError
+from tap_lev.errors import InvalidResponseError
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -32,5 +32,5 @@ def nested(row: Row, name: str) -> list[Row]:
     if rows is None:
         return []
     if not isinstance(rows, list) or not all(isinstance(item, dict) for item in rows):
-        raise BrokenAnswerError(f"Lev sent a row whose {name} are not a list of rows.")
+        raise InvalidResponseError(f"Lev sent a row whose {name} are not a list of rows.")
     return rows

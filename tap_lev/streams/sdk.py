@@ -14,7 +14,7 @@ from singer_sdk.streams import Stream
 from typing_extensions import override
 
 from tap_lev.errors import LevError
-from tap_lev.records.mapper import RecordShape
+from tap_lev.records.mapper import RecordMapper
 from tap_lev.records.schema import UNKNOWN_FIELDS
 from tap_lev.records.values import Kind, Mended
 from tap_lev.records.writer import RecordMessage
@@ -27,13 +27,13 @@ if TYPE_CHECKING:
     from singer_sdk.metrics import Counter
     from singer_sdk.singerlib import RecordMessage as SDKRecordMessage
 
-    from tap_lev.api.response import Answer
+    from tap_lev.api.response import LevResponse
     from tap_lev.progress.report import StreamReport
-    from tap_lev.records.page_decoder import PageShape
+    from tap_lev.records.page_decoder import PageDecoder
     from tap_lev.tap import TapLev
 
 
-class SingerStream(Stream):
+class SDKStream(Stream):
     """A stream whose rows are written one by one, or a page at a time."""
 
     # The rows come out of JSON and go into JSON: there is nothing to convert.
@@ -76,7 +76,7 @@ class SingerStream(Stream):
         """The number of the table that the rows are of, where the target is to know."""
         raise NotImplementedError
 
-    def write(self, row: dict[str, Any], answer: Answer) -> None:
+    def write(self, row: dict[str, Any], answer: LevResponse) -> None:
         """Write a RECORD message."""
         self._check_max_record_limit(self.report.rows)
         self._stream_version = self.version
@@ -94,7 +94,7 @@ class SingerStream(Stream):
             ) from None
         self._count(1)
 
-    def write_all(self, rows: Sequence[Any], shape: PageShape) -> None:
+    def write_all(self, rows: Sequence[Any], shape: PageDecoder) -> None:
         """Write the RECORD messages of rows that need no look of their own.
 
         In place of the SDK's ``_write_record_message``, with what it does for each record done
@@ -132,16 +132,16 @@ class SingerStream(Stream):
             and len(self.columns) == len(self.schema["properties"])
         )
 
-    def look_at(self, row: dict[str, Any], answer: Answer) -> None:
+    def look_at(self, row: dict[str, Any], answer: LevResponse) -> None:
         """Tell what is new in a row, without writing it."""
         self._record(row, answer)
 
-    def _record(self, row: dict[str, Any], answer: Answer) -> dict[str, Any]:
+    def _record(self, row: dict[str, Any], answer: LevResponse) -> dict[str, Any]:
         if isinstance(row, Mended):
             self._note_mends(row, answer)
         return self._shape.record(row, answer.request_id)
 
-    def _note_mends(self, row: Mended, answer: Answer) -> None:
+    def _note_mends(self, row: Mended, answer: LevResponse) -> None:
         """Count the values that were mended in a row, and tell the first of each kind."""
         for column, kind in row.mends:
             if column not in self.columns and UNKNOWN_FIELDS not in self.columns:
@@ -173,8 +173,8 @@ class SingerStream(Stream):
         return sorted(self._shape.news)
 
     @functools.cached_property
-    def _shape(self) -> RecordShape:
-        return RecordShape(self.schema["properties"], self.columns, self.blocks, self.tell)
+    def _shape(self) -> RecordMapper:
+        return RecordMapper(self.schema["properties"], self.columns, self.blocks, self.tell)
 
     @functools.cached_property
     def _flattened(self) -> dict[str, Collection[str]]:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 from tap_lev.errors import LevError
 from tap_lev.streams.child import ChildStream
-from tap_lev.sync.list_requester import FILTER, Asking
+from tap_lev.sync.list_requester import FILTER, ListRequester
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -64,7 +64,7 @@ class Completion:
         tap: TapLev,
         source: ListStream,
         members: list[LevStream],
-        asking: Asking,
+        asking: ListRequester,
         counter: RowCounter,
         guard: Guard,
     ) -> None:

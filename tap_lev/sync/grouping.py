@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from tap_lev.sync.list_sync import Reading
+from tap_lev.sync.list_sync import ListSync
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 NEVER = datetime.min.replace(tzinfo=UTC)
 
 
-def readings(tap: TapLev, streams: Sequence[LevStream]) -> list[Reading]:
+def group_streams(tap: TapLev, streams: Sequence[LevStream]) -> list[ListSync]:
     """Put the streams together that can be read in one walk. Their walks are resumed before.
 
     Those are the streams of one list whose walks stand at the same place: at its beginning, as a
@@ -30,7 +30,7 @@ def readings(tap: TapLev, streams: Sequence[LevStream]) -> list[Reading]:
         walk = stream.walking.walk
         place = (walk.cursor, walk.parent, walk.filter) if walk else ()
         together.setdefault((stream.source.name, *place), []).append(stream)
-    return [Reading(tap, members[0].source, members) for members in together.values()]
+    return [ListSync(tap, members[0].source, members) for members in together.values()]
 
 
 def _urgency(stream: LevStream) -> tuple[bool, datetime]:

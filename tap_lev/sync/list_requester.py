@@ -10,11 +10,11 @@ from msgspec import UNSET
 from tap_lev import timestamps
 from tap_lev.api.client import ONCE
 from tap_lev.api.embeds import CHECKED_ROWS, MAX_REPEATS
-from tap_lev.api.optional_params import Option
-from tap_lev.api.response import items
+from tap_lev.api.optional_params import OptionalParam
+from tap_lev.api.response import extract_rows
 from tap_lev.api.row_counter import total_of
-from tap_lev.errors import KeyRefusedError, LevAPIError, LevError, NoRowError
-from tap_lev.records.page_decoder import PageShape
+from tap_lev.errors import AuthenticationError, LevAPIError, LevError, NoRowError
+from tap_lev.records.page_decoder import PageDecoder
 from tap_lev.state.tracker import UPDATED_AT
 from tap_lev.streams.base import FIELDS
 from tap_lev.streams.child import ChildStream
@@ -23,9 +23,9 @@ from tap_lev.sync.filter_proof import INEXACT, MARGIN, FilterProof, Sent, oldest
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from tap_lev.api.client import Patience
+    from tap_lev.api.client import RetryPolicy
     from tap_lev.api.pagination import Position
-    from tap_lev.api.response import Answer
+    from tap_lev.api.response import LevResponse
     from tap_lev.progress.report import StreamReport
     from tap_lev.state.bookmark import Canary
     from tap_lev.streams.base import LevStream
@@ -37,7 +37,7 @@ DRY_RUN_ROWS = 5
 """How many rows of a list a dry run looks at, at least, to find some with children."""
 
 
-class Asking:
+class ListRequester:
     """Requests the pages and the rows of one list.
 
     Args:
@@ -50,7 +50,7 @@ class Asking:
         self._tap = tap
         self._source = source
         self._members = members
-        self._shapes: dict[tuple[ChildStream, ...], PageShape] = {}
+        self._shapes: dict[tuple[ChildStream, ...], PageDecoder] = {}
         known = {c for member in members for c in member.walking.bookmark.canaries}
         self.proof = FilterProof(known)
         """Whether the filter can be trusted, by the rows so far."""
@@ -67,7 +67,7 @@ class Asking:
         self.by_row = False
         """Whether each row is looked at, whatever it is like."""
 
-        self._decoded: PageShape | None = None
+        self._decoded: PageDecoder | None = None
         """What the last page was decoded into, None where it has rows of any form."""
 
         self.all_rows = False
@@ -127,8 +127,8 @@ class Asking:
         return (self._source if self._source in self._members else self._members[0]).report
 
     def page(
-        self, position: Position, *, limit: int | None = None, patience: Patience | None = None
-    ) -> Answer:
+        self, position: Position, *, limit: int | None = None, patience: RetryPolicy | None = None
+    ) -> LevResponse:
         """Request a page, with as much of what is wanted as Lev accepts.
 
         Args:
@@ -156,16 +156,18 @@ class Asking:
             embed = self._source.embeds[block]
             embed.seen_empty = embed.seen_empty or any(
                 has(row, block) and not value_of(row, block)
-                for row in (answer.data if answer.shaped else items(answer))
+                for row in (answer.data if answer.shaped else extract_rows(answer))
             )
         return answer
 
     def _page(
-        self, position: Position, limit: int | None, patience: Patience | None
-    ) -> tuple[Answer, dict[str, str]]:
+        self, position: Position, limit: int | None, patience: RetryPolicy | None
+    ) -> tuple[LevResponse, dict[str, str]]:
         size: Position = {} if self.limit is None else {"limit": limit or self.limit}
 
-        def request(params: dict[str, str]) -> tuple[Answer, dict[str, str], PageShape | None]:
+        def request(
+            params: dict[str, str],
+        ) -> tuple[LevResponse, dict[str, str], PageDecoder | None]:
             shape = self.shape_of_page
             blocks = params.get("include", "").split(",")
             usual = shape and FIELDS not in params and shape.blocks.issubset(blocks)
@@ -182,17 +184,17 @@ class Asking:
         # Several requests may find out what Lev refuses: the form is that of the one answered.
         answer, sent, self._decoded = self._source.optional.ask(self._options, request)
         if not answer.shaped:
-            items(answer, single=self._source.single)
+            extract_rows(answer, single=self._source.single)
         return answer, sent
 
-    def row(self, key: int, *, patience: Patience | None = None) -> Answer:
+    def row(self, key: int, *, patience: RetryPolicy | None = None) -> LevResponse:
         """Request a single row.
 
         Returns:
             The answer, with the row as the only one of a list.
         """
 
-        def request(params: dict[str, str]) -> tuple[Answer, dict[str, str]]:
+        def request(params: dict[str, str]) -> tuple[LevResponse, dict[str, str]]:
             return self._source.read_row(key, params, self.report, patience=patience), params
 
         answer, sent = self._source.optional.ask(self._shape, request)
@@ -203,7 +205,7 @@ class Asking:
             self._has_come(answer, block)
         return answer
 
-    def ids(self, position: Position) -> Answer:
+    def ids(self, position: Position) -> LevResponse:
         """Request one row's id and the way on, where the whole row cannot be sent."""
         params: Position = {"limit": 1, FIELDS: "id", **position}
         if self.sent_bound is not None:
@@ -211,7 +213,7 @@ class Asking:
         answer = self._tap.client.read(
             f"GET {self._source.path}", self.report, params, patience=ONCE
         )
-        items(answer)
+        extract_rows(answer)
         return answer
 
     @property
@@ -223,32 +225,32 @@ class Asking:
         return min(page_size, self.dry_run_rows or page_size)
 
     @property
-    def _options(self) -> list[Option]:
+    def _options(self) -> list[OptionalParam]:
         """What to ask for that Lev may refuse."""
         mode, options = self._tap.config["updated_at_filter"], []
         if self.bound is not None and mode != "client":
             bound = timestamps.render(self.bound)
-            options.append(Option(FILTER, bound, required=mode == "server"))
+            options.append(OptionalParam(FILTER, bound, required=mode == "server"))
         return options + self._shape
 
     @property
-    def _shape(self) -> list[Option]:
+    def _shape(self) -> list[OptionalParam]:
         """What to ask for in each row."""
         blocks = {block for member in self._members for block in member.wanted_blocks}
         return [
             *self._source.field_options(written=self._source in self._members),
-            *(Option("include", block) for block in sorted(blocks)),
+            *(OptionalParam("include", block) for block in sorted(blocks)),
         ]
 
     @property
-    def shape_of_page(self) -> PageShape | None:
+    def shape_of_page(self) -> PageDecoder | None:
         """What pages are decoded into, where all members take the rows as they come."""
         children = [member for member in self._members if isinstance(member, ChildStream)]
         if not self._source.is_plain or not all(child.is_plain_block for child in children):
             return None
         key = tuple(children)
         if key not in self._shapes:
-            self._shapes[key] = PageShape(self._source, children)
+            self._shapes[key] = PageDecoder(self._source, children)
         # Within a page only single rows tell where to resume.
         walks = [member.walking.walk for member in self._members]
         within = any(walk is not None and walk.parent for walk in walks)
@@ -265,15 +267,15 @@ class Asking:
     def _blocks_of(sent: dict[str, str]) -> list[str]:
         return sent["include"].split(",") if "include" in sent else []
 
-    def _has_come(self, answer: Answer, block: str) -> bool:
+    def _has_come(self, answer: LevResponse, block: str) -> bool:
         """Whether a row of the answer has an embedded field."""
-        rows = answer.data if answer.shaped else items(answer)
+        rows = answer.data if answer.shaped else extract_rows(answer)
         come = not rows or any(has(row, block) for row in rows)
         if come and rows:
             self._source.embeds[block].come()
         return come
 
-    def _loses_blocks_by_fields(self, answer: Answer, blocks: Sequence[str]) -> bool:
+    def _loses_blocks_by_fields(self, answer: LevResponse, blocks: Sequence[str]) -> bool:
         """Whether Lev leaves out what ``include=`` asks for, because ``fields=`` is sent as well.
 
         Whether it does so is not documented (lev-api.md §1.7).
@@ -379,7 +381,7 @@ class Asking:
             self._tap.client.read(
                 f"GET {self._source.path}", self.report, {"limit": 1} | position, patience=ONCE
             )
-        except KeyRefusedError:
+        except AuthenticationError:
             raise
         except LevError:
             return False
@@ -404,8 +406,8 @@ class Asking:
         params = {"limit": self._tap.config["page_size"], FILTER: timestamps.render(bound)}
         try:
             answer = self._tap.client.read(f"GET {self._source.path}", self.report, params)
-            rows = items(answer)
-        except KeyRefusedError:
+            rows = extract_rows(answer)
+        except AuthenticationError:
             raise
         except LevError:
             return False  # no answer is no proof
@@ -423,12 +425,12 @@ class Asking:
         answer = self._first_row()
         return total_of(answer.pagination) if answer else None
 
-    def _first_row(self) -> Answer | None:
+    def _first_row(self) -> LevResponse | None:
         """Request one row without the filter, None if there is no answer."""
         try:
             answer = self._tap.client.read(f"GET {self._source.path}", self.report, {"limit": 1})
-            items(answer)
-        except KeyRefusedError:
+            extract_rows(answer)
+        except AuthenticationError:
             raise
         except LevError:
             return None
@@ -443,7 +445,7 @@ class Asking:
         answer = self._first_row()
         if answer is None:
             return False
-        oldest = oldest_of(items(answer))
+        oldest = oldest_of(extract_rows(answer))
         is_left_out = oldest is not None and self.bound is not None and oldest < self.bound
         return is_left_out and total_of(answer.pagination) == total
 

@@ -12,20 +12,20 @@ from singer_sdk.metrics import Status, Tag
 
 from tap_lev import timestamps
 from tap_lev.api.client import ONCE
-from tap_lev.api.pagination import Pages
+from tap_lev.api.pagination import Paginator
 from tap_lev.api.row_counter import RowCounter, keys_of, total_of
 from tap_lev.errors import (
-    BrokenAnswerError,
-    KeyRefusedError,
+    AuthenticationError,
+    InvalidResponseError,
     LevAPIError,
     LevConnectionError,
     LevError,
 )
 from tap_lev.sync.completion import Completion, RestartError
 from tap_lev.sync.courses import is_read_apart
-from tap_lev.sync.list_requester import FILTER, Asking
-from tap_lev.sync.page import Taking
-from tap_lev.sync.page_splitter import Rescue, id_of, read_cursor
+from tap_lev.sync.list_requester import FILTER, ListRequester
+from tap_lev.sync.page import PageProcessor
+from tap_lev.sync.page_splitter import PageSplitter, id_of, read_cursor
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -33,19 +33,19 @@ if TYPE_CHECKING:
     from singer_sdk.metrics import Timer
 
     from tap_lev.api.pagination import Position
-    from tap_lev.api.response import Answer
+    from tap_lev.api.response import LevResponse
     from tap_lev.streams.base import LevStream
     from tap_lev.streams.lists import ListStream
     from tap_lev.tap import TapLev
 
-_Place: TypeAlias = "tuple[Answer, Position, int | None]"
+_Place: TypeAlias = "tuple[LevResponse, Position, int | None]"
 """A page, where it is, and the last of its rows that is written with its children."""
 
 MAX_RESTARTS = 3
 """How often one run begins a walk again because Lev refuses its own cursor."""
 
 
-class First(NamedTuple):
+class FirstPage(NamedTuple):
     """The page that a walk begins with, or goes on with.
 
     Attributes:
@@ -57,7 +57,7 @@ class First(NamedTuple):
         counted: Whether that is known, because Lev counts rows or because there is no other page.
     """
 
-    answer: Answer
+    answer: LevResponse
     rows: list[dict[str, Any]]
     done: int
     pages: int
@@ -65,7 +65,7 @@ class First(NamedTuple):
     counted: bool
 
 
-class Reading:
+class ListSync:
     """A pass through one list.
 
     Args:
@@ -80,14 +80,14 @@ class Reading:
         self.members = list(members)
         """The streams that are still read."""
         self._counter = RowCounter()
-        self._asking = Asking(tap, source, self.members)
-        self._taking = Taking(
+        self._asking = ListRequester(tap, source, self.members)
+        self._taking = PageProcessor(
             tap, source, self.members, self._asking, self._counter, self._guard, self._checkpoint
         )
         self._completion = Completion(
             tap, source, self.members, self._asking, self._counter, self._guard
         )
-        self._rescue: Rescue | None = None
+        self._rescue: PageSplitter | None = None
         self._lost_rows: set[int] = set()
         self._is_answered = False
         self._is_resumed = False
@@ -132,7 +132,7 @@ class Reading:
             ids = ", ".join(map(str, missing))
             self._source.fail(LevError(f"Lev has no row of {self._source.name} with id {ids}."))
 
-    def look(self) -> First:
+    def look(self) -> FirstPage:
         """Read the page that a run would begin with, and write nothing."""
         self._asking.by_row, self._writes = True, False
         try:
@@ -145,10 +145,10 @@ class Reading:
             self._asking.drop_filter(f"Lev ignores {FILTER}")
         done = next((n for n, row in enumerate(rows, 1) if parent and row["id"] == parent), 0)
         if self._pages().after(answer, position) is None:
-            return First(answer, rows, done, 1, len(rows), counted=True)
+            return FirstPage(answer, rows, done, 1, len(rows), counted=True)
         counted = counter.total is not None and counter.rows_read is not None
         pages = 1 + max(1, math.ceil(counter.pages_left))
-        return First(answer, rows, done, pages, len(rows) + counter.left, counted=counted)
+        return FirstPage(answer, rows, done, pages, len(rows) + counter.left, counted=counted)
 
     @contextlib.contextmanager
     def _metered(self, *, schemas: bool) -> Iterator[None]:
@@ -171,13 +171,13 @@ class Reading:
         """Do some work; if it fails, so do the streams that it was done for."""
         try:
             work()
-        except (KeyRefusedError, OSError, SyncLifecycleSignal):
+        except (AuthenticationError, OSError, SyncLifecycleSignal):
             raise
         except Exception as error:
             if not self._tap.client.reached:
                 raise
             if isinstance(error, RecursionError):
-                error = BrokenAnswerError("Lev sends something that is nested too deeply.")
+                error = InvalidResponseError("Lev sends something that is nested too deeply.")
             for member in members:
                 if member in self.members:
                     self.members.remove(member)
@@ -214,7 +214,7 @@ class Reading:
                 self._completion.finish(by_its_word=by_its_word, lost=self._lost_rows)
                 return
 
-    def _read_pages(self, answer: Answer, position: Position, parent: int | None) -> bool:
+    def _read_pages(self, answer: LevResponse, position: Position, parent: int | None) -> bool:
         """Write page after page.
 
         Returns:
@@ -250,18 +250,18 @@ class Reading:
                 return False
         return False
 
-    def _is_stale(self, answer: Answer) -> bool:
+    def _is_stale(self, answer: LevResponse) -> bool:
         """Whether a page of a list in the order of its ids lies before its place."""
         rows = answer.data if isinstance(answer.data, list) else ()
         # Lazily: as a rule the first id tells, and this is done for every page.
         return bool(rows) and self._counter.is_stale(map(id_of, rows))
 
-    def _says_nothing(self, answer: Answer) -> bool:
+    def _says_nothing(self, answer: LevResponse) -> bool:
         """Whether a response does not say how many rows there are, though it should have some."""
         return not self._asking.is_filtered and total_of(answer.pagination) is None
 
-    def _pages(self) -> Pages:
-        return Pages(
+    def _pages(self) -> Paginator:
+        return Paginator(
             f"GET {self._source.path}",
             self._counter,
             cursor_only=self._source.paged,
@@ -272,7 +272,7 @@ class Reading:
 
     # -- One page
 
-    def _fetch(self, position: Position) -> tuple[Answer, Position]:
+    def _fetch(self, position: Position) -> tuple[LevResponse, Position]:
         """Request a page, if need be by a way around a row that Lev cannot send.
 
         Returns:
@@ -292,7 +292,7 @@ class Reading:
                     raise self._refused_cursor(position, error) from None
                 if not self._begin_rescue(position, error):
                     raise
-            except (BrokenAnswerError, LevConnectionError) as error:
+            except (InvalidResponseError, LevConnectionError) as error:
                 if not self._begin_rescue(position, error):
                     raise
             else:
@@ -318,7 +318,7 @@ class Reading:
             return False  # the list does not answer at all
         if not self._is_answered and isinstance(error, LevAPIError) and error.is_forbidden:
             return False  # the key may not read the list at all
-        rescue = Rescue(self._asking, self._source, self._tap.config["page_size"], error)
+        rescue = PageSplitter(self._asking, self._source, self._tap.config["page_size"], error)
         if not rescue.is_possible(position):
             return False
         self._rescue = rescue
@@ -329,7 +329,7 @@ class Reading:
         )
         return True
 
-    def _read_around(self, position: Position) -> tuple[Answer, Position]:
+    def _read_around(self, position: Position) -> tuple[LevResponse, Position]:
         rescue = self._rescue
         assert rescue is not None  # noqa: S101
         if (answer := rescue.shorter(position)) is not None:
@@ -368,7 +368,7 @@ class Reading:
             if not error.is_gone:
                 self._lost_rows.add(key)
                 self._taking.fail_row(key, error)
-        except (BrokenAnswerError, LevConnectionError) as error:
+        except (InvalidResponseError, LevConnectionError) as error:
             self._lost_rows.add(key)
             self._taking.fail_row(key, error)
         else:
@@ -427,7 +427,7 @@ class Reading:
             self._tap.write_state(at_once=True)
         return answer, position, None
 
-    def _ask_failed_rows(self, answer: Answer) -> None:
+    def _ask_failed_rows(self, answer: LevResponse) -> None:
         """Ask for the rows that failed in earlier runs, before the walk comes to them."""
         if self._asking.dry_run_rows or self._has_asked_again:
             return
@@ -460,11 +460,11 @@ class Reading:
             if error.is_gone:
                 missing.append(key)
                 self._tap.logger.warning("%s: %s is not there. %s", self._source.name, key, error)
-            elif error.may_be_of_a_row and not isinstance(error, KeyRefusedError):
+            elif error.may_be_of_a_row and not isinstance(error, AuthenticationError):
                 self._source.row_faults[key] = error
             else:
                 raise
-        except (BrokenAnswerError, LevConnectionError) as error:
+        except (InvalidResponseError, LevConnectionError) as error:
             if not self._tap.client.reached:
                 raise
             self._source.row_faults[key] = error

@@ -11,28 +11,28 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from msgspec import UNSET
 
-from tap_lev.api.cache import Answers
-from tap_lev.api.response import Answer
+from tap_lev.api.cache import ResponseCache
+from tap_lev.api.response import LevResponse
 from tap_lev.api.row_counter import keys_of
-from tap_lev.errors import BrokenAnswerError, LevAPIError, LevConnectionError, LevError
+from tap_lev.errors import InvalidResponseError, LevAPIError, LevConnectionError, LevError
 from tap_lev.state.tracker import MAX_STREAK, UPDATED_AT
 from tap_lev.streams.child import ChildStream
 from tap_lev.sync.courses import Courses
 from tap_lev.sync.filter_proof import value_of
-from tap_lev.sync.list_requester import Asking, has
-from tap_lev.sync.prefetch import AnswersOfPage
+from tap_lev.sync.list_requester import ListRequester, has
+from tap_lev.sync.prefetch import Prefetcher
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from tap_lev.api.pagination import Position
     from tap_lev.api.row_counter import RowCounter
-    from tap_lev.records.page_decoder import PageShape
+    from tap_lev.records.page_decoder import PageDecoder
     from tap_lev.streams.base import LevStream
     from tap_lev.streams.lists import ListStream
     from tap_lev.tap import TapLev
 
-ROW_FAULTS = (BrokenAnswerError, LevAPIError, LevConnectionError)
+ROW_FAULTS = (InvalidResponseError, LevAPIError, LevConnectionError)
 """Failures of one row, as long as other rows come."""
 
 
@@ -43,7 +43,7 @@ class Guard(Protocol):
         """Do it."""
 
 
-class Taking:
+class PageProcessor:
     """Writes what the pages of one walk bring.
 
     Args:
@@ -66,7 +66,7 @@ class Taking:
         tap: TapLev,
         source: ListStream,
         members: list[LevStream],
-        asking: Asking,
+        asking: ListRequester,
         counter: RowCounter,
         guard: Guard,
         checkpoint: Callable[[Position, int, int | None], None],
@@ -82,7 +82,9 @@ class Taking:
         self._guard = guard
         self._checkpoint = checkpoint
 
-    def page(self, answer: Answer, position: Position | None, parent: int | None = None) -> None:
+    def page(
+        self, answer: LevResponse, position: Position | None, parent: int | None = None
+    ) -> None:
         """Write what a page brings.
 
         Args:
@@ -106,7 +108,7 @@ class Taking:
             self._guard(partial(self._write_page, wanted, answer), self._source)
         self._children(rows, answer, position, parent)
 
-    def _as_it_is(self, answer: Answer, shape: PageShape) -> None:
+    def _as_it_is(self, answer: LevResponse, shape: PageDecoder) -> None:
         """Write what a page brings, without looking at each row more than it needs."""
         rows: list[Any] = answer.data
         self._count(answer, list(map(operator.attrgetter(*self._source.primary_keys), rows)))
@@ -133,15 +135,15 @@ class Taking:
         for child, parents in lacking.items():
             for row in parents:
                 if child in self._members:
-                    self._visit(child, row, answer, Answers(self._tap.baton))
+                    self._visit(child, row, answer, ResponseCache(self._tap.baton))
 
-    def _write_page(self, rows: list[dict[str, Any]], answer: Answer) -> None:
+    def _write_page(self, rows: list[dict[str, Any]], answer: LevResponse) -> None:
         self._source.write_page(rows, answer)
         if rows:
             self._source.walking.end_streak()
 
     @staticmethod
-    def _write_all(member: LevStream, rows: list[Any], shape: PageShape) -> None:
+    def _write_all(member: LevStream, rows: list[Any], shape: PageDecoder) -> None:
         member.write_all(rows, shape)
         if rows:
             member.walking.end_streak()
@@ -193,7 +195,7 @@ class Taking:
     def _children(
         self,
         rows: list[dict[str, Any]],
-        answer: Answer,
+        answer: LevResponse,
         position: Position | None,
         parent: int | None,
     ) -> None:
@@ -212,7 +214,7 @@ class Taking:
         in_order = _rises(rows)
         first = done[0] if done and in_order else 0
         rows = rows[first:]
-        with AnswersOfPage(self._tap, rows, answer, self._counter.left) as page:
+        with Prefetcher(self._tap, rows, answer, self._counter.left) as page:
             for child in children:
                 self._guard(partial(child.prove, rows, page.of), child)
             if self._tap.side_by_side and self._asking.dry_run_rows is None:
@@ -231,7 +233,7 @@ class Taking:
     # -- Single rows
 
     def _visit(
-        self, child: ChildStream, row: dict[str, Any], answer: Answer, answers: Answers
+        self, child: ChildStream, row: dict[str, Any], answer: LevResponse, answers: ResponseCache
     ) -> None:
         """Write the children of a row. If they cannot be read, the others still are."""
 
@@ -242,7 +244,7 @@ class Taking:
                 self._fail(
                     child,
                     row["id"],
-                    BrokenAnswerError("Lev sends something that is nested too deeply."),
+                    InvalidResponseError("Lev sends something that is nested too deeply."),
                 )
             except ROW_FAULTS as error:
                 self._fail(child, row["id"], error)
@@ -286,18 +288,18 @@ class Taking:
             if key in member.done_rows:
                 continue
             if isinstance(member, ChildStream) and not member.needs_row:
-                nothing = Answer(
+                nothing = LevResponse(
                     endpoint=f"GET {self._source.path}",
                     data=[],
                     pagination=None,
                     request_id=None,
                     server_time=self._tap.client.clock.now(),
                 )
-                self._visit(member, {"id": key}, nothing, Answers(self._tap.baton))
+                self._visit(member, {"id": key}, nothing, ResponseCache(self._tap.baton))
             else:
                 self._guard(partial(self._fail, member, key, error), member)
 
-    def again(self, member: LevStream, key: int, answer: Answer) -> None:
+    def again(self, member: LevStream, key: int, answer: LevResponse) -> None:
         """Ask for a row again that failed in an earlier run.
 
         Args:
@@ -308,12 +310,12 @@ class Taking:
         walking = member.walking
         try:
             if isinstance(member, ChildStream) and not member.needs_row:
-                member.visit({"id": key}, answer, Answers(self._tap.baton))
+                member.visit({"id": key}, answer, ResponseCache(self._tap.baton))
             else:
                 answer = self._asking.row(key)
                 for row in self._source.rows(answer):
                     if isinstance(member, ChildStream):
-                        member.visit(row, answer, Answers(self._tap.baton))
+                        member.visit(row, answer, ResponseCache(self._tap.baton))
                     else:
                         member.write(row, answer)
         except ROW_FAULTS as error:
@@ -328,7 +330,7 @@ class Taking:
             walking.heal(key)
         member.done_rows.add(key)
 
-    def _count(self, answer: Answer, keys: list[Any]) -> None:
+    def _count(self, answer: LevResponse, keys: list[Any]) -> None:
         """Count the rows of a page, and tell the gate how many pages there will be."""
         self._counter.add(answer.pagination, keys)
         self._tap.client.gate.remaining.expect(

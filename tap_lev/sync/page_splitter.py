@@ -16,16 +16,16 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from tap_lev.api.client import ONCE
 from tap_lev.api.json_values import whole
-from tap_lev.api.response import items
-from tap_lev.errors import KeyRefusedError, LevAPIError, LevError
+from tap_lev.api.response import extract_rows
+from tap_lev.errors import AuthenticationError, LevAPIError, LevError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from tap_lev.api.pagination import Position
-    from tap_lev.api.response import Answer
+    from tap_lev.api.response import LevResponse
     from tap_lev.streams.lists import ListStream
-    from tap_lev.sync.list_requester import Asking
+    from tap_lev.sync.list_requester import ListRequester
 
 LONGEST_STEP = 512
 """How many ids are jumped over at most, each of which costs a request."""
@@ -48,10 +48,10 @@ class Skipped(NamedTuple):
 
     keys: Sequence[int]
     position: Position
-    answer: Answer | None = None
+    answer: LevResponse | None = None
 
 
-class Rescue:
+class PageSplitter:
     """Finds the way around the row that makes a page fail.
 
     Args:
@@ -61,7 +61,9 @@ class Rescue:
         error: Why it failed.
     """
 
-    def __init__(self, asking: Asking, source: ListStream, size: int, error: LevError) -> None:
+    def __init__(
+        self, asking: ListRequester, source: ListStream, size: int, error: LevError
+    ) -> None:
         self.error = error
         self._asking = asking
         self._source = source
@@ -81,7 +83,7 @@ class Rescue:
         ):
             try:
                 request()
-            except KeyRefusedError:
+            except AuthenticationError:
                 raise
             except LevError:
                 continue
@@ -96,7 +98,7 @@ class Rescue:
         """Whether all rows of the page that failed have come."""
         return self._rows_left <= 0
 
-    def shorter(self, position: Position) -> Answer | None:
+    def shorter(self, position: Position) -> LevResponse | None:
         """Request a shorter page, None if even a single row cannot be sent."""
         while self._size > 0:
             try:
@@ -115,7 +117,7 @@ class Rescue:
             answer = self._asking.ids(position)
         except LevError:
             return self._by_cursor(position)
-        keys = [key for row in items(answer) if type(key := whole(row.get("id"))) is int]
+        keys = [key for row in extract_rows(answer) if type(key := whole(row.get("id"))) is int]
         pagination = answer.pagination or {}
         cursor, has_more = pagination.get("next_cursor"), pagination.get("has_more")
         if not keys:

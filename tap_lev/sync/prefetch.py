@@ -7,16 +7,16 @@ from collections import defaultdict
 from functools import partial
 from typing import TYPE_CHECKING, Any, Self
 
-from tap_lev.errors import KeyRefusedError
+from tap_lev.errors import AuthenticationError
 
 if TYPE_CHECKING:
     from collections.abc import Container, Iterator, Sequence
 
-    from tap_lev.api.response import Answer
+    from tap_lev.api.response import LevResponse
     from tap_lev.streams.base import LevStream
     from tap_lev.streams.child import ChildStream
     from tap_lev.tap import TapLev
-from tap_lev.api.cache import Answers
+from tap_lev.api.cache import ResponseCache
 
 PARENTS_AHEAD = 10
 """How many rows a stream may read ahead of the one whose children are written."""
@@ -26,11 +26,11 @@ MAX_FAILURES_AHEAD = 2
 """How many rows in a row may fail before nothing more is read ahead on a page."""
 
 
-CAUTION = 3
+PRIOR_WEIGHT = 3
 """How many rows what was thought at first is worth, against what the rows so far have taken."""
 
 
-class AnswersOfPage:
+class Prefetcher:
     """The answers for all rows of a page, in turn, while those for the next rows are read.
 
     Each stream that has something to read does so in a thread of its own, a few rows ahead of the
@@ -45,18 +45,20 @@ class AnswersOfPage:
     """
 
     def __init__(
-        self, tap: TapLev, rows: Sequence[dict[str, Any]], answer: Answer, more: int
+        self, tap: TapLev, rows: Sequence[dict[str, Any]], answer: LevResponse, more: int
     ) -> None:
         self._tap = tap
         self._rows = rows
         self._answer = answer
         self._more = more
-        self._answers: defaultdict[int, Answers] = defaultdict(partial(Answers, tap.baton))
+        self._answers: defaultdict[int, ResponseCache] = defaultdict(
+            partial(ResponseCache, tap.baton)
+        )
         self._written = 0
         self._wanted: Container[LevStream] = ()
         self._progress = threading.Event()
 
-    def of(self, row: dict[str, Any]) -> Answers:
+    def of(self, row: dict[str, Any]) -> ResponseCache:
         """Find the answers for a row."""
         return self._answers[row["id"]]
 
@@ -81,7 +83,7 @@ class AnswersOfPage:
         self._wanted = ()
         self._progress.set()
 
-    def __iter__(self) -> Iterator[tuple[dict[str, Any], Answers]]:
+    def __iter__(self) -> Iterator[tuple[dict[str, Any], ResponseCache]]:
         """Go through the rows. What was read for a row is forgotten after it."""
         for row in self._rows:
             yield row, self.of(row)
@@ -98,14 +100,14 @@ class AnswersOfPage:
             if child not in self._wanted:
                 return
             made = child.report.requests - before
-            each = (made + CAUTION * child.requests_per_row) / (number + CAUTION)
+            each = (made + PRIOR_WEIGHT * child.requests_per_row) / (number + PRIOR_WEIGHT)
             for needed in (endpoint, *child.needed_endpoints):
                 gate.remaining.expect(child, needed, each * (len(self._rows) - number + self._more))
             if number < self._written or not child.takes(row):
                 continue
             try:
                 child.read_ahead(row, self._answer, self.of(row))
-            except KeyRefusedError:
+            except AuthenticationError:
                 raise
             except Exception:  # noqa: BLE001 - whoever writes the row meets it, too, and tells it
                 failures += 1

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from tap_lev.errors import ConfigError
 from tap_lev.streams.base import LevStream
 from tap_lev.streams.lists import ListStream
-from tap_lev.sync.list_sync import Reading
+from tap_lev.sync.list_sync import ListSync
 from tap_lev.text import shown
 
 if TYPE_CHECKING:
@@ -76,4 +76,4 @@ def refresh(tap: TapLev, wanted: Mapping[str, Iterable[int]]) -> None:
     for name, keys in wanted.items():
         source = tap.stream(name)
         if isinstance(source, ListStream):
-            Reading(tap, source, [s for s in tap.selected if s.source is source]).refresh(keys)
+            ListSync(tap, source, [s for s in tap.selected if s.source is source]).refresh(keys)

@@ -14,11 +14,11 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from tap_lev.api.pagination import MAX_CURSOR, Pages
-from tap_lev.api.response import Answer, items, read_answer
+from tap_lev.api.pagination import MAX_CURSOR, Paginator
+from tap_lev.api.response import LevResponse, extract_rows, parse_response
 from tap_lev.api.row_counter import RowCounter
-from tap_lev.errors import BrokenAnswerError
-from tap_lev.records.mapper import suitable
+from tap_lev.errors import InvalidResponseError
+from tap_lev.records.mapper import drop_secrets
 from tests.hostile.attempt import ANYTHING, DEEP, ODD, attempt, broken, readable, spoiled, text_of
 from tests.hostile.servers import serving
 from tests.hostile.tally import count, examples
@@ -125,7 +125,7 @@ def agreed(account: SandboxServer, config: dict[str, Any], stream: str, body: by
         assert complete(quick) < set(streams_of(stream)), "what failed is not complete"
         return
     assert timeless(quick.of("RECORD")) == timeless(singly.of("RECORD"))
-    rows = items(read_answer(body, {}, ENDPOINT))
+    rows = extract_rows(parse_response(body, {}, ENDPOINT))
     assert [row["id"] for row in quick.records(stream)] == [row["id"] for row in rows]
 
 
@@ -316,7 +316,7 @@ def test_the_same_rows_under_ever_new_cursors_are_no_list_without_end(
 def test_pages_without_rows_are_no_list_without_end(
     config: dict[str, Any], caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("tap_lev.api.pagination.MAX_EMPTY", 20)
+    monkeypatch.setattr("tap_lev.api.pagination.MAX_EMPTY_PAGES", 20)
     run, told = lied(config, lambda n: envelope([], has_more=True, next_cursor=f"c{n}"), caplog)
     assert run.exit_code == 1
     assert "but 20 pages in a row had none. Stopped rather than go on for ever." in told
@@ -354,8 +354,8 @@ def after(
     """The position after a page with so many rows."""
     counter = RowCounter()
     counter.add(pagination, range(rows))
-    answer = Answer(ENDPOINT, [], pagination, None, datetime.now(UTC))
-    pages = Pages(ENDPOINT, counter, cursor_only=cursor_only, api_url="https://lev.example")
+    answer = LevResponse(ENDPOINT, [], pagination, None, datetime.now(UTC))
+    pages = Paginator(ENDPOINT, counter, cursor_only=cursor_only, api_url="https://lev.example")
     return pages.after(answer, position)
 
 
@@ -388,7 +388,7 @@ def test_any_pagination_leads_on_or_ends_or_is_a_sentence(
     count("paginations")
     try:
         following = after(pagination, position, rows, cursor_only=cursor_only)
-    except BrokenAnswerError as error:
+    except InvalidResponseError as error:
         readable(error)
     else:
         assert following is None or following != position
@@ -410,9 +410,11 @@ def test_any_pagination_leads_on_or_ends_or_is_a_sentence(
 def test_any_bytes_are_an_answer_or_a_sentence(body: bytes, content_type: str) -> None:
     count("bodies")
     try:
-        answer = read_answer(body, {"Content-Type": content_type, "Date": content_type}, ENDPOINT)
-        assert all(isinstance(row, dict) for row in items(answer))
-    except BrokenAnswerError as error:
+        answer = parse_response(
+            body, {"Content-Type": content_type, "Date": content_type}, ENDPOINT
+        )
+        assert all(isinstance(row, dict) for row in extract_rows(answer))
+    except InvalidResponseError as error:
         readable(error)
 
 
@@ -420,8 +422,8 @@ def test_any_bytes_are_an_answer_or_a_sentence(body: bytes, content_type: str) -
 @examples(100)
 def test_what_must_not_go_out_does_not_at_any_depth(value: Any) -> None:  # noqa: ANN401 - JSON
     count("open objects")
-    left = suitable({"a": [value, {"api_key": 1}], "signed_url": 2})
-    assert left == {"a": [suitable(copy.deepcopy(value)), {}]}
+    left = drop_secrets({"a": [value, {"api_key": 1}], "signed_url": 2})
+    assert left == {"a": [drop_secrets(copy.deepcopy(value)), {}]}
 
 
 def test_a_cursor_may_be_anything_that_fits() -> None:
