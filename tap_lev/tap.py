@@ -81,8 +81,8 @@ class TapLev(Tap):
 
     def __init__(self, *, catalog: Any = None, state: Any = None, **kwargs: Any) -> None:  # noqa: ANN401
         self.shutdown = Shutdown()
-        self.baton = RunLock(self.shutdown)
-        self.crew = Workers(self.baton)
+        self.lock = RunLock(self.shutdown)
+        self.workers = Workers(self.lock)
         self.report = RunReport()
         self.identity = account.Identity()
         """Whose key the run uses, once it has begun."""
@@ -106,10 +106,10 @@ class TapLev(Tap):
         """The way to Lev, shared by all streams."""
         limits = configured_limits(self.config) or fallback_limits(self.config)
         share, window = (self.config[f"rate_limit_{of}"] for of in ("share", "window_seconds"))
-        gate = RequestScheduler(
-            RateBudget(limits, share, window), self.baton, self.config["max_parallel_streams"]
+        scheduler = RequestScheduler(
+            RateBudget(limits, share, window), self.lock, self.config["max_parallel_streams"]
         )
-        return LevClient(self.config, self.logger, gate)
+        return LevClient(self.config, self.logger, scheduler)
 
     @property
     def side_by_side(self) -> bool:
@@ -236,9 +236,9 @@ class TapLev(Tap):
         """
         self.check_selection()
         advice = "Run it again, from the last state: it goes on where each stream stopped."
-        progress = ProgressReporter(self.report, self.client.gate, self.baton, self.logger)
+        progress = ProgressReporter(self.report, self.client.scheduler, self.lock, self.logger)
         try:
-            with progress, self.baton:
+            with progress, self.lock:
                 self.identity = account.identify(self)
                 self._check_account()
                 if wanted := self.config.get("refresh"):
@@ -280,12 +280,12 @@ class TapLev(Tap):
 
     def _summarize(self, cause: BaseException | None = None) -> None:
         """Tell what the run did, in one line."""
-        gate, report = self.client.gate, self.report
-        report.waited, report.budget_used = gate.waited, gate.budget.part_used
+        scheduler, report = self.client.scheduler, self.report
+        report.waited, report.budget_used = scheduler.waited, scheduler.budget.utilization
         for name, stream in list(report.streams.items()):
             bookmark = self.stream(name).walking.bookmark.value
             stream.bookmark = timestamps.render(bookmark) if bookmark else None
-        self.client.meters.waited(gate.waited)
+        self.client.meters.waited(scheduler.waited)
         self.client.meters.close()
         log = self.logger.error if report.failures and not cause else self.logger.info
         log("%s", report.summary(cause), extra=report.totals(cause))
@@ -304,16 +304,16 @@ class TapLev(Tap):
                     reading.run()
                 return
             for reading in planned:
-                self.crew.start(reading.run, reading.name)
-            self.crew.wait()
+                self.workers.start(reading.run, reading.name)
+            self.workers.wait()
         except LevError:
-            if self.baton.is_held:
+            if self.lock.is_held:
                 self.write_state(at_once=True)
             raise
         except Interruption:
             # Some targets give back only a STATE that is the last message they got. After a second
             # signal it could stand in half a message, or hang where nobody reads.
-            if self.baton.is_held and self._state_written and not self.shutdown.is_impatient:
+            if self.lock.is_held and self._state_written and not self.shutdown.is_forced:
                 self._state_written = b""
                 self.write_state(at_once=True)
             raise
@@ -343,7 +343,7 @@ class TapLev(Tap):
         """
         stream = self.stream(name)
         stream.walking.resume()
-        with self.baton:
+        with self.lock:
             self.identity = account.identify(self)
             ListSync(self, stream.source, [stream]).run(schemas=False)
         if stream.report.failure is not None:

@@ -43,7 +43,7 @@ def handlers() -> Iterator[None]:
 
 def identify(lev: SandboxServer, **settings: Any) -> Identity:  # noqa: ANN401
     tap = TapLev(config=config_of(lev, **settings))
-    with tap.baton:
+    with tap.lock:
         return account.identify(tap)
 
 
@@ -116,7 +116,7 @@ def test_a_refused_key_ends_it(lev: SandboxServer) -> None:
 def test_what_a_stream_needs_of_it_is_asked_anew(lev: SandboxServer) -> None:
     tap = TapLev(config=config_of(lev, max_retries=0))
     with contextlib.ExitStack() as stack:
-        stack.enter_context(tap.baton)
+        stack.enter_context(tap.lock)
         lev.sandbox.fault("status", route="/me", status=404)
         assert account.identify(tap).fault
         assert tap.stream("billing_summary").account_id == lev.sandbox.rows("my_accounts")[0]["id"]

@@ -49,7 +49,7 @@ class Lev:
         for name in names:
             self.asked.append(name)
             if self._stage is not None:
-                with self._stage.lent():
+                with self._stage.released():
                     self._stage.take_time(1)
             yield cast("LevResponse", name)
         if error is not None:
@@ -203,7 +203,7 @@ class Child:
         self.report.requests += 1
         if number > self._page.writing + PARENTS_AHEAD:
             self._page.too_far.append((self.name, number))
-        with self._page.stage.lent():
+        with self._page.stage.released():
             self._page.stage.take_time(self.latency)
         if number in self.errors:
             raise self.errors[number]
@@ -216,9 +216,9 @@ class Page:
     def __init__(self, rows: int, *names: str, seed: int = 0, more: int = 0) -> None:
         self.stage = Stage(random.Random(seed).randrange)
         self.expected: dict[str, list[float]] = {}
-        gate = SimpleNamespace(remaining=SimpleNamespace(expect=self._expect))
+        gate = SimpleNamespace(workload=SimpleNamespace(set_remaining=self._expect))
         tap: Any = SimpleNamespace(
-            baton=self.stage, crew=self.stage, client=SimpleNamespace(gate=gate)
+            lock=self.stage, workers=self.stage, client=SimpleNamespace(scheduler=gate)
         )
         self.children = [Child(self, name) for name in names]
         self.wanted: list[Any] = list(self.children)
@@ -252,7 +252,7 @@ class Page:
                             if error.status not in self.passed_over:
                                 self.wanted.remove(child)
                 if self.time_for_a_row:
-                    with self.stage.lent():
+                    with self.stage.released():
                         self.stage.take_time(self.time_for_a_row)
 
 
@@ -400,7 +400,7 @@ def test_a_parent_that_is_gone_is_no_reason_to_stop(status: int, goes_on: bool) 
             raise api_error(status)
 
     with contextlib.nullcontext() if goes_on else pytest.raises(LevAPIError):
-        child.read_ahead({"id": 7}, cast("LevResponse", None), Gone(tap.baton))
+        child.read_ahead({"id": 7}, cast("LevResponse", None), Gone(tap.lock))
 
 
 def test_a_parent_that_is_gone_is_passed_over_and_all_else_is_read(start_lev: StartLev) -> None:

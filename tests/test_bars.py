@@ -10,14 +10,14 @@ from rich.console import Console
 
 from tap_lev.progress.bars import ProgressBars
 from tap_lev.streams import STREAMS
-from tests.test_progress import baton, pass_time, progress, report
+from tests.test_progress import lock, pass_time, progress, report
 
 if TYPE_CHECKING:
     from tap_lev.progress.report import RunReport
     from tap_lev.progress.reporter import ProgressReporter
     from tests.standins import StandIn
 
-__all__ = ["baton", "progress", "report"]
+__all__ = ["lock", "progress", "report"]
 
 
 def drawn(progress: ProgressReporter, width: int, height: int) -> list[str]:
@@ -30,18 +30,18 @@ def drawn(progress: ProgressReporter, width: int, height: int) -> list[str]:
 
 
 @pytest.fixture(autouse=True)
-def streams(report: RunReport, baton: StandIn) -> None:
+def streams(report: RunReport, lock: StandIn) -> None:
     """All streams there are: 3 complete, 25 that are read, 6 that have not begun."""
     for number, stream in enumerate(STREAMS):
         course = report.stream(stream.name).course
         course.source, course.unit = "deals", "deals"
         if number < 28:
-            course.move(0, 12_000, baton.clock())
+            course.move(0, 12_000, lock.clock())
             course.ended = number < 3
-    pass_time(baton, 60)
+    pass_time(lock, 60)
     for stream in report.streams.values():
         if stream.course.is_under_way:
-            stream.course.move(1_200, 12_000, baton.clock())
+            stream.course.move(1_200, 12_000, lock.clock())
 
 
 @pytest.mark.parametrize("width", [120, 80, 79, 60, 47, 34])

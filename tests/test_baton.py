@@ -70,17 +70,17 @@ def send_signal() -> None:
 
 
 def test_one_at_a_time_has_the_baton() -> None:
-    baton, inside, most = RunLock(), 0, 0
+    lock, inside, most = RunLock(), 0, 0
 
     def work() -> None:
         nonlocal inside, most
-        with baton:
+        with lock:
             for _ in range(20):
                 inside += 1
                 most = max(most, inside)
                 time.sleep(0)  # a chance for others
                 inside -= 1
-                with baton.lent():
+                with lock.released():
                     time.sleep(0)
 
     threads = [Thread(work) for _ in range(8)]
@@ -89,47 +89,47 @@ def test_one_at_a_time_has_the_baton() -> None:
 
 
 def test_a_thread_knows_whether_it_has_the_baton() -> None:
-    baton, seen = RunLock(), list[bool]()
-    with baton:
-        seen.append(baton.is_held)
-        assert Thread(lambda: seen.append(baton.is_held)).end() is None
-        with baton.lent():
-            seen.append(baton.is_held)
-        seen.append(baton.is_held)
-    seen.append(baton.is_held)
+    lock, seen = RunLock(), list[bool]()
+    with lock:
+        seen.append(lock.is_held)
+        assert Thread(lambda: seen.append(lock.is_held)).end() is None
+        with lock.released():
+            seen.append(lock.is_held)
+        seen.append(lock.is_held)
+    seen.append(lock.is_held)
     assert seen == [True, False, False, True, False]
 
 
 def test_whoever_looks_on_sees_whether_it_is_free_and_changes_hands() -> None:
-    baton = RunLock()
-    begun = baton.turns
-    assert baton.is_free
-    with baton:
-        assert not baton.is_free
-        assert baton.turns == begun
-        with baton.lent():
-            assert baton.is_free
-            assert baton.turns > begun
-    assert baton.is_free
+    lock = RunLock()
+    begun = lock.turns
+    assert lock.is_free
+    with lock:
+        assert not lock.is_free
+        assert lock.turns == begun
+        with lock.released():
+            assert lock.is_free
+            assert lock.turns > begun
+    assert lock.is_free
 
 
 def test_what_is_lent_comes_back() -> None:
-    baton, order = RunLock(), []
+    lock, order = RunLock(), []
     begun, may_end = threading.Event(), threading.Event()
 
     def other() -> None:
-        with baton:
+        with lock:
             order.append("other")
             begun.set()
             assert may_end.wait(LONG)
             order.append("other, still")
 
-    with baton:
+    with lock:
         order.append("first")
         thread = Thread(other)
         time.sleep(0.01)
         assert not begun.is_set()
-        with baton.lent():
+        with lock.released():
             assert begun.wait(LONG)
             may_end.set()
         order.append("first again")
@@ -138,52 +138,52 @@ def test_what_is_lent_comes_back() -> None:
 
 
 def test_a_failure_while_it_is_lent_comes_with_the_baton_in_hand() -> None:
-    baton = RunLock()
-    with baton:
-        with pytest.raises(OSError, match="reset"), baton.lent():
+    lock = RunLock()
+    with lock:
+        with pytest.raises(OSError, match="reset"), lock.released():
             raise OSError("reset")
-        assert baton._holder is threading.current_thread()
-    with baton:
+        assert lock._holder is threading.current_thread()
+    with lock:
         pass
 
 
 def test_a_wait_ends_with_its_event_or_its_time() -> None:
-    baton, event = RunLock(), threading.Event()
+    lock, event = RunLock(), threading.Event()
 
     def other() -> None:
-        with baton:
+        with lock:
             event.set()
 
-    with baton:
+    with lock:
         thread = Thread(other)
-        baton.wait(event)
+        lock.wait(event)
         assert event.is_set()
-        baton.wait(threading.Event(), 0.001)
-        assert baton._awaited == []
+        lock.wait(threading.Event(), 0.001)
+        assert lock._awaited == []
     thread.end()
 
 
 def test_before_it_is_given_up_somebody_may_do_something() -> None:
-    baton, seen = RunLock(), []
-    baton.before_giving = lambda: seen.append(baton._holder)
+    lock, seen = RunLock(), []
+    lock.on_release = lambda: seen.append(lock._holder)
     me = threading.current_thread()
-    with baton:
+    with lock:
         assert seen == []
-        with baton.lent():
+        with lock.released():
             assert seen == [me]
-            assert baton._holder is None
-        baton.wait(threading.Event(), 0)
+            assert lock._holder is None
+        lock.wait(threading.Event(), 0)
         assert seen == [me] * 2
     assert seen == [me] * 3
 
 
 def test_whatever_that_does_the_baton_is_given_up() -> None:
-    baton = RunLock()
-    baton.before_giving = lambda: 1 / 0  # type: ignore[assignment,return-value]
-    with pytest.raises(ZeroDivisionError), baton:
+    lock = RunLock()
+    lock.on_release = lambda: 1 / 0  # type: ignore[assignment,return-value]
+    with pytest.raises(ZeroDivisionError), lock:
         pass
-    baton.before_giving = lambda: None
-    assert Thread(baton.__enter__).end() is None
+    lock.on_release = lambda: None
+    assert Thread(lock.__enter__).end() is None
 
 
 # -- The end
@@ -191,54 +191,54 @@ def test_whatever_that_does_the_baton_is_given_up() -> None:
 
 def test_after_the_end_nothing_is_done_before_it_is_given_up() -> None:
     shutdown = Shutdown()
-    for end in (lambda baton: baton.stop(), lambda _: shutdown.handle(signal.SIGTERM)):
-        baton = RunLock(shutdown)
-        with baton:
-            baton.before_giving = lambda: 1 / 0  # type: ignore[assignment,return-value]
-            end(baton)
-        assert isinstance(Thread(baton.__enter__).end(), RunStopped)
+    for end in (lambda lock: lock.stop(), lambda _: shutdown.handle(signal.SIGTERM)):
+        lock = RunLock(shutdown)
+        with lock:
+            lock.on_release = lambda: 1 / 0  # type: ignore[assignment,return-value]
+            end(lock)
+        assert isinstance(Thread(lock.__enter__).end(), RunStopped)
 
 
 @pytest.mark.parametrize("timeout", [None, LONG])
 def test_after_the_end_whoever_waited_is_stopped(timeout: float | None) -> None:
-    baton, written, lent = RunLock(), [], threading.Event()
+    lock, written, released = RunLock(), [], threading.Event()
     answered = threading.Event()
 
     def waits() -> None:
-        with baton:
-            baton.wait(threading.Event(), timeout)
+        with lock:
+            lock.wait(threading.Event(), timeout)
             written.append("after a wait")
 
     def asks() -> None:
-        with baton:
-            with baton.lent():
-                lent.set()
+        with lock:
+            with lock.released():
+                released.set()
                 assert answered.wait(LONG)
             written.append("after an answer")
 
     def begins() -> None:
-        with baton:
+        with lock:
             written.append("begun")
 
     threads = [Thread(waits), Thread(asks)]
-    assert lent.wait(LONG)
-    wait_until(lambda: baton._awaited)
-    with baton:
+    assert released.wait(LONG)
+    wait_until(lambda: lock._awaited)
+    with lock:
         threads.append(Thread(begins))
-        baton.stop()
+        lock.stop()
     answered.set()
     assert [type(thread.end()) for thread in threads] == [RunStopped] * 3
     assert written == []
 
 
 def test_the_main_thread_is_not_stopped() -> None:
-    baton = RunLock()
-    with baton:
-        baton.stop()
-        baton.wait(threading.Event(), 0)
-        with baton.lent():
+    lock = RunLock()
+    with lock:
+        lock.stop()
+        lock.wait(threading.Event(), 0)
+        with lock.released():
             pass
-        assert baton._holder is threading.current_thread()
+        assert lock._holder is threading.current_thread()
 
 
 def test_no_except_clause_for_errors_catches_the_end() -> None:
@@ -250,20 +250,20 @@ def test_no_except_clause_for_errors_catches_the_end() -> None:
 
 def test_a_signal_ends_the_wait_of_the_main_thread_only() -> None:
     shutdown = Shutdown()
-    baton, event = RunLock(shutdown), threading.Event()
+    lock, event = RunLock(shutdown), threading.Event()
 
     def waits() -> None:
-        with baton:
-            baton.wait(event)
+        with lock:
+            lock.wait(event)
 
-    with signals_to(shutdown), baton:
+    with signals_to(shutdown), lock:
         thread = Thread(waits)
-        with pytest.raises(Interruption) as caught, baton.lent():  # noqa: PT012 - meanwhile
-            wait_until(lambda: baton._awaited)
+        with pytest.raises(Interruption) as caught, lock.released():  # noqa: PT012 - meanwhile
+            wait_until(lambda: lock._awaited)
             send_signal()
             time.sleep(LONG)
         assert caught.value.signum == signal.SIGTERM
-        assert baton._holder is threading.current_thread()
+        assert lock._holder is threading.current_thread()
         assert thread._thread.is_alive()
         event.set()
     assert isinstance(thread.end(), RunStopped), "what it waited for comes too late"
@@ -271,25 +271,25 @@ def test_a_signal_ends_the_wait_of_the_main_thread_only() -> None:
 
 def test_a_signal_while_the_main_thread_works_ends_its_next_wait() -> None:
     shutdown = Shutdown()
-    baton = RunLock(shutdown)
-    with signals_to(shutdown), baton:
+    lock = RunLock(shutdown)
+    with signals_to(shutdown), lock:
         send_signal()
         with pytest.raises(Interruption):
-            baton.wait(threading.Event(), LONG)
-        assert baton._holder is threading.current_thread()
-        assert baton._awaited == []
+            lock.wait(threading.Event(), LONG)
+        assert lock._holder is threading.current_thread()
+        assert lock._awaited == []
 
 
 def test_after_a_signal_another_thread_ends_with_its_next_wait() -> None:
     shutdown = Shutdown()
-    baton = RunLock(shutdown)
+    lock = RunLock(shutdown)
     written: list[str] = []
 
     def waits() -> None:
-        with baton:
+        with lock:
             shutdown.handle(signal.SIGTERM)
             written.append("what it was at")
-            baton.wait(threading.Event(), 0.001)
+            lock.wait(threading.Event(), 0.001)
             written.append("more")
 
     assert isinstance(Thread(waits).end(), RunStopped)
@@ -298,11 +298,11 @@ def test_after_a_signal_another_thread_ends_with_its_next_wait() -> None:
 
 def test_a_second_signal_ends_the_wait_for_a_baton_that_does_not_come() -> None:
     shutdown = Shutdown()
-    baton = RunLock(shutdown)
+    lock = RunLock(shutdown)
     has_it, is_out, may_go_on = threading.Event(), threading.Event(), threading.Event()
 
     def hangs() -> None:
-        with baton:
+        with lock:
             has_it.set()
             assert may_go_on.wait(LONG)
 
@@ -313,20 +313,20 @@ def test_a_second_signal_ends_the_wait_for_a_baton_that_does_not_come() -> None:
 
     def handle(signum: int, frame: FrameType | None) -> None:
         comes_for_it = frame is not None and frame.f_code.co_name == "_take"
-        if comes_for_it or not shutdown.is_asked_for:
+        if comes_for_it or not shutdown.is_requested:
             shutdown.handle(signum)
 
     with signals_to(shutdown):
         signal.signal(signal.SIGTERM, handle)
-        with pytest.raises(Interruption), baton:  # noqa: PT012 - what happens meanwhile
+        with pytest.raises(Interruption), lock:  # noqa: PT012 - what happens meanwhile
             threads = [Thread(hangs), Thread(signals)]
-            baton.wait(threading.Event(), LONG)
-        assert baton._holder is not threading.current_thread()
-        assert baton._lock.locked(), "it is the other's, and is not given up for it"
+            lock.wait(threading.Event(), LONG)
+        assert lock._holder is not threading.current_thread()
+        assert lock._lock.locked(), "it is the other's, and is not given up for it"
         is_out.set()
         may_go_on.set()
         assert [thread.end() for thread in threads] == [None, None]
-    assert not baton._lock.locked()
+    assert not lock._lock.locked()
 
 
 def lines_of(work: Callable[[], object], *, strike: Callable[[int], None]) -> int:
@@ -365,10 +365,10 @@ def test_no_wait_begins_after_a_signal_at_whatever_line_it_comes() -> None:
                 shutdown.handle(signal.SIGTERM)
 
         lines = 0
-        with contextlib.suppress(Interruption), RunLock(shutdown) as baton:
-            lines = lines_of(lambda: baton.wait(Awaited(), 0), strike=strike)
+        with contextlib.suppress(Interruption), RunLock(shutdown) as lock:
+            lines = lines_of(lambda: lock.wait(Awaited(), 0), strike=strike)
             if at is not None:
-                baton.wait(Awaited(), 0)
+                lock.wait(Awaited(), 0)
                 pytest.fail("the signal is forgotten")
         return lines
 
@@ -382,43 +382,43 @@ def test_no_wait_begins_after_a_signal_at_whatever_line_it_comes() -> None:
 
 
 def test_a_crew_is_waited_for() -> None:
-    baton, done = RunLock(), []
-    with baton:
-        crew = Workers(baton)
+    lock, done = RunLock(), []
+    with lock:
+        workers = Workers(lock)
 
         def work(number: int) -> None:
-            baton.wait(threading.Event(), 0.001 * number)
+            lock.wait(threading.Event(), 0.001 * number)
             done.append(number)
             if number == 2:
-                crew.start(lambda: work(5), "one more")
+                workers.start(lambda: work(5), "one more")
 
         for number in range(4):
-            crew.start(lambda number=number: work(number), f"{number}")  # type: ignore[misc]
+            workers.start(lambda number=number: work(number), f"{number}")  # type: ignore[misc]
         assert done == [], "not before the baton is given up"
-        crew.wait()
+        workers.wait()
         assert sorted(done) == [0, 1, 2, 3, 5]
 
 
 def test_what_ends_one_ends_all_and_is_raised() -> None:
-    baton, written = RunLock(), []
+    lock, written = RunLock(), []
     fault = OSError("The disk is full.")
 
     def fails() -> None:
-        baton.wait(threading.Event(), 0.001)
+        lock.wait(threading.Event(), 0.001)
         raise fault
 
     def writes(event: threading.Event) -> None:
-        baton.wait(event)
+        lock.wait(event)
         written.append("after the end")
 
     late = threading.Event()
-    with baton:
-        crew = Workers(baton)
+    with lock:
+        workers = Workers(lock)
         for _ in range(3):
-            crew.start(lambda: writes(late), "writer")
-        crew.start(fails, "fails")
+            workers.start(lambda: writes(late), "writer")
+        workers.start(fails, "fails")
         with pytest.raises(OSError, match="full") as caught:
-            crew.wait()
+            workers.wait()
         assert caught.value is fault
         late.set()
     wait_until(lambda: not any(t.name in {"writer", "fails"} for t in threading.enumerate()))
@@ -426,83 +426,83 @@ def test_what_ends_one_ends_all_and_is_raised() -> None:
 
 
 def test_what_ends_one_ends_all_before_anybody_is_told() -> None:
-    baton, written = RunLock(), []
+    lock, written = RunLock(), []
 
     def writes(event: threading.Event) -> None:
-        baton.wait(event)
+        lock.wait(event)
         written.append("after the end")
 
     def ended(name: str) -> bool:
         return all(thread.name != name for thread in threading.enumerate())
 
     late = threading.Event()
-    with baton:
-        crew = Workers(baton)
-        crew.start(lambda: writes(late), "writer")
-        crew.start(lambda: 1 / 0, "fails")
-        with baton.lent():
+    with lock:
+        workers = Workers(lock)
+        workers.start(lambda: writes(late), "writer")
+        workers.start(lambda: 1 / 0, "fails")
+        with lock.released():
             wait_until(lambda: ended("fails"))
             late.set()
             wait_until(lambda: ended("writer"))
         assert written == []
         with pytest.raises(ZeroDivisionError):
-            crew.wait()
+            workers.wait()
 
 
 def test_the_first_failure_is_raised() -> None:
-    baton = RunLock()
+    lock = RunLock()
     first = threading.Event()
 
     def fails(event: threading.Event | None, error: BaseException) -> None:
         if event is not None:
             with contextlib.suppress(RunStopped):
-                baton.wait(event)
+                lock.wait(event)
         else:
             first.set()
         raise error
 
-    with baton:
-        crew = Workers(baton)
-        crew.start(lambda: fails(first, ValueError("second")), "second")
-        crew.start(lambda: fails(None, KeyError("first")), "first")
+    with lock:
+        workers = Workers(lock)
+        workers.start(lambda: fails(first, ValueError("second")), "second")
+        workers.start(lambda: fails(None, KeyError("first")), "first")
         with pytest.raises(KeyError, match="first"):
-            crew.wait()
+            workers.wait()
 
 
 def test_an_interruption_stops_the_crew() -> None:
     shutdown = Shutdown()
-    baton, written = RunLock(shutdown), []
+    lock, written = RunLock(shutdown), []
 
     def work() -> None:
         begun.set()
-        with baton.lent():
+        with lock.released():
             assert answered.wait(LONG)
         written.append("after the end")
 
     def wait_for_ever() -> None:
         waits.set()
-        baton.wait(threading.Event())
+        lock.wait(threading.Event())
 
     begun, waits, answered = threading.Event(), threading.Event(), threading.Event()
-    with baton:
-        crew = Workers(baton)
-        crew.start(work, "worker")
-        crew.start(wait_for_ever, "waits for ever")
-        baton.wait(begun)
-        baton.wait(waits)
+    with lock:
+        workers = Workers(lock)
+        workers.start(work, "worker")
+        workers.start(wait_for_ever, "waits for ever")
+        lock.wait(begun)
+        lock.wait(waits)
         shutdown.handle(signal.SIGTERM)
         with pytest.raises(Interruption):
-            crew.wait()
+            workers.wait()
         answered.set()
     ended = {"worker", "waits for ever"}
     wait_until(lambda: ended.isdisjoint(thread.name for thread in threading.enumerate()))
     assert written == []
-    assert crew._failure is None, "to be stopped is no failure"
+    assert workers._failure is None, "to be stopped is no failure"
 
 
 def test_a_crew_that_has_nothing_to_do_is_not_waited_for() -> None:
-    with RunLock() as baton:
-        Workers(baton).wait()
+    with RunLock() as lock:
+        Workers(lock).wait()
 
 
 # -- A flag

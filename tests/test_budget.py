@@ -39,8 +39,8 @@ def ask(budget: RateBudget, endpoint: str, count: int = 1) -> None:
     """Send requests that are answered at once."""
     for _ in range(count):
         assert budget.delay(endpoint) == 0
-        budget.sent(endpoint)
-        budget.answered(endpoint)
+        budget.acquire(endpoint)
+        budget.release(endpoint)
 
 
 # -- One bucket, two buckets
@@ -65,21 +65,21 @@ def test_the_account_is_full_while_an_endpoint_is_not(clock: Clock) -> None:
 
 def test_a_place_is_free_one_window_after_the_answer_and_not_before(clock: Clock) -> None:
     budget = RateBudget(Limits(9, 1), window=4, clock=clock)
-    budget.sent(DEALS)
+    budget.acquire(DEALS)
     assert budget.delay(DEALS) == math.inf
-    assert budget.held(DEALS) == 1
+    assert budget.used(DEALS) == 1
     clock.now = 3
     assert budget.delay(DEALS) == math.inf
-    budget.answered(DEALS)
+    budget.release(DEALS)
     assert budget.delay(DEALS) == 4
     clock.now = math.nextafter(7, 0)
     assert budget.delay(DEALS) > 0
-    assert budget.held(DEALS) == 1
+    assert budget.used(DEALS) == 1
     clock.now = 7
     assert budget.delay(DEALS) == 0
-    assert budget.held(DEALS) == 0
-    budget.sent(NOTES)
-    assert (budget.held(DEALS), budget.held(NOTES)) == (0, 1)
+    assert budget.used(DEALS) == 0
+    budget.acquire(NOTES)
+    assert (budget.used(DEALS), budget.used(NOTES)) == (0, 1)
 
 
 def test_each_request_frees_its_own_place(clock: Clock) -> None:
@@ -88,7 +88,7 @@ def test_each_request_frees_its_own_place(clock: Clock) -> None:
         ask(budget, DEALS)
     assert budget.delay(DEALS) == 8
     clock.now = 10
-    assert budget.held(DEALS) == 2
+    assert budget.used(DEALS) == 2
     ask(budget, DEALS)
     assert budget.delay(DEALS) == 1
 
@@ -96,10 +96,10 @@ def test_each_request_frees_its_own_place(clock: Clock) -> None:
 def test_a_request_that_is_out_does_not_hide_when_another_frees_its_place(clock: Clock) -> None:
     budget = RateBudget(Limits(9, 2), window=10, clock=clock)
     ask(budget, DEALS)
-    budget.sent(DEALS)
+    budget.acquire(DEALS)
     assert budget.delay(DEALS) == 10
     clock.now = 10
-    budget.sent(DEALS)
+    budget.acquire(DEALS)
     assert budget.delay(DEALS) == math.inf
 
 
@@ -107,13 +107,13 @@ def test_places_of_the_account_can_be_kept_for_others(clock: Clock) -> None:
     budget = RateBudget(Limits(5, 4), window=10, clock=clock)
     for clock.now in (0, 1, 2):
         ask(budget, DEALS)
-    assert (budget.free(DEALS), budget.free(NOTES)) == (1, 4)
+    assert (budget.available(DEALS), budget.available(NOTES)) == (1, 4)
     assert [budget.delay(NOTES, kept) for kept in range(5)] == [0, 0, 8, 9, 10]
-    budget.sent(DEALS)
-    assert (budget.free(DEALS), budget.delay(NOTES, 4)) == (0, math.inf)
+    budget.acquire(DEALS)
+    assert (budget.available(DEALS), budget.delay(NOTES, 4)) == (0, math.inf)
     assert budget.delay(NOTES, 1000) == math.inf
     budget.limits = Limits(2, 2)
-    assert budget.free(DEALS) == 0
+    assert budget.available(DEALS) == 0
 
 
 @pytest.mark.parametrize(
@@ -221,21 +221,21 @@ def test_no_pause_is_no_news(clock: Clock) -> None:
 
 def test_the_part_used_is_of_what_the_account_may(clock: Clock) -> None:
     budget = RateBudget(Limits(10, 5), share=0.8, window=60, clock=clock)
-    assert budget.part_used == 0
+    assert budget.utilization == 0
     clock.now = 1000
-    assert budget.part_used == 0
+    assert budget.utilization == 0
     ask(budget, DEALS, 4)
-    assert budget.part_used == 0.4
+    assert budget.utilization == 0.4
     clock.now = 1059
     ask(budget, NOTES, 4)
-    assert budget.part_used == 0.8
+    assert budget.utilization == 0.8
     clock.now = 1060
     ask(budget, DEALS, 4)
-    assert budget.part_used == 0.6
+    assert budget.utilization == 0.6
     clock.now = 1240
-    assert budget.part_used == 12 / 50
+    assert budget.utilization == 12 / 50
     budget.limits = Limits(20, 5)
-    assert budget.part_used == 12 / 100
+    assert budget.utilization == 12 / 100
 
 
 # -- Whatever happens
@@ -246,15 +246,15 @@ class Request:
     """A request, as a server sees it and as the budget may."""
 
     endpoint: str
-    sent: float
+    acquire: float
     place: Fraction
     allowed: Limits
-    answered: float | None = None
+    release: float | None = None
 
     def arrival(self, end: float) -> float:
         """When it reaches the server: at some place of the way between question and answer."""
-        until = end if self.answered is None else self.answered
-        return float(self.sent + (until - self.sent) * self.place)
+        until = end if self.release is None else self.release
+        return float(self.acquire + (until - self.acquire) * self.place)
 
 
 class World:
@@ -282,7 +282,7 @@ class World:
             waits.append(self.pauses[bucket] - now)
             held = [request for request in self.requests if bucket in {None, request.endpoint}]
             ends = sorted(
-                math.inf if request.answered is None else request.answered + self.window
+                math.inf if request.release is None else request.release + self.window
                 for request in held
             )
             # All but so many must be over.
@@ -300,15 +300,15 @@ class World:
             assert self.budget.delay(endpoint) == 0
         assert self.clock.now >= max(self.pauses[None], self.pauses[endpoint])
         request = Request(endpoint, self.clock.now, place, self.allowed)
-        self.budget.sent(endpoint)
+        self.budget.acquire(endpoint)
         self.requests.append(request)
         self.out.append(request)
 
     def answer(self, number: int) -> None:
         if self.out:
             request = self.out.pop(number % len(self.out))
-            request.answered = self.clock.now
-            self.budget.answered(request.endpoint)
+            request.release = self.clock.now
+            self.budget.release(request.endpoint)
 
     def pause(self, endpoint: str | None, seconds: float) -> None:
         known = self.pauses[endpoint] - self.clock.now
@@ -413,7 +413,7 @@ def test_no_time_is_lost(
         ask(budget, DEALS)
     places = max(1, math.floor(Fraction(str(share)) * min(account, endpoint)))
     assert clock.now == (math.ceil(requests / places) - 1) * window
-    assert budget.part_used <= 1
+    assert budget.utilization <= 1
 
 
 @given(st.integers(1, 40), st.integers(1, 40), st.lists(st.sampled_from(ENDPOINTS), max_size=200))
@@ -451,9 +451,9 @@ def test_the_delay_is_enough_in_any_arithmetic(
     for pause, latency in steps:
         clock.now += budget.delay(DEALS)
         assert budget.delay(DEALS) == 0
-        budget.sent(DEALS)
+        budget.acquire(DEALS)
         clock.now += latency
-        budget.answered(DEALS)
+        budget.release(DEALS)
         budget.pause(DEALS, pause)
 
 
@@ -618,7 +618,7 @@ def test_no_answer_is_too_deep_or_too_long() -> None:
     assert limits == (long, long)
     budget = RateBudget(limits, 0.9)
     ask(budget, DEALS, 3)
-    assert budget.part_used == 0
+    assert budget.utilization == 0
 
 
 NAMES = st.sampled_from(
@@ -689,15 +689,15 @@ def test_so_many_requests_take_as_long_as_it_was_said(  # noqa: PLR0913, PLR0917
             ask(budget, of)
     for _ in range(out):
         if not budget.delay(DEALS):
-            budget.sent(DEALS)
+            budget.acquire(DEALS)
     if pause:
         budget.pause(endpoint, pause)
     said, began = budget.takes(count, endpoint), clock.now
     while budget._account.out:
-        budget.answered(DEALS)
+        budget.release(DEALS)
     # Of one bucket only: nothing else is to keep the requests waiting.
-    account, own = budget.places
-    budget.places = Limits(account, 99) if endpoint is None else Limits(999, own)
+    account, own = budget.capacity
+    budget.capacity = Limits(account, 99) if endpoint is None else Limits(999, own)
     if endpoint is not None:
         budget._account.paused_until = -math.inf
     for _ in range(count):

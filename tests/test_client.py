@@ -106,18 +106,18 @@ class Setup:
             "max_parallel_streams": 1,
         }
         self.report = StreamReport()
-        self.baton = StandIn()
-        self.gate = RequestScheduler(
-            RateBudget(Limits(1000, 1000), window=window, clock=self.baton.clock),
-            self.baton,
+        self.lock = StandIn()
+        self.scheduler = RequestScheduler(
+            RateBudget(Limits(1000, 1000), window=window, clock=self.lock.clock),
+            self.lock,
             1,
-            self.baton.clock,
+            self.lock.clock,
         )
-        self.client = LevClient(config | changes, logging.getLogger("tap-lev"), self.gate)
+        self.client = LevClient(config | changes, logging.getLogger("tap-lev"), self.scheduler)
 
     @property
     def waits(self) -> list[float]:
-        return self.baton.waits
+        return self.lock.waits
 
     def read(self, endpoint: str = CONTACTS, **params: str | int) -> Any:  # noqa: ANN401
         return self.client.read(endpoint, self.report, params)
@@ -485,7 +485,7 @@ def test_what_passes_is_tried_again(
     assert len(made.read(limit=100).data) == 100
     assert (made.report.requests, made.report.retries) == (2, 1)
     assert made.report.throttled == (fault.get("status") == 429)
-    assert made.gate.waited == made.waits[0]
+    assert made.scheduler.waited == made.waits[0]
     assert len(made.waits) == 1
     assert [entry.fault for entry in server.sandbox.requests] == [fault["kind"], None]
 
@@ -578,7 +578,7 @@ def test_an_answer_that_is_not_lev_s_does_not_show_that_lev_is_there(
     assert isinstance(caught.value, ConfigError) == is_of_address
     assert caught.value.on_the_way != is_of_address
     assert not made.client.reached
-    assert not made.gate._is_open
+    assert not made.scheduler._is_open
     made = setup(max_retries=1)
     assert made.read().data, "and it passes"
     assert made.client.reached
@@ -1042,7 +1042,7 @@ def test_it_waits_as_it_is_told(  # noqa: PLR0913
     made = setup()
     made.read()
     assert made.waits == [wait]
-    assert made.gate.waited == wait
+    assert made.scheduler.waited == wait
 
 
 @pytest.mark.parametrize("hint", [{"Retry-After": "901"}, {"Retry-After": "inf"}], ids=str)
@@ -1158,11 +1158,11 @@ def test_the_first_answer_opens_the_gate_unless_it_refuses_the_key(
     server: SandboxServer, setup: Callable[..., Setup], status: int, *, is_open: bool
 ) -> None:
     made = setup(max_retries=0)
-    assert not made.gate._is_open
+    assert not made.scheduler._is_open
     server.sandbox.fault("status", status=status, times=None)
     with pytest.raises(LevAPIError):
         made.read()
-    assert made.gate._is_open == is_open
+    assert made.scheduler._is_open == is_open
 
 
 def test_an_answer_that_is_too_long_is_not_lev_s(
@@ -1215,5 +1215,5 @@ def test_requests_and_waits_are_what_a_signal_may_interrupt(
     server.sandbox.fault("status", status=500)
     made = setup()
     made.read()
-    assert made.baton.lendings == 2
+    assert made.lock.lendings == 2
     assert len(made.waits) == 1

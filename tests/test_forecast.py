@@ -25,7 +25,7 @@ def everything(deals: int) -> dict[str, int]:
 
 
 def pace(limits: Limits, parallel: int = PARALLEL) -> RateLimits:
-    return RateLimits(RateBudget(limits, SHARE).places, WINDOW, parallel)
+    return RateLimits(RateBudget(limits, SHARE).capacity, WINDOW, parallel)
 
 
 def loads(counts: dict[str, int], latency: float) -> list[list[EndpointLoad]]:

@@ -41,9 +41,9 @@ class Play:
     ) -> None:
         self.stage = Stage(choose)
         self.budget = RateBudget(limits, share, 60.0, self.stage.clock)
-        self.gate = RequestScheduler(self.budget, self.stage, parallel, self.stage.clock)
+        self.scheduler = RequestScheduler(self.budget, self.stage, parallel, self.stage.clock)
         if is_open:
-            self.gate.open()
+            self.scheduler.open()
         self.passed: list[tuple[str, float]] = []
         """Where requests went, and when."""
         self.out: list[int] = []
@@ -52,7 +52,7 @@ class Play:
 
     def request(self, endpoint: str, latency: float = 0.0) -> None:
         """Make a request, on the stage."""
-        with self.gate.passing(endpoint):
+        with self.scheduler.slot(endpoint):
             self.passed.append((endpoint, self.stage.now))
             self._out += 1
             self.out.append(self._out)
@@ -68,9 +68,9 @@ class Play:
 
         def work() -> None:
             for left in range(count, 0, -1):
-                self.gate.remaining.expect(work, endpoint, left)
+                self.scheduler.workload.set_remaining(work, endpoint, left)
                 self.request(endpoint, latency())
-            self.gate.remaining.forget(work)
+            self.scheduler.workload.remove(work)
 
         return work
 
@@ -85,48 +85,52 @@ class Play:
 
 def alone(limits: Limits, parallel: int = 1) -> tuple[RequestScheduler, StandIn]:
     """A gate for one thread."""
-    baton = StandIn()
-    budget = RateBudget(limits, clock=baton.clock)
-    return RequestScheduler(budget, baton, parallel, baton.clock), baton
+    lock = StandIn()
+    budget = RateBudget(limits, clock=lock.clock)
+    return RequestScheduler(budget, lock, parallel, lock.clock), lock
 
 
 # -- One thread
 
 
 def test_requests_pass_at_once_while_there_is_room() -> None:
-    gate, baton = alone(Limits(7, 5))
+    scheduler, lock = alone(Limits(7, 5))
     for endpoint in (DEALS,) * 5 + (NOTES,) * 2:
-        with gate.passing(endpoint):
+        with scheduler.slot(endpoint):
             pass
-    assert baton.waits == []
-    assert gate.waited == 0
+    assert lock.waits == []
+    assert scheduler.waited == 0
 
 
 def test_what_decides_the_end_has_most_of_what_is_left_or_is_not_known() -> None:
-    gate, _ = alone(ROOMY)
-    gate.remaining.expect("deals", DEALS, 7)
-    gate.remaining.expect("notes", NOTES, 3)
-    assert [gate.remaining.decides(endpoint) for endpoint in ENDPOINTS] == [True, False, True]
-    gate.remaining.expect("notes", NOTES, 4)
-    assert not gate.remaining.decides(DEALS), "it has less than seven tenths"
-    gate.remaining.forget("notes")
-    assert gate.remaining.decides(DEALS), "nothing else is left"
+    scheduler, _ = alone(ROOMY)
+    scheduler.workload.set_remaining("deals", DEALS, 7)
+    scheduler.workload.set_remaining("notes", NOTES, 3)
+    assert [scheduler.workload.is_bottleneck(endpoint) for endpoint in ENDPOINTS] == [
+        True,
+        False,
+        True,
+    ]
+    scheduler.workload.set_remaining("notes", NOTES, 4)
+    assert not scheduler.workload.is_bottleneck(DEALS), "it has less than seven tenths"
+    scheduler.workload.remove("notes")
+    assert scheduler.workload.is_bottleneck(DEALS), "nothing else is left"
 
 
 def test_what_is_not_known_goes_first_and_nothing_is_kept_for_it() -> None:
-    gate, _ = alone(ROOMY)
-    gate.remaining.expect("deals", DEALS, 7)
-    assert gate.remaining.rank(NOTES) < gate.remaining.rank(DEALS)
-    assert gate.remaining.kept({NOTES: 1}) == 0
+    scheduler, _ = alone(ROOMY)
+    scheduler.workload.set_remaining("deals", DEALS, 7)
+    assert scheduler.workload.priority(NOTES) < scheduler.workload.priority(DEALS)
+    assert scheduler.workload.reserved({NOTES: 1}) == 0
 
 
 def test_only_waits_count_as_waited() -> None:
-    gate, baton = alone(ROOMY)
-    gate.sleep(3)
-    baton.waits.append(5)  # time passes, and nobody waits for it
-    with gate.passing(DEALS):
+    scheduler, lock = alone(ROOMY)
+    scheduler.sleep(3)
+    lock.waits.append(5)  # time passes, and nobody waits for it
+    with scheduler.slot(DEALS):
         pass
-    assert gate.waited == 3
+    assert scheduler.waited == 3
 
 
 @pytest.mark.parametrize(
@@ -140,12 +144,12 @@ def test_only_waits_count_as_waited() -> None:
 def test_a_full_bucket_is_one_wait_as_long_as_the_budget_says(
     full: list[str], wanted: str, waits: list[float]
 ) -> None:
-    gate, baton = alone(Limits(3, 2))
+    scheduler, lock = alone(Limits(3, 2))
     for endpoint in [*full, wanted]:
-        with gate.passing(endpoint):
+        with scheduler.slot(endpoint):
             pass
-    assert baton.waits == waits
-    assert gate.waited == sum(waits)
+    assert lock.waits == waits
+    assert scheduler.waited == sum(waits)
 
 
 @given(
@@ -156,40 +160,40 @@ def test_a_full_bucket_is_one_wait_as_long_as_the_budget_says(
 def test_it_waits_as_the_budget_says_and_never_twice_for_a_request(
     requests: list[tuple[str, int]], account: int, endpoint: int
 ) -> None:
-    gate, baton = alone(Limits(account, endpoint))
+    scheduler, lock = alone(Limits(account, endpoint))
     now = 0.0
     budget = RateBudget(Limits(account, endpoint), clock=lambda: now)
     expected: list[float] = []
     for number, (name, pause) in enumerate(requests):
         if number % 4 == 3:
-            gate.budget.pause(name, pause)
+            scheduler.budget.pause(name, pause)
             budget.pause(name, pause)
         if delay := budget.delay(name):
             expected.append(delay)
             now += delay
-        budget.sent(name)
-        budget.answered(name)
-        with gate.passing(name):
+        budget.acquire(name)
+        budget.release(name)
+        with scheduler.slot(name):
             pass
-    assert baton.waits == expected
+    assert lock.waits == expected
 
 
 def test_a_request_that_fails_frees_its_place() -> None:
-    gate, baton = alone(Limits(5, 5))
+    scheduler, lock = alone(Limits(5, 5))
     for _ in range(3):
-        with pytest.raises(OSError, match="reset"), gate.passing(DEALS):
+        with pytest.raises(OSError, match="reset"), scheduler.slot(DEALS):
             raise OSError("reset")
-    with gate.passing(DEALS):
+    with scheduler.slot(DEALS):
         pass
-    assert baton.waits == []
-    assert gate.budget.held(DEALS) == 4, "a request that failed may have been counted"
+    assert lock.waits == []
+    assert scheduler.budget.used(DEALS) == 4, "a request that failed may have been counted"
 
 
 def test_to_sleep_is_to_wait() -> None:
-    gate, baton = alone(ROOMY)
-    gate.sleep(7)
-    assert baton.waits == [7]
-    assert gate.waited == 7
+    scheduler, lock = alone(ROOMY)
+    scheduler.sleep(7)
+    assert lock.waits == [7]
+    assert scheduler.waited == 7
 
 
 # -- Several threads
@@ -242,7 +246,7 @@ def test_no_more_are_out_than_allowed_and_as_many_as_allowed() -> None:
     play.stage.run()
     assert max(play.out) == 3
     assert play.stage.now == math.ceil(16 / 3) * 10
-    assert play.gate.waited == 0, "there was always one out"
+    assert play.scheduler.waited == 0, "there was always one out"
 
 
 def test_until_it_is_open_one_request_is_out() -> None:
@@ -253,7 +257,7 @@ def test_until_it_is_open_one_request_is_out() -> None:
         for _ in range(3):
             play.request(DEALS, 10)
         before.extend(play.out)
-        play.gate.open()
+        play.scheduler.open()
 
     play.stage.start(first, "first")
     for number in range(8):
@@ -269,7 +273,7 @@ def test_opening_lets_go_who_waits() -> None:
 
     def first() -> None:
         play.request(DEALS, 10)
-        play.gate.open()
+        play.scheduler.open()
 
     play.stage.start(first, "first")
     for number in range(3):
@@ -296,7 +300,7 @@ def test_an_account_that_pauses_lets_nobody_go_on() -> None:
         play.start(endpoint, 3)
     play.stage.run()
     assert {when for _, when in play.passed} == {30}
-    assert play.gate.waited == 30
+    assert play.scheduler.waited == 30
 
 
 def test_a_pause_that_ends_first_is_minded_by_who_comes_later() -> None:
@@ -316,33 +320,33 @@ def test_only_time_in_which_nothing_is_out_counts_as_waited() -> None:
     play.start(CONTACTS, 1, latency=25)
     play.stage.run()
     assert play.times(DEALS) == [0, 60]
-    assert play.gate.waited == 35
+    assert play.scheduler.waited == 35
 
 
 def test_a_sleep_beside_a_request_is_no_wait() -> None:
     play = Play()
     play.start(CONTACTS, 1, latency=25)
-    play.stage.start(lambda: play.gate.sleep(40), "sleeper")
+    play.stage.start(lambda: play.scheduler.sleep(40), "sleeper")
     play.stage.run()
-    assert play.gate.waited == 15
+    assert play.scheduler.waited == 15
 
 
 def test_real_threads_on_a_real_clock_all_get_through() -> None:
-    baton, done = RunLock(), []
+    lock, done = RunLock(), []
     budget = RateBudget(Limits(12, 4), window=0.05)
-    gate = RequestScheduler(budget, baton, 4)
-    gate.open()
+    scheduler = RequestScheduler(budget, lock, 4)
+    scheduler.open()
 
     def work(number: int) -> None:
-        with baton:
+        with lock:
             for turn in range(6):
-                gate.remaining.expect(number, ENDPOINTS[number % 3], 6 - turn)
-                with gate.passing(ENDPOINTS[number % 3]):
+                scheduler.workload.set_remaining(number, ENDPOINTS[number % 3], 6 - turn)
+                with scheduler.slot(ENDPOINTS[number % 3]):
                     time.sleep(0.001)
                 if turn == number % 6:
-                    gate.sleep(0.01)
-                    gate.budget.pause(ENDPOINTS[turn % 3], 0.02)
-            gate.remaining.forget(number)
+                    scheduler.sleep(0.01)
+                    scheduler.budget.pause(ENDPOINTS[turn % 3], 0.02)
+            scheduler.workload.remove(number)
             done.append(number)
 
     threads = [threading.Thread(target=work, args=(n,), daemon=True) for n in range(10)]
@@ -359,7 +363,7 @@ def test_real_threads_on_a_real_clock_all_get_through() -> None:
 def first_to_go(play: Play, expected: dict[str, float]) -> str:
     """Say who goes first, of several that wait; one at a time may be out."""
     for name, requests in expected.items():
-        play.gate.remaining.expect(name, name, requests)
+        play.scheduler.workload.set_remaining(name, name, requests)
     play.budget.pause(None, 1)
     for name in expected:
         play.stage.start(lambda name=name: play.request(name), name)  # type: ignore[misc]
@@ -429,14 +433,14 @@ def test_no_limit_is_too_long() -> None:
 
 def test_what_is_not_wanted_any_more_decides_nothing() -> None:
     play = Play(TIERS["free"], parallel=1)
-    play.gate.remaining.expect("gone", NOTES, 1000)
-    play.gate.remaining.forget("gone")
+    play.scheduler.workload.set_remaining("gone", NOTES, 1000)
+    play.scheduler.workload.remove("gone")
     assert first_to_go(play, {CONTACTS: 20, DEALS: 30}) == DEALS
 
 
 def test_an_endpoint_that_hangs_keeps_no_more_than_its_own_places() -> None:
     play = Play(Limits(9, 3))
-    play.gate.remaining.expect("notes", NOTES, 100)
+    play.scheduler.workload.set_remaining("notes", NOTES, 100)
     play.stage.start(lambda: play.request(NOTES, 3600), "hangs")
     for name in (DEALS, CONTACTS):
         play.start(name, 30)
@@ -448,7 +452,7 @@ def test_a_deciding_endpoint_that_makes_no_request_keeps_no_place() -> None:
     play = Play(Limits(5, 4))
 
     def read() -> None:
-        play.gate.remaining.expect("notes", NOTES, 100)
+        play.scheduler.workload.set_remaining("notes", NOTES, 100)
         play.request(NOTES)
         play.stage.wait(threading.Event(), 1000)
 
@@ -486,9 +490,9 @@ def test_a_run_takes_a_window_more_than_it_must_at_most(  # noqa: PLR0913, PLR09
         late = latency and (lambda: latency * chance.uniform(0.5, 1))
         play.stage.start(play.read(name, count, late or (lambda: 0.0)), name)
     play.stage.run()
-    windows = least(counts, play.budget.places)
+    windows = least(counts, play.budget.capacity)
     # A place is free a window after the answer; and one endpoint's requests follow each other.
-    in_a_row = min(max(counts), play.budget.places.endpoint) * latency
+    in_a_row = min(max(counts), play.budget.capacity.endpoint) * latency
     last = max(when for _, when in play.passed)
     assert last <= windows * (60 + latency) + in_a_row, f"{last / 60} instead of {windows - 1}"
 
@@ -497,24 +501,26 @@ def test_a_run_takes_a_window_more_than_it_must_at_most(  # noqa: PLR0913, PLR09
 
 
 def test_the_time_left_is_what_the_limits_make_of_what_is_expected() -> None:
-    gate = Play(Limits(10, 2)).gate
-    assert gate.remaining.seconds(DEALS) is None, "nothing is known"
-    gate.remaining.expect("deals", DEALS, 9)
-    gate.remaining.expect("notes", NOTES, 40)
-    gate.remaining.expect("contacts", CONTACTS, 6)
-    assert gate.remaining.seconds(NOTES) == 19 * 60, "it decides, by its own limit"
-    assert gate.remaining.seconds(DEALS) == 4 * 60, "by its own limit, too"
-    assert gate.remaining.seconds(CONTACTS) == 2 * 60, "those that decide leave six of ten places"
-    gate.remaining.forget("contacts")
-    assert gate.remaining.seconds(CONTACTS) is None
-    assert gate.remaining.seconds(None) is None
+    scheduler = Play(Limits(10, 2)).scheduler
+    assert scheduler.workload.seconds(DEALS) is None, "nothing is known"
+    scheduler.workload.set_remaining("deals", DEALS, 9)
+    scheduler.workload.set_remaining("notes", NOTES, 40)
+    scheduler.workload.set_remaining("contacts", CONTACTS, 6)
+    assert scheduler.workload.seconds(NOTES) == 19 * 60, "it decides, by its own limit"
+    assert scheduler.workload.seconds(DEALS) == 4 * 60, "by its own limit, too"
+    assert scheduler.workload.seconds(CONTACTS) == 2 * 60, (
+        "those that decide leave six of ten places"
+    )
+    scheduler.workload.remove("contacts")
+    assert scheduler.workload.seconds(CONTACTS) is None
+    assert scheduler.workload.seconds(None) is None
 
 
 def test_where_the_account_is_what_is_short_all_end_with_it() -> None:
-    gate = Play(Limits(4, 4)).gate
+    scheduler = Play(Limits(4, 4)).scheduler
     for endpoint in ENDPOINTS:
-        gate.remaining.expect(endpoint, endpoint, 20)
-    assert [gate.remaining.seconds(endpoint) for endpoint in ENDPOINTS] == [14 * 60] * 3
+        scheduler.workload.set_remaining(endpoint, endpoint, 20)
+    assert [scheduler.workload.seconds(endpoint) for endpoint in ENDPOINTS] == [14 * 60] * 3
 
 
 @pytest.mark.parametrize(("seconds", "told"), [(0.4, None), (0.6, 0.6), (5.0, 5.0)])
@@ -522,8 +528,8 @@ def test_a_wait_that_is_over_when_it_is_read_is_not_told(
     seconds: float, told: float | None
 ) -> None:
     play, seen = Play(), list[WaitReason | None]()
-    play.stage.start(lambda: play.gate.sleep(seconds))
-    play.stage.start(lambda: seen.append(play.gate.waits_for()))
+    play.stage.start(lambda: play.scheduler.sleep(seconds))
+    play.stage.start(lambda: seen.append(play.scheduler.wait_reason()))
     play.stage.run()
     assert seen == [WaitReason("another try", told)]
 
@@ -534,10 +540,10 @@ def test_a_wait_counts_before_it_is_over() -> None:
 
     def look() -> None:
         play.stage.take_time(25)
-        seen.append(play.gate.waited)
+        seen.append(play.scheduler.waited)
 
     for _ in range(2):
         play.stage.start(lambda: play.request(DEALS))
     play.stage.start(look)
     play.stage.run()
-    assert [*seen, play.gate.waited] == [25, 60]
+    assert [*seen, play.scheduler.waited] == [25, 60]

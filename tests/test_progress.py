@@ -50,29 +50,29 @@ HEIGHT, WIDTH = 30, 250
 
 
 @pytest.fixture
-def baton() -> StandIn:
+def lock() -> StandIn:
     """A baton, and a clock that goes on only when something waits."""
     return StandIn()
 
 
 @pytest.fixture
-def report(baton: StandIn) -> RunReport:
+def report(lock: StandIn) -> RunReport:
     """A run that begins now."""
-    return RunReport(baton.clock)
+    return RunReport(lock.clock)
 
 
 @pytest.fixture
-def progress(report: RunReport, baton: StandIn) -> ProgressReporter:
+def progress(report: RunReport, lock: StandIn) -> ProgressReporter:
     """A look at that run, with room for 6 requests in 60 s, 2 of them to one endpoint."""
-    budget = RateBudget(Limits(6, 2), 1.0, 60.0, baton.clock)
+    budget = RateBudget(Limits(6, 2), 1.0, 60.0, lock.clock)
     return ProgressReporter(
-        report, RequestScheduler(budget, baton, 4, baton.clock), baton, logging.getLogger("tap")
+        report, RequestScheduler(budget, lock, 4, lock.clock), lock, logging.getLogger("tap")
     )
 
 
-def pass_time(baton: StandIn, seconds: float) -> None:
+def pass_time(lock: StandIn, seconds: float) -> None:
     """Let time go on."""
-    baton.waits.append(seconds)
+    lock.waits.append(seconds)
 
 
 def lines(progress: ProgressReporter) -> list[str]:
@@ -90,15 +90,15 @@ def test_a_run_that_has_got_nothing_yet_says_so(
 
 
 def test_the_time_left_is_not_told_before_it_is_known(
-    report: RunReport, baton: StandIn, progress: ProgressReporter
+    report: RunReport, lock: StandIn, progress: ProgressReporter
 ) -> None:
     contacts = report.stream("contacts")
     contacts.rows = 200
-    contacts.course.move(200, 5_000, baton.clock())
+    contacts.course.move(200, 5_000, lock.clock())
     assert lines(progress)[0] == "contacts: 200 of 5,000 rows (4%)."
-    pass_time(baton, 10)
+    pass_time(lock, 10)
     contacts.rows = 700
-    contacts.course.move(700, 5_000, baton.clock())
+    contacts.course.move(700, 5_000, lock.clock())
     assert lines(progress) == [
         "contacts: 700 of 5,000 rows (14%), 50 a s, about 86 s left.",
         "0 of 1 streams done, about 86 s left, 700 rows, 0 requests.",
@@ -106,34 +106,34 @@ def test_the_time_left_is_not_told_before_it_is_known(
 
 
 def test_a_list_that_is_not_counted_has_neither_part_nor_time_left(
-    report: RunReport, baton: StandIn, progress: ProgressReporter
+    report: RunReport, lock: StandIn, progress: ProgressReporter
 ) -> None:
     course = report.stream("contacts").course
-    course.move(200, None, baton.clock())
-    pass_time(baton, 100)
-    course.move(1_200, None, baton.clock())
+    course.move(200, None, lock.clock())
+    pass_time(lock, 100)
+    course.move(1_200, None, lock.clock())
     assert lines(progress)[0] == "contacts: 1,200 rows, 0 rows written, 10 a s."
 
 
 def test_what_comes_with_others_is_told_with_them_and_what_is_read_for_them_apart(
-    report: RunReport, baton: StandIn, progress: ProgressReporter
+    report: RunReport, lock: StandIn, progress: ProgressReporter
 ) -> None:
     deals, team, notes = map(report.stream, ("deals", "deal_team_members", "deal_notes"))
     for each in (deals, team, notes):
         each.course.source = "deals"
     team.course.leader, notes.course.unit = "deals", "deals"
-    deals.course.move(200, 600, baton.clock())
-    team.course.move(200, 600, baton.clock())
-    notes.course.move(0, 600, baton.clock())
-    pass_time(baton, 60)
-    notes.course.move(20, 600, baton.clock())
+    deals.course.move(200, 600, lock.clock())
+    team.course.move(200, 600, lock.clock())
+    notes.course.move(0, 600, lock.clock())
+    pass_time(lock, 60)
+    notes.course.move(20, 600, lock.clock())
     deals.rows, notes.rows = 200, 55
     assert lines(progress) == [
         "deals (with deal_team_members): 200 of 600 rows (33%).",
         "deal_notes: 20 of 600 deals (3%), 55 rows written, 20 a min, about 29 min left.",
         "0 of 3 streams done, 255 rows, 0 requests.",
     ]
-    deals.course.move(600, 600, baton.clock())
+    deals.course.move(600, 600, lock.clock())
     assert lines(progress)[0] == (
         "deals (with deal_team_members): 600 of 600 rows (100%), 200 rows written, "
         "400 a min, about 29 min left."
@@ -141,10 +141,10 @@ def test_what_comes_with_others_is_told_with_them_and_what_is_read_for_them_apar
 
 
 def test_what_has_ended_is_only_counted(
-    report: RunReport, baton: StandIn, progress: ProgressReporter
+    report: RunReport, lock: StandIn, progress: ProgressReporter
 ) -> None:
     for name in ("contacts", "companies", "placements"):
-        report.stream(name).course.move(1, 1, baton.clock())
+        report.stream(name).course.move(1, 1, lock.clock())
         report.stream(name).course.ended = True
     report.stream("companies").failure = ValueError()
     report.stream("deals")
@@ -152,29 +152,29 @@ def test_what_has_ended_is_only_counted(
 
 
 def test_nothing_is_thought_to_be_faster_than_the_limits_allow(
-    report: RunReport, baton: StandIn, progress: ProgressReporter
+    report: RunReport, lock: StandIn, progress: ProgressReporter
 ) -> None:
     course = report.stream("deal_notes").course
     course.endpoint = "GET /deals/{deal_id}/notes"
-    with progress._gate.passing(course.endpoint):
+    with progress._scheduler.slot(course.endpoint):
         pass
-    course.move(0, 10, baton.clock())
-    with progress._gate.passing(course.endpoint):
+    course.move(0, 10, lock.clock())
+    with progress._scheduler.slot(course.endpoint):
         pass
-    pass_time(baton, 2)
-    course.move(2, 10, baton.clock())
-    progress._gate.remaining.expect("notes", course.endpoint, 8)
+    pass_time(lock, 2)
+    course.move(2, 10, lock.clock())
+    progress._scheduler.workload.set_remaining("notes", course.endpoint, 8)
     assert progress.standings()[0].left == 58 + 3 * 60, "two each minute, and two are made"
 
 
 def test_structured_logs_hold_the_lines_in_numbers(
-    report: RunReport, baton: StandIn, progress: ProgressReporter
+    report: RunReport, lock: StandIn, progress: ProgressReporter
 ) -> None:
     notes = report.stream("deal_notes")
     notes.course.unit = "deals"
-    notes.course.move(0, 600, baton.clock())
-    pass_time(baton, 60)
-    notes.course.move(20, 600, baton.clock())
+    notes.course.move(0, 600, lock.clock())
+    pass_time(lock, 60)
+    notes.course.move(20, 600, lock.clock())
     notes.rows = 55
     (standing,) = progress.standings()
     assert standing.fields["stream_name"] == "deal_notes"
@@ -187,21 +187,27 @@ def test_structured_logs_hold_the_lines_in_numbers(
 
 @pytest.mark.parametrize("endpoint", ["GET /contacts", "GET /companies"])
 def test_it_says_what_is_waited_for(
-    baton: StandIn, progress: ProgressReporter, endpoint: str
+    lock: StandIn, progress: ProgressReporter, endpoint: str
 ) -> None:
-    gate, seen = progress._gate, []
-    gate.budget.limits = Limits(2, 1)
-    look = baton.wait
+    scheduler, seen = progress._scheduler, []
+    scheduler.budget.limits = Limits(2, 1)
+    look = lock.wait
 
     def wait(event: threading.Event, timeout: float | None = None) -> None:
-        seen.append((gate.waits_for(), gate.waits_for(endpoint), gate.waits_for("GET /deals")))
+        seen.append(
+            (
+                scheduler.wait_reason(),
+                scheduler.wait_reason(endpoint),
+                scheduler.wait_reason("GET /deals"),
+            )
+        )
         look(event, timeout)
 
-    baton.wait = wait  # type: ignore[method-assign]
+    lock.wait = wait  # type: ignore[method-assign]
     for _ in range(2):
-        with gate.passing(endpoint):
-            seen.append((gate.waits_for(), gate.waits_for(endpoint)))
-    gate.sleep(5, endpoint)
+        with scheduler.slot(endpoint):
+            seen.append((scheduler.wait_reason(), scheduler.wait_reason(endpoint)))
+    scheduler.sleep(5, endpoint)
     network, budget, retry = (
         WaitReason("the network"),
         WaitReason("the budget", 60),
@@ -213,18 +219,18 @@ def test_it_says_what_is_waited_for(
         (network, network),
         (retry, retry, None),
     ]
-    assert gate.waits_for() is None
+    assert scheduler.wait_reason() is None
 
 
 def test_a_target_that_does_not_read_is_what_is_waited_for(
-    report: RunReport, baton: StandIn, progress: ProgressReporter
+    report: RunReport, lock: StandIn, progress: ProgressReporter
 ) -> None:
-    report.stream("contacts").course.move(1, 2, baton.clock())
+    report.stream("contacts").course.move(1, 2, lock.clock())
     progress.glance()
     assert lines(progress)[0] == "contacts: 1 of 2 rows (50%), 0 rows written."
     progress.glance()
     assert lines(progress)[0].endswith("; waiting for the target.")
-    with baton.lent():
+    with lock.released():
         progress.glance()
         assert progress.standings()[0].wait is None
     progress.glance()

@@ -42,11 +42,11 @@ def test_after_a_wait_that_failed_a_signal_waits_again() -> None:
 def test_a_second_signal_does_not_wait() -> None:
     shutdown = Shutdown()
     shutdown.handle(TERM)
-    assert not shutdown.is_impatient
+    assert not shutdown.is_forced
     with pytest.raises(Interruption) as caught:
         shutdown.handle(INT)
     assert caught.value.signum == INT
-    assert shutdown.is_impatient
+    assert shutdown.is_forced
 
 
 def test_no_except_clause_for_errors_catches_an_interruption() -> None:

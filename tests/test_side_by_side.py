@@ -88,7 +88,7 @@ class Covered:
             for stream in SOME
         }
 
-    def forget(self, source: str, key: int) -> None:
+    def remove(self, source: str, key: int) -> None:
         """Note that a row of a list is removed, and its children."""
         for stream, rows in self.rows.items():
             if ROOTS[stream][0] == source:
@@ -143,7 +143,7 @@ def test_no_state_covers_an_unwritten_row_of_any_stream(
                 key = chance.choice(keys)
                 if chance.random() < 0.2 and len(keys) > PAGE:
                     sandbox.remove(source, key)
-                    covered.forget(source, key)
+                    covered.remove(source, key)
                 else:
                     sandbox.touch(source, ids=[key], seed=seed)
 
@@ -315,9 +315,9 @@ def learn() -> Iterator[Callable[..., Limits]]:
     def made(lev: SandboxServer, **settings: Any) -> Limits:  # noqa: ANN401
         config = {"api_url": lev.url, "api_key": lev.key, "max_retries": 0, **settings}
         tap = TapLev(config=config)
-        with tap.baton:
+        with tap.lock:
             account.identify(tap)
-        return tap.client.gate.budget.limits
+        return tap.client.scheduler.budget.limits
 
     yield made
     for signum, handler in handlers.items():

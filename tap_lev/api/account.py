@@ -56,14 +56,14 @@ def identify(tap: TapLev) -> Identity:
             tap.logger.warning("%s", unchecked)
         return found
     if (told := limits_from_me(found.me, tap.config)) is not None:
-        tap.client.gate.budget.limits = told
+        tap.client.scheduler.budget.limits = told
         return found
     tap.logger.warning(
         "The account's rate limits are not known (%s), so those of the smallest tier are kept: "
         "%d requests a minute, %d of them to one endpoint. If the account has more, set "
         "api_tier, or requests_per_minute and requests_per_minute_per_endpoint.",
         unchecked or "Lev does not tell them",
-        *tap.client.gate.budget.limits,
+        *tap.client.scheduler.budget.limits,
     )
     return found
 
@@ -120,13 +120,13 @@ def told(identity: Identity) -> dict[str, Any]:
 
 def limits(tap: TapLev) -> dict[str, Any]:
     """Find how many requests Lev allows in a window, and how many of them the tap makes."""
-    budget = tap.client.gate.budget
+    budget = tap.client.scheduler.budget
     return {
         "window_seconds": tap.config["rate_limit_window_seconds"],
         "account": budget.limits.account,
         "endpoint": budget.limits.endpoint,
-        "used_of_account": budget.places.account,
-        "used_of_endpoint": budget.places.endpoint,
+        "used_of_account": budget.capacity.account,
+        "used_of_endpoint": budget.capacity.endpoint,
     }
 
 

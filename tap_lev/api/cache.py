@@ -24,18 +24,18 @@ class _CachedPages:
         self._error: Exception | None = None
         self._reader: threading.Event | None = None
 
-    def begin(self, baton: RunLock) -> None:
+    def begin(self, lock: RunLock) -> None:
         """Have the first page there.
 
         Raises:
             Exception: What came instead of it.
         """
         if not self._pages and not self._ended:
-            self._read(baton)
+            self._read(lock)
         if not self._pages and self._error is not None:
             raise self._error
 
-    def all(self, baton: RunLock) -> Iterator[LevResponse]:
+    def all(self, lock: RunLock) -> Iterator[LevResponse]:
         """Go through the pages.
 
         Raises:
@@ -51,15 +51,15 @@ class _CachedPages:
                 yield page
                 number += 1
             elif not self._ended:
-                self._read(baton)
+                self._read(lock)
             elif self._error is not None:
                 raise self._error
             else:
                 return
 
-    def _read(self, baton: RunLock) -> None:
+    def _read(self, lock: RunLock) -> None:
         if self._reader is not None:
-            baton.wait(self._reader)
+            lock.wait(self._reader)
             return
         self._reader = threading.Event()
         try:
@@ -80,8 +80,8 @@ class ResponseCache:
         baton: Given up while another thread reads.
     """
 
-    def __init__(self, baton: RunLock) -> None:
-        self._baton = baton
+    def __init__(self, lock: RunLock) -> None:
+        self._lock = lock
         self._known: dict[tuple[str, str], _CachedPages] = {}
 
     @property
@@ -99,7 +99,7 @@ class ResponseCache:
             ids: For which parent.
             pages: Reads them.
         """
-        return self._of(call, ids, pages).all(self._baton)
+        return self._of(call, ids, pages).all(self._lock)
 
     def begin(self, call: LevRequest, ids: PathParams, pages: Iterator[LevResponse]) -> None:
         """Read the first page, unless it was read before. It may well be the only one.
@@ -107,7 +107,7 @@ class ResponseCache:
         Raises:
             Exception: What came instead of it.
         """
-        self._of(call, ids, pages).begin(self._baton)
+        self._of(call, ids, pages).begin(self._lock)
 
     def _of(self, call: LevRequest, ids: PathParams, pages: Iterator[LevResponse]) -> _CachedPages:
         # A read by POST is no stream's but one, and may have many pages.

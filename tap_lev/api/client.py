@@ -131,9 +131,9 @@ class LevClient:
     """
 
     def __init__(
-        self, config: Mapping[str, Any], logger: logging.Logger, gate: RequestScheduler
+        self, config: Mapping[str, Any], logger: logging.Logger, scheduler: RequestScheduler
     ) -> None:
-        self.gate = gate
+        self.scheduler = scheduler
         self.meters = RequestMetrics()
         self._url = config["api_url"].rstrip("/")
         self._timeout: float = config["request_timeout_seconds"]
@@ -150,7 +150,7 @@ class LevClient:
         """Whether a response in Lev's form has come: an envelope or an error."""
         self._came: set[int | None] = set()
         """The statuses of all responses, None where none came."""
-        self._longest_wait = max(MAX_RETRY_AFTER, gate.budget.window)
+        self._longest_wait = max(MAX_RETRY_AFTER, scheduler.budget.window)
         self._closed: dict[str | None, tuple[float, LevAPIError]] = {}
         """Until when an endpoint, or with None any, is not requested, and what said so."""
         self._transport = Transport(self._url, self._timeout, config["max_parallel_streams"])
@@ -307,7 +307,7 @@ class LevClient:
         """Take note that Lev itself has answered."""
         self.reached = True
         if opens:
-            self.gate.open()
+            self.scheduler.open()
 
     def _note_halves(self, read: _Read, answer: LevResponse) -> None:
         read.report.mended += answer.halves
@@ -338,7 +338,7 @@ class LevClient:
         sent, seconds, status = False, math.inf, None
         try:
             # A redirect is never followed: the key belongs to one host (lev-api.md §1.1).
-            with self.gate.passing(read.endpoint):
+            with self.scheduler.slot(read.endpoint):
                 sent = True
                 if read.began is None:
                     read.began = time.monotonic()
@@ -367,7 +367,7 @@ class LevClient:
             self._came.add(status)
         report.statuses[response.status_code] += 1
         self.meters.request(report.name, read.endpoint, response.status_code)
-        self.meters.waited(self.gate.waited)
+        self.meters.waited(self.scheduler.waited)
         if response.is_redirect:
             location = quoted(response.headers["Location"])
             raise ForeignResponseError(
@@ -419,7 +419,7 @@ class LevClient:
         if limited:
             assert isinstance(error, LevAPIError)  # noqa: S101
             concerned = read.endpoint if error.is_of_endpoint else None
-            if self.gate.budget.pause(concerned, wait) and not gives_up:
+            if self.scheduler.budget.pause(concerned, wait) and not gives_up:
                 whose = f"Requests to {concerned} wait" if concerned else "All requests wait"
                 self._logger.warning("%s %s for %.1f s (try %s).", error, whose, wait, of)
         if gives_up:
@@ -431,7 +431,7 @@ class LevClient:
         self.meters.retry(read.report.name, read.endpoint)
         if not limited:
             self._logger.warning("%s Trying again in %.1f s (%s).", error, wait, of)
-            self.gate.sleep(wait, read.endpoint)
+            self.scheduler.sleep(wait, read.endpoint)
         return True
 
     def _patience_with(self, read: _Read, error: LevError) -> RetryPolicy:

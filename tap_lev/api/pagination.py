@@ -296,8 +296,8 @@ class Paginator:
             )
         if self._empty > MAX_EMPTY_PAGES:
             raise InvalidResponseError(
-                f"Lev announces more rows of {self._endpoint}, but {MAX_EMPTY_PAGES} pages in a row "
-                "had none. Stopped rather than go on for ever."
+                f"Lev announces more rows of {self._endpoint}, but {MAX_EMPTY_PAGES} pages in a "
+                "row had none. Stopped rather than go on for ever."
             )
         self._asked.add(tuple(position.items()))
         if tuple(following.items()) in self._asked:

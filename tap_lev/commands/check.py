@@ -83,7 +83,7 @@ class _Check:
         self._members = members
         self._findings = {stream: Finding(stream.name) for stream in members}
         self._answers: defaultdict[Any, ResponseCache] = defaultdict(
-            lambda: ResponseCache(tap.baton)
+            lambda: ResponseCache(tap.lock)
         )
 
     def run(self) -> Iterator[Finding]:

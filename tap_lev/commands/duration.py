@@ -37,7 +37,7 @@ class RateLimits(NamedTuple):
         parallel: How many requests may be under way at the same time.
     """
 
-    places: Limits
+    capacity: Limits
     window: float
     parallel: int
 
@@ -85,10 +85,10 @@ def _side_by_side(loads: Sequence[EndpointLoad], pace: RateLimits) -> DurationEs
     for load in loads:
         by_endpoint[load.endpoint].append(load)
     buckets = [
-        _Bucket(ACCOUNT, loads, pace.places.account, pace.parallel),
-        *(_Bucket(name, found, pace.places.endpoint, 1) for name, found in by_endpoint.items()),
+        _Bucket(ACCOUNT, loads, pace.capacity.account, pace.parallel),
+        *(_Bucket(name, found, pace.capacity.endpoint, 1) for name, found in by_endpoint.items()),
     ]
-    fullest = max(buckets, key=lambda bucket: bucket.requests / bucket.places)
+    fullest = max(buckets, key=lambda bucket: bucket.requests / bucket.capacity)
     limited = max(bucket.limited(pace.window) for bucket in buckets)
     unlimited = max(bucket.seconds for bucket in buckets)
     unlimited = max(unlimited, *(load.requests * load.latency + load.lead for load in loads))
@@ -110,7 +110,7 @@ class _Bucket:
         self, name: str, loads: Sequence[EndpointLoad], places: int, parallel: int
     ) -> None:
         self.name = name
-        self.places = places
+        self.capacity = places
         self.requests = sum(load.requests for load in loads)
         self.windows = math.ceil(self.requests / places) - 1
         """The windows that are full before the last one."""
@@ -121,7 +121,7 @@ class _Bucket:
 
     def limited(self, window: float) -> float:
         """Find what they take with it. A request counts until a window after its answer."""
-        rest = self.requests - self.windows * self.places
+        rest = self.requests - self.windows * self.capacity
         return self.windows * (window + self._latency) + self._on_the_way(rest)
 
     def _on_the_way(self, requests: int) -> float:

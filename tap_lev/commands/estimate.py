@@ -70,7 +70,7 @@ class Estimator:
         self._clock = clock
         self._latencies: defaultdict[str, list[float]] = defaultdict(list)
         self._answers: defaultdict[Any, ResponseCache] = defaultdict(
-            lambda: ResponseCache(tap.baton)
+            lambda: ResponseCache(tap.lock)
         )
         for stream in tap.selected:
             stream.walking.resume()
@@ -91,11 +91,11 @@ class Estimator:
 
     def _timed(self, endpoint: str, work: Callable[[], T]) -> T:
         """Do something that makes requests, and note how long an answer took."""
-        gate, totals = self._tap.client.gate, self._tap.report.totals
-        begun, waited, requests = self._clock(), gate.waited, totals()["requests"]
+        scheduler, totals = self._tap.client.scheduler, self._tap.report.totals
+        begun, waited, requests = self._clock(), scheduler.waited, totals()["requests"]
         done = work()
         if made := totals()["requests"] - requests:
-            taken = self._clock() - begun - (gate.waited - waited)
+            taken = self._clock() - begun - (scheduler.waited - waited)
             self._latencies[endpoint].append(taken / made)
         return done
 

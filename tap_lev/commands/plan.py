@@ -64,9 +64,9 @@ class Plan:
             limits: Other limits than those of the account.
             without: Streams to leave out.
         """
-        config, given = self._tap.config, self._tap.client.gate.budget.limits
+        config, given = self._tap.config, self._tap.client.scheduler.budget.limits
         window = config["rate_limit_window_seconds"]
-        places = RateBudget(limits or given, config["rate_limit_share"], window).places
+        places = RateBudget(limits or given, config["rate_limit_share"], window).capacity
         found = estimate_duration(
             self._loads(without), RateLimits(places, window, config["max_parallel_streams"])
         )
@@ -80,7 +80,7 @@ class Plan:
 
     def higher_tiers(self) -> dict[str, float]:
         """Find the seconds that the sync would take on tiers with higher limits."""
-        now = self._tap.client.gate.budget.limits
+        now = self._tap.client.scheduler.budget.limits
         higher = {
             name: limits
             for name, limits in TIERS.items()

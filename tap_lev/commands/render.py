@@ -39,7 +39,7 @@ def show(tap: TapLev, command: str, form: str) -> None:
     """
     start = time.monotonic() - BEGUN
     tap.check_selection()
-    with tap.baton:
+    with tap.lock:
         tap.identity = account.identify(tap)
         as_json = form == "json"
         failed = (

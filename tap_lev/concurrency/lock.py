@@ -65,7 +65,7 @@ class RunLock:
     """
 
     def __init__(self, shutdown: Shutdown | None = None) -> None:
-        self.before_giving: Callable[[], None] = lambda: None
+        self.on_release: Callable[[], None] = lambda: None
         self.turns = 0
         self._lock = threading.Lock()
         self._shutdown = shutdown or Shutdown()
@@ -90,7 +90,7 @@ class RunLock:
             self._give()
 
     @contextlib.contextmanager
-    def lent(self) -> Iterator[None]:
+    def released(self) -> Iterator[None]:
         """Give the baton up for the time of a wait.
 
         Raises:
@@ -114,7 +114,7 @@ class RunLock:
         """
         self._awaited.append(event)
         try:
-            with self.lent():
+            with self.released():
                 event.wait(timeout)
         finally:
             self._awaited.remove(event)
@@ -144,12 +144,12 @@ class RunLock:
 
     @property
     def _is_over(self) -> bool:
-        return self._stopped or self._shutdown.is_asked_for
+        return self._stopped or self._shutdown.is_requested
 
     def _give(self) -> None:
         try:
             if not self._is_over:
-                self.before_giving()
+                self.on_release()
         finally:
             self.turns += 1
             self._holder = None

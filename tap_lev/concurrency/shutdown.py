@@ -31,11 +31,11 @@ class Shutdown:
     def __init__(self) -> None:
         self._signum: int | None = None
         self._waiting = False
-        self.is_impatient = False
+        self.is_forced = False
         """Whether a second signal has come, which may end anything in its middle."""
 
     @property
-    def is_asked_for(self) -> bool:
+    def is_requested(self) -> bool:
         """Whether a signal has come."""
         return self._signum is not None
 
@@ -45,9 +45,9 @@ class Shutdown:
         Raises:
             Interruption: A wait is under way, or it is not the first signal.
         """
-        self.is_impatient = self._signum is not None
+        self.is_forced = self._signum is not None
         self._signum = signum
-        if self._waiting or self.is_impatient:
+        if self._waiting or self.is_forced:
             raise Interruption(signum)
 
     @contextlib.contextmanager

@@ -20,8 +20,8 @@ class Workers:
         baton: What they take turns with.
     """
 
-    def __init__(self, baton: RunLock) -> None:
-        self._baton = baton
+    def __init__(self, lock: RunLock) -> None:
+        self._lock = lock
         self._at_work = 0
         self._failure: BaseException | None = None
         self._news = Flag()
@@ -41,21 +41,21 @@ class Workers:
         """
         try:
             while self._at_work and self._failure is None:
-                self._baton.wait(self._news)
+                self._lock.wait(self._news)
                 self._news.clear()
         finally:
-            self._baton.stop()
+            self._lock.stop()
         if self._failure is not None:
             raise self._failure
 
     def _do(self, work: Callable[[], None]) -> None:
-        with contextlib.suppress(RunStopped), self._baton:
+        with contextlib.suppress(RunStopped), self._lock:
             try:
                 work()
             except RunStopped:
                 raise
             except BaseException as error:  # noqa: BLE001 - the main thread raises it
                 self._failure = self._failure or error
-                self._baton.stop()
+                self._lock.stop()
             self._at_work -= 1
             self._news.set()

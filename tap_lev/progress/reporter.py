@@ -46,11 +46,11 @@ class ProgressReporter:
     """
 
     def __init__(
-        self, report: RunReport, gate: RequestScheduler, baton: RunLock, logger: logging.Logger
+        self, report: RunReport, scheduler: RequestScheduler, lock: RunLock, logger: logging.Logger
     ) -> None:
         self._report = report
-        self._gate = gate
-        self._baton = baton
+        self._scheduler = scheduler
+        self._lock = lock
         self._logger = logger
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._look_on, name="progress", daemon=True)
@@ -102,7 +102,7 @@ class ProgressReporter:
 
     def glance(self) -> None:
         """See whether the target keeps the run waiting: one thread has the baton all the time."""
-        turn = None if self._baton.is_free else self._baton.turns
+        turn = None if self._lock.is_free else self._lock.turns
         self._is_kept_waiting = turn is not None and turn == self._turn
         self._turn = turn
 
@@ -152,11 +152,14 @@ class ProgressReporter:
         )
 
     def _wait(self, endpoint: str | None = None) -> WaitReason | None:
-        return THE_TARGET if self._is_kept_waiting else self._gate.waits_for(endpoint)
+        return THE_TARGET if self._is_kept_waiting else self._scheduler.wait_reason(endpoint)
 
     def _left(self, course: StreamProgress, now: float) -> float | None:
         """Say how long a stream takes: at its pace so far, but not faster than the limits allow."""
-        by_pace, by_limits = course.seconds_left(now), self._gate.remaining.seconds(course.endpoint)
+        by_pace, by_limits = (
+            course.seconds_left(now),
+            self._scheduler.workload.seconds(course.endpoint),
+        )
         if by_pace == 0 or course.total is None:
             return by_pace
         return max((s for s in (by_pace, by_limits) if s is not None), default=None)

@@ -27,7 +27,7 @@ class _Bucket:
     releases: deque[float] = dataclasses.field(default_factory=deque)
     paused_until: float = -math.inf
 
-    def held(self, now: float) -> int:
+    def used(self, now: float) -> int:
         """Say how many requests count."""
         while self.releases and self.releases[0] <= now:
             self.releases.popleft()
@@ -35,7 +35,7 @@ class _Bucket:
 
     def free_at(self, now: float, places: int) -> float:
         """Say when a request may go: some time past when it may now."""
-        excess = self.held(now) - places
+        excess = self.used(now) - places
         if excess < 0:
             return self.paused_until
         if excess >= len(self.releases):
@@ -95,8 +95,8 @@ class RateBudget:
         """
         now = self._clock()
         until = max(
-            self._account.free_at(now, self.places.account - kept),
-            self._endpoints[endpoint].free_at(now, self.places.endpoint),
+            self._account.free_at(now, self.capacity.account - kept),
+            self._endpoints[endpoint].free_at(now, self.capacity.endpoint),
         )
         if until <= now:
             return 0.0
@@ -112,17 +112,17 @@ class RateBudget:
     @limits.setter
     def limits(self, limits: Limits) -> None:
         self._limits = limits
-        self.places = Limits(*map(self._places, limits))
+        self.capacity = Limits(*map(self._places, limits))
 
-    def free(self, endpoint: str) -> int:
+    def available(self, endpoint: str) -> int:
         """Say how many more requests to the endpoint may count now."""
-        return max(0, self.places.endpoint - self.held(endpoint))
+        return max(0, self.capacity.endpoint - self.used(endpoint))
 
-    def held(self, endpoint: str) -> int:
+    def used(self, endpoint: str) -> int:
         """Say how many requests to the endpoint count now."""
-        return self._endpoints[endpoint].held(self._clock())
+        return self._endpoints[endpoint].used(self._clock())
 
-    def sent(self, endpoint: str) -> None:
+    def acquire(self, endpoint: str) -> None:
         """Count a request as sent now."""
         if not self._count:
             self._first = self._clock()
@@ -130,7 +130,7 @@ class RateBudget:
         for bucket in (self._account, self._endpoints[endpoint]):
             bucket.out += 1
 
-    def answered(self, endpoint: str) -> None:
+    def release(self, endpoint: str) -> None:
         """Note that the answer to a request is there, or no longer waited for."""
         release = self._clock() + self.window
         for bucket in (self._account, self._endpoints[endpoint]):
@@ -165,7 +165,7 @@ class RateBudget:
         if requests <= 0:
             return 0.0
         bucket = self._account if endpoint is None else self._endpoints.get(endpoint, _Bucket())
-        places = self.places.account if endpoint is None else self.places.endpoint
+        places = self.capacity.account if endpoint is None else self.capacity.endpoint
         now = self._clock()
         held = sorted(release for release in tuple(bucket.releases) if release > now)
         # Those that are out are taken for answered now.
@@ -180,7 +180,7 @@ class RateBudget:
         return max(begins, bucket.paused_until - now) + windows * self.window
 
     @property
-    def part_used(self) -> float:
+    def utilization(self) -> float:
         """The requests sent, as a part of those that the account's limit allowed meanwhile."""
         if not self._count:
             return 0.0

@@ -67,14 +67,14 @@ class RequestScheduler:
     def __init__(
         self,
         budget: RateBudget,
-        baton: RunLock,
+        lock: RunLock,
         parallel: int,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.budget = budget
-        self.remaining = Workload(budget)
-        self._baton = baton
-        baton.before_giving = self._admit_after_answer
+        self.workload = Workload(budget)
+        self._lock = lock
+        lock.on_release = self._admit_after_answer
         self._parallel = parallel
         self._clock = clock
         self._is_open = False
@@ -90,7 +90,7 @@ class RequestScheduler:
     # -- Passing
 
     @contextlib.contextmanager
-    def passing(self, endpoint: str) -> Iterator[None]:
+    def slot(self, endpoint: str) -> Iterator[None]:
         """Surround the network's part of a request: before it a wait, if there must be one.
 
         Args:
@@ -102,12 +102,12 @@ class RequestScheduler:
         """
         self._wait_for_turn(endpoint)
         try:
-            with self._baton.lent():
+            with self._lock.released():
                 yield
         finally:
             self._out[endpoint] -= 1
             self._out_at_all -= 1
-            self.budget.answered(endpoint)
+            self.budget.release(endpoint)
             self._answered = True
 
     def open(self) -> None:
@@ -129,7 +129,7 @@ class RequestScheduler:
         self._sleepers.append(sleeper)
         self._note_idleness()
         try:
-            self._baton.wait(sleeper.event, seconds)
+            self._lock.wait(sleeper.event, seconds)
         finally:
             self._sleepers.remove(sleeper)
             self._note_idleness()
@@ -146,7 +146,7 @@ class RequestScheduler:
             minds_the_clock = wake_at < self._alarm
             if minds_the_clock:
                 self._alarm = wake_at
-            self._baton.wait(turn.event, delay if minds_the_clock else None)
+            self._lock.wait(turn.event, delay if minds_the_clock else None)
             if minds_the_clock:
                 if self._alarm == wake_at:
                     self._alarm = math.inf
@@ -162,12 +162,12 @@ class RequestScheduler:
         """Let go whatever can go."""
         self._answered = False
         while self._turns and self._out_at_all < self._places:
-            kept = self.remaining.kept(self._out)
+            kept = self.workload.reserved(self._out)
             ready = [turn for turn in self._turns if not self._delay(turn, kept)]
             if not ready:
                 break
-            turn = min(ready, key=lambda turn: self.remaining.rank(turn.endpoint))
-            self.budget.sent(turn.endpoint)
+            turn = min(ready, key=lambda turn: self.workload.priority(turn.endpoint))
+            self.budget.acquire(turn.endpoint)
             self._out[turn.endpoint] += 1
             self._out_at_all += 1
             self._turns.remove(turn)
@@ -185,11 +185,11 @@ class RequestScheduler:
         """Find the seconds until a request can go by the clock alone."""
         if self._out_at_all >= self._places:
             return math.inf
-        kept = self.remaining.kept(self._out)
+        kept = self.workload.reserved(self._out)
         return min(self._delay(turn, kept) for turn in self._turns)
 
     def _delay(self, turn: _PendingRequest, kept: int) -> float:
-        decides = self.remaining.decides(turn.endpoint)
+        decides = self.workload.is_bottleneck(turn.endpoint)
         delay = self.budget.delay(turn.endpoint, 0 if decides else kept)
         turn.due = self._clock() + delay
         return delay
@@ -209,7 +209,7 @@ class RequestScheduler:
         since = self._idle_since
         return self._waited + (0.0 if since is None else self._clock() - since)
 
-    def waits_for(self, endpoint: str | None = None) -> WaitReason | None:
+    def wait_reason(self, endpoint: str | None = None) -> WaitReason | None:
         """Say what the requests to an endpoint wait for, or all there are."""
         now = self._clock()
 

@@ -35,7 +35,7 @@ class Workload:
         """How many requests are expected, of all endpoints."""
         return self._all_left
 
-    def expect(self, reader: object, endpoint: str, requests: float) -> None:
+    def set_remaining(self, reader: object, endpoint: str, requests: float) -> None:
         """Take note of how many more requests somebody will make.
 
         Args:
@@ -48,30 +48,30 @@ class Workload:
         self._left[endpoint] = sum(readers.values())
         self._all_left = sum(self._left.values())
 
-    def forget(self, reader: object) -> None:
+    def remove(self, reader: object) -> None:
         """Take note that somebody makes no more requests."""
         for endpoint, readers in self._expected.items():
             readers.pop(reader, None)
             self._left[endpoint] = sum(readers.values())
         self._all_left = sum(self._left.values())
 
-    def decides(self, endpoint: str) -> bool:
+    def is_bottleneck(self, endpoint: str) -> bool:
         """Say whether an endpoint may decide when the run ends.
 
         What it has left takes as long, by its own limit, as all that is left takes by the
         account's, or nearly: how much is left is an estimate, and to be late costs more than to be
         early. One of which nothing is known may have any number of requests left.
         """
-        left, places = self._left.get(endpoint), self._budget.places
+        left, capacity = self._left.get(endpoint), self._budget.capacity
         part, whole = (
             BOTTLENECK_RATIO  # whole numbers only: limits that Lev tells may be too long for others
         )
         if not left:
             return True
-        return whole * left * places.account >= part * self._all_left * places.endpoint
+        return whole * left * capacity.account >= part * self._all_left * capacity.endpoint
 
-    def kept(self, out: Mapping[str, int]) -> int:
-        """Say how many of the account's places are kept for the endpoints that decide.
+    def reserved(self, out: Mapping[str, int]) -> int:
+        """Say how many of the account's capacity are kept for the endpoints that decide.
 
         The next request to one of them is made when the last is answered. If others took what is
         free until then, the endpoint would be late by that in each window.
@@ -80,12 +80,12 @@ class Workload:
             out: How many requests to each endpoint have no answer yet.
         """
         return sum(
-            min(self._budget.free(endpoint), self._left.get(endpoint, 0))
+            min(self._budget.available(endpoint), self._left.get(endpoint, 0))
             for endpoint, requests in out.items()
-            if requests and self.decides(endpoint)
+            if requests and self.is_bottleneck(endpoint)
         )
 
-    def rank(self, endpoint: str) -> float:
+    def priority(self, endpoint: str) -> float:
         """Rank the endpoints whose requests could go: the least goes.
 
         An endpoint that may decide when the run ends never waits for another; of several, the one
@@ -94,10 +94,10 @@ class Workload:
         short is there soon.
         """
         left = self._left.get(endpoint, 0)
-        if self.decides(endpoint):
+        if self.is_bottleneck(endpoint):
             return -(left or math.inf)
         weight = left / self._all_left + BASE_WEIGHT / len(self._left)
-        return (self._budget.held(endpoint) + 1) / weight
+        return (self._budget.used(endpoint) + 1) / weight
 
     def seconds(self, endpoint: str | None) -> float | None:
         """Say how long the limits make the requests to an endpoint take.
@@ -107,14 +107,14 @@ class Workload:
         Returns:
             The seconds, None where there are no such requests, or nothing holds them up.
         """
-        left, places = tuple(self._left.items()), self._budget.places
+        left, capacity = tuple(self._left.items()), self._budget.capacity
         own = sum(requests for of, requests in left if of == endpoint)
         if endpoint is None or not own:
             return None
-        deciding = [requests for of, requests in left if requests and self.decides(of)]
-        shared, spare = sum(deciding), places.account - len(deciding) * places.endpoint
-        if not self.decides(endpoint):
-            # The others share what those that decide leave of the account's places.
+        deciding = [requests for of, requests in left if requests and self.is_bottleneck(of)]
+        shared, spare = sum(deciding), capacity.account - len(deciding) * capacity.endpoint
+        if not self.is_bottleneck(endpoint):
+            # The others share what those that decide leave of the account's capacity.
             others = self._all_left - shared
-            shared = self._all_left if spare <= 0 else math.ceil(others * places.account / spare)
+            shared = self._all_left if spare <= 0 else math.ceil(others * capacity.account / spare)
         return max(self._budget.takes(own, endpoint), self._budget.takes(shared)) or None

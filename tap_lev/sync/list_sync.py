@@ -115,7 +115,7 @@ class ListSync:
             self._guard(self._walk, *self.members)
         if not self._asking.dry_run_rows:
             self._tap.write_state(at_once=True)
-        self._tap.client.gate.remaining.forget(self._taking)
+        self._tap.client.scheduler.workload.remove(self._taking)
 
     def refresh(self, keys: Iterable[int]) -> None:
         """Write single rows and their children. The state stays as it is."""
@@ -181,7 +181,7 @@ class ListSync:
             for member in members:
                 if member in self.members:
                     self.members.remove(member)
-                    self._tap.client.gate.remaining.forget(member)
+                    self._tap.client.scheduler.workload.remove(member)
                     member.report.course.ended = True
                     member.fail(error)
 

@@ -135,7 +135,7 @@ class PageProcessor:
         for child, parents in lacking.items():
             for row in parents:
                 if child in self._members:
-                    self._visit(child, row, answer, ResponseCache(self._tap.baton))
+                    self._visit(child, row, answer, ResponseCache(self._tap.lock))
 
     def _write_page(self, rows: list[dict[str, Any]], answer: LevResponse) -> None:
         self._source.write_page(rows, answer)
@@ -295,7 +295,7 @@ class PageProcessor:
                     request_id=None,
                     server_time=self._tap.client.clock.now(),
                 )
-                self._visit(member, {"id": key}, nothing, ResponseCache(self._tap.baton))
+                self._visit(member, {"id": key}, nothing, ResponseCache(self._tap.lock))
             else:
                 self._guard(partial(self._fail, member, key, error), member)
 
@@ -310,12 +310,12 @@ class PageProcessor:
         walking = member.walking
         try:
             if isinstance(member, ChildStream) and not member.needs_row:
-                member.visit({"id": key}, answer, ResponseCache(self._tap.baton))
+                member.visit({"id": key}, answer, ResponseCache(self._tap.lock))
             else:
                 answer = self._asking.row(key)
                 for row in self._source.rows(answer):
                     if isinstance(member, ChildStream):
-                        member.visit(row, answer, ResponseCache(self._tap.baton))
+                        member.visit(row, answer, ResponseCache(self._tap.lock))
                     else:
                         member.write(row, answer)
         except ROW_FAULTS as error:
@@ -333,7 +333,7 @@ class PageProcessor:
     def _count(self, answer: LevResponse, keys: list[Any]) -> None:
         """Count the rows of a page, and tell the gate how many pages there will be."""
         self._counter.add(answer.pagination, keys)
-        self._tap.client.gate.remaining.expect(
+        self._tap.client.scheduler.workload.set_remaining(
             self, f"GET {self._source.path}", self._counter.pages_left
         )
         self.courses.page(self._counter)

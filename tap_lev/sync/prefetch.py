@@ -52,7 +52,7 @@ class Prefetcher:
         self._answer = answer
         self._more = more
         self._answers: defaultdict[int, ResponseCache] = defaultdict(
-            partial(ResponseCache, tap.baton)
+            partial(ResponseCache, tap.lock)
         )
         self._written = 0
         self._wanted: Container[LevStream] = ()
@@ -72,7 +72,7 @@ class Prefetcher:
         self._wanted = wanted
         for child in children:
             if child in wanted and not child.embedded and child.endpoint:
-                self._tap.crew.start(partial(self._read, child, child.endpoint), child.name)
+                self._tap.workers.start(partial(self._read, child, child.endpoint), child.name)
 
     def __enter__(self) -> Self:
         """Begin."""
@@ -92,17 +92,19 @@ class Prefetcher:
             self._progress.set()
 
     def _read(self, child: ChildStream, endpoint: str) -> None:
-        gate, before, failures = self._tap.client.gate, child.report.requests, 0
+        scheduler, before, failures = self._tap.client.scheduler, child.report.requests, 0
         for number, row in enumerate(self._rows):
             while number > self._written + PARENTS_AHEAD and child in self._wanted:
                 self._progress.clear()
-                self._tap.baton.wait(self._progress)
+                self._tap.lock.wait(self._progress)
             if child not in self._wanted:
                 return
             made = child.report.requests - before
             each = (made + PRIOR_WEIGHT * child.requests_per_row) / (number + PRIOR_WEIGHT)
             for needed in (endpoint, *child.needed_endpoints):
-                gate.remaining.expect(child, needed, each * (len(self._rows) - number + self._more))
+                scheduler.workload.set_remaining(
+                    child, needed, each * (len(self._rows) - number + self._more)
+                )
             if number < self._written or not child.takes(row):
                 continue
             try:
