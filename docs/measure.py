@@ -109,7 +109,7 @@ def plain(selected: Collection[str]) -> Requests:
 def _plain(stream: type[LevStream], tap: TapLev, sandbox: Sandbox) -> Requests:
     if issubclass(stream, ChildStream):
         reader = tap.stream(stream.name)
-        calls = reader.calls() if isinstance(reader, ChildStream) else ()
+        calls = reader.requests() if isinstance(reader, ChildStream) else ()
         endpoints = [call.endpoint for call in calls]
         parents = sandbox.count(stream.parent.name)
         return _plain(stream.parent, tap, sandbox) + Counter(dict.fromkeys(endpoints, parents))

@@ -373,7 +373,7 @@ def test_numbered_pages_end_with_a_short_one(start_lev: StartLev, stream: str, s
 def test_definitions_are_read_by_number(
     start_lev: StartLev, monkeypatch: pytest.MonkeyPatch, shape: str
 ) -> None:
-    monkeypatch.setattr(IndexMetricDefinitions, "limit", 7)
+    monkeypatch.setattr(IndexMetricDefinitions, "page_limit", 7)
     lev = start_lev(deals=3)
     lev.sandbox.switch(pagination_shape={"index_metric_definitions": shape})
     run = sync(config_of(lev), streams=("index_metric_definitions",))

@@ -79,8 +79,8 @@ def timeless(messages: list[Message]) -> list[Message]:
 def test_it_cannot_be_told_how_a_row_was_read(
     account: SandboxServer, stream: str, changes: list[tuple[int, str, Any]], *, within: bool
 ) -> None:
-    blocks = "financials,properties,team,pipelines" if stream == "deals" else ""
-    rows = copy.deepcopy(account.sandbox.rows(stream, include=blocks))
+    embeds = "financials,properties,team,pipelines" if stream == "deals" else ""
+    rows = copy.deepcopy(account.sandbox.rows(stream, include=embeds))
     for number, name, value in changes:
         row = rows[number]
         if within:
@@ -112,7 +112,7 @@ def test_a_page_as_the_schemas_say_is_written_by_one_call_for_each_stream(
     lev = start_lev(contacts=45, deals=45)
     calls: list[tuple[str, int]] = []
     one_by_one: list[str] = []
-    written: Callable[..., None] = LevStream.write_all
+    written: Callable[..., None] = LevStream.write_typed
     monkeypatch.setattr(
         LevStream,
         "write_all",

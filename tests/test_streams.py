@@ -307,10 +307,10 @@ def built() -> set[str]:
     for stream in TapLev(config=config_of_nobody()).lev_streams:
         if isinstance(stream, ListStream):
             endpoints.add(f"GET {stream.path}")
-            if stream.detail:
-                endpoints.add(f"GET {stream.detail}")
+            if stream.detail_path:
+                endpoints.add(f"GET {stream.detail_path}")
         elif isinstance(stream, ChildStream):
-            endpoints.update(call.endpoint for call in stream.calls())
+            endpoints.update(call.endpoint for call in stream.requests())
     return endpoints
 
 

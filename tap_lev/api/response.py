@@ -185,7 +185,7 @@ def _clocks(timestamp: object, headers: Mapping[str, str]) -> _Clocks:
     }
 
 
-def extract_rows(answer: LevResponse, *, single: bool = False) -> list[dict[str, Any]]:
+def extract_rows(answer: LevResponse, *, single_row: bool = False) -> list[dict[str, Any]]:
     """Find the rows in ``data``.
 
     A list as a rule; some endpoints are also described as an object that holds a list, or whose
@@ -195,7 +195,7 @@ def extract_rows(answer: LevResponse, *, single: bool = False) -> list[dict[str,
         BrokenAnswerError: There is no list of rows, or no row.
     """
     data = answer.data
-    if single:
+    if single_row:
         data = [data]
     elif isinstance(data, dict):
         lists = [value for value in data.values() if isinstance(value, list)]
@@ -208,7 +208,7 @@ def extract_rows(answer: LevResponse, *, single: bool = False) -> list[dict[str,
         data = None  # an empty object is an empty list only where Lev counts none, or has more
     if not isinstance(data, list) or not all(isinstance(row, dict) for row in data):
         raise InvalidResponseError(
-            f"Lev answered {answer.endpoint} without {'a row' if single else 'a list of rows'} "
+            f"Lev answered {answer.endpoint} without {'a row' if single_row else 'a list of rows'} "
             f"(request_id {answer.request_id or 'not given'})."
         )
     return data

@@ -100,18 +100,18 @@ def _source(stream: type[LevStream]) -> type[LevStream]:
 
 
 def _is_embedded(stream: type[LevStream]) -> bool:
-    return issubclass(stream, ChildStream) and stream.block is not None and not stream.probe
+    return issubclass(stream, ChildStream) and stream.embed is not None and not stream.verify_embed
 
 
 def _place(stream: type[LevStream]) -> str:
     if _is_embedded(stream):
-        return f"`{_source(stream).path}`, `include={stream.block}`"
+        return f"`{_source(stream).path}`, `include={stream.embed}`"
     method = "" if f"GET {stream.path}" in READS else "POST "
     return f"{method}`{stream.path}`"
 
 
 def _replication(stream: type[LevStream]) -> str:
-    if issubclass(stream, ChildStream) and not stream.unique:
+    if issubclass(stream, ChildStream) and not stream.deduplicate:
         return f"follows `{_source(stream).name}`"
     if issubclass(stream, IncrementalStream):
         return f"INCREMENTAL by `{stream.replication_key}`"
@@ -123,8 +123,8 @@ def _cost(stream: type[LevStream]) -> str:
         return "0"
     if issubclass(stream, ChildStream):
         parent = re.sub("ies$", "y", stream.parent.name).removesuffix("s").replace("_", " ")
-        of_each = f" / {EACH[stream.name]}" if stream.calls is not ChildStream.calls else ""
-        return f"1 / {parent}{of_each}" + (", or 0" if stream.probe else "")
+        of_each = f" / {EACH[stream.name]}" if stream.requests is not ChildStream.requests else ""
+        return f"1 / {parent}{of_each}" + (", or 0" if stream.verify_embed else "")
     return "1 / 200" if issubclass(stream, IncrementalStream) else "1"
 
 

@@ -140,7 +140,7 @@ class _Check:
             self._look_at_children(stream, rows, answer)
             return
         for row in rows:
-            stream.look_at(row, answer)
+            stream.inspect(row, answer)
         if stream.replication_method == REPLICATION_INCREMENTAL:
             self._findings[stream].updated_at_filter = self._try_filter(rows)
 
@@ -151,11 +151,11 @@ class _Check:
         if child.embedded or not child.path:
             for row in rows:
                 for found, given in child.children(row, answer, self._answers[None], child.report):
-                    child.look_at(found, given)
+                    child.inspect(found, given)
             return
         finding = self._findings[child]
         finding.result = NOT_TRIED
-        if not list(child.calls()):
+        if not list(child.requests()):
             finding.notes.append("The setting that says what to ask for is empty.")
             return
         for row in rows[:TRIED_PARENTS]:
@@ -163,7 +163,7 @@ class _Check:
             if looked is not None:
                 finding.result = OK
                 for found in looked[0]:
-                    child.look_at(found, looked[1])
+                    child.inspect(found, looked[1])
                 return
         finding.notes.append(f"Not tried: there is no row of {child.parent.name} to ask for.")
 
@@ -214,7 +214,7 @@ class _Check:
 
     def _refused(self, stream: LevStream) -> list[str]:
         refused = [name for name in stream.optional.refused if name != FILTER]
-        block = f"include={stream.block}"
-        if stream.block and self._source.optional.is_refused(block):
+        block = f"include={stream.embed}"
+        if stream.embed and self._source.optional.is_refused(block):
             refused.append(block)
         return refused

@@ -140,7 +140,7 @@ class Estimator:
         # Where Lev leaves no row out, those on the page tell how many of the others count.
         parents = (first.left - first.done) * (len(held) / len(rows) if rows else 1)
         need.before += need.endpoints
-        if stream.probe and stream.endpoint:
+        if stream.verify_embed and stream.endpoint:
             answers = self._answers
             self._timed(stream.endpoint, lambda: stream.prove(held, lambda r: answers[r["id"]]))
             if stream.whole:
@@ -160,7 +160,7 @@ class Estimator:
             need.before.append(needed)
         if stream.needed_endpoints and held:
             parents *= self._below(need, stream, first, held)
-        for call in stream.calls():
+        for call in stream.requests():
             asked = need.endpoints.get(call.endpoint, 0)
             need.endpoints[call.endpoint] = asked + math.ceil(parents)
 

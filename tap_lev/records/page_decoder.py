@@ -46,21 +46,21 @@ class PageDecoder:
     """
 
     def __init__(self, source: ListStream, children: Sequence[ChildStream]) -> None:
-        self.blocks = {child.block for child in children}
+        self.embed_fields = {child.embed for child in children}
         """The fields that hold the rows of the children."""
-        self._foreign = source.blocks - set(source.includes)
-        blocks: dict[str, Any] = dict.fromkeys(self._foreign, msgspec.Raw)
+        self._foreign = source.embed_fields - set(source.includes)
+        embeds: dict[str, Any] = dict.fromkeys(self._foreign, msgspec.Raw)
         self._shapes = {source.name: RowDecoder(source.schema, source.primary_keys)}
         for child in children:
             own = [key for key in child.primary_keys if key != child.parent_key]
             self._shapes[child.name] = shape = RowDecoder(child.schema, own)
-            blocks[child.block or ""] = list[shape.row_type(child.name)] | None  # type: ignore[misc]
-        row = self._shapes[source.name].row_type(source.name, blocks)
+            embeds[child.embed or ""] = list[shape.row_type(child.name)] | None  # type: ignore[misc]
+        row = self._shapes[source.name].row_type(source.name, embeds)
         decoder: msgspec.json.Decoder[Envelope] = msgspec.json.Decoder(
             msgspec.defstruct("Page", [("data", list[row])], bases=(Envelope,), kw_only=True)  # type: ignore[valid-type]
         )
         dated: dict[Callable[[Any], Any], RowDecoder] = {
-            operator.attrgetter(child.block or ""): self._shapes[child.name]
+            operator.attrgetter(child.embed or ""): self._shapes[child.name]
             for child in children
             if self._shapes[child.name].instants
         }
@@ -68,7 +68,7 @@ class PageDecoder:
 
     def children(self, child: ChildStream, parents: Iterable[Any]) -> list[Any]:
         """Take a stream's rows out of those that they stand in."""
-        block, key = operator.attrgetter(child.block or ""), child.parent_key
+        block, key = operator.attrgetter(child.embed or ""), child.parent_key
         found = []
         for parent in parents:
             for row in block(parent) or ():
@@ -80,7 +80,7 @@ class PageDecoder:
     @staticmethod
     def lacking(child: ChildStream, parents: Iterable[Any]) -> list[Any]:
         """Return the rows that came without the field that embeds a stream's rows."""
-        block = operator.attrgetter(child.block or "")
+        block = operator.attrgetter(child.embed or "")
         return [parent for parent in parents if block(parent) is UNSET]
 
     def strip(self, rows: Iterable[Any]) -> None:

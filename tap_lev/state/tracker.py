@@ -127,7 +127,7 @@ class WalkTracker:
         )
         before, start_date = bookmark.start_date, self._start_date
         if before is not None and (start_date is None or start_date < before):
-            stream.tell(
+            stream.warn(
                 f"start_date is earlier now, but it bounds a first run only. Rows last changed "
                 f"before {timestamps.render(before)} do not come until they change. {how}"
             )
@@ -136,7 +136,7 @@ class WalkTracker:
             hashes = {known[at : at + 4] for at in range(0, len(known), 4)}
             added = [name for name in stream.columns if _hash_of(name) not in hashes]
             if added:
-                stream.tell(
+                stream.warn(
                     f"new columns: {', '.join(added)}. Rows that have not changed since the last "
                     f"run keep them empty until they change. {how}"
                 )
@@ -220,7 +220,7 @@ class WalkTracker:
         bookmark, walk = self.bookmark, self.walk
         if walk.version is not None:
             if drop and not self.keeps_rows and not bookmark.failed and self._emits_versions:
-                self._stream.end_table(walk.version)
+                self._stream.write_activate_version(walk.version)
             bookmark.version = walk.version
         before, start_date = bookmark.start_date, self._start_date
         if bookmark.value is None or walk.since is None:

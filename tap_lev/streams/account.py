@@ -49,7 +49,7 @@ class AccountTeamMembers(FullTableStream):
     )
 
     @override
-    def adapt(self, row: dict[str, Any], answer: LevResponse) -> dict[str, Any]:
+    def transform(self, row: dict[str, Any], answer: LevResponse) -> dict[str, Any]:
         """Call the key the same, whichever of Lev's two names it comes under."""
         return row if "user_id" in row else renamed(row, "id", "user_id")
 
@@ -59,7 +59,7 @@ class CurrentUser(FullTableStream):
 
     name = "current_user"
     path = "/me"
-    single = True
+    single_row = True
     primary_keys = ("user_id",)
     selected_by_default = False
     schema = table(
@@ -83,7 +83,7 @@ class CurrentUser(FullTableStream):
     )
 
     @override
-    def adapt(self, row: dict[str, Any], answer: LevResponse) -> dict[str, Any]:
+    def transform(self, row: dict[str, Any], answer: LevResponse) -> dict[str, Any]:
         """Lift the user's own fields beside the objects that come with them."""
         user = row.get("user")
         if not isinstance(user, dict):
@@ -105,7 +105,7 @@ class BillingSummary(FullTableStream):
 
     name = "billing_summary"
     path = "/billing/summary"
-    single = True
+    single_row = True
     primary_keys = ("account_id",)
     selected_by_default = False
     schema = table(
@@ -125,7 +125,7 @@ class BillingSummary(FullTableStream):
     )
 
     @override
-    def adapt(self, row: dict[str, Any], answer: LevResponse) -> dict[str, Any]:
+    def transform(self, row: dict[str, Any], answer: LevResponse) -> dict[str, Any]:
         """Say whose summary it is: Lev does not."""
         return row | {"account_id": self.account_id}
 
@@ -135,7 +135,7 @@ class ApiKeys(FullTableStream):
 
     name = "api_keys"
     path = "/api-keys"
-    collects = False  # What Lev adds to a key may be a secret.
+    keeps_unknown_fields = False  # What Lev adds to a key may be a secret.
     selected_by_default = False
     schema = table(
         FullTableStream.primary_keys,

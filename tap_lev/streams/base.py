@@ -43,22 +43,22 @@ class LevStream(SDKStream):
     """The columns that tell the rows apart. A child's often begin with its parent's id."""
     former_key: ClassVar[Sequence[str]] = ()
     """The key of earlier releases, where tables may still have it."""
-    single: ClassVar[bool] = False
+    single_row: ClassVar[bool] = False
     """Whether ``data`` is one row and not a list of rows."""
-    takes_fields: ClassVar[bool] = False
+    supports_fields: ClassVar[bool] = False
     """Whether the endpoint takes ``fields=`` (lev-api.md §1.7)."""
     includes: ClassVar[Sequence[str]] = ()
     """Columns that Lev adds when asked to by ``include=`` (lev-api.md §1.7)."""
-    collects: ClassVar[bool] = True
+    keeps_unknown_fields: ClassVar[bool] = True
     """Whether fields that Lev adds may be kept, where ``unknown_fields`` asks for it."""
-    block: ClassVar[str | None] = None
+    embed: ClassVar[str | None] = None
     """The field of another stream's row that embeds the rows, when ``include=`` asks for it."""
 
-    awaits_block = False
+    awaits_embed = False
     """Whether rows came without the block that brings the stream's, and none with it so far."""
 
     def __init__(self, tap: TapLev) -> None:
-        collects = self.collects and tap.config.get("unknown_fields") == "collect"
+        collects = self.keeps_unknown_fields and tap.config.get("unknown_fields") == "collect"
         collected = {UNKNOWN_FIELDS: OBJECT} if collects else {}
         self.schema = self.schema | {
             "description": (self.__doc__ or "").partition("\n")[0],
@@ -119,26 +119,24 @@ class LevStream(SDKStream):
         return OptionalParams(self._tell_refusal)
 
     @property
-    def wanted_blocks(self) -> list[str]:
+    def wanted_embeds(self) -> list[str]:
         """The selected columns that ``include=`` has to ask for."""
         return [name for name in self.includes if name in self.columns]
 
-    def field_options(self, *, written: bool) -> list[OptionalParam]:
+    def fields_option(self, *, written: bool) -> list[OptionalParam]:
         """Find the columns to ask for, where not all are wanted.
 
         Args:
             written: Whether the rows are written; otherwise they only lead to their children.
         """
         chosen = set(self.columns) if written else set()
-        if not self.takes_fields or chosen.issuperset(self.own_columns):
+        if not self.supports_fields or chosen.issuperset(self.row_fields):
             return []
         wanted = {*chosen, *self.primary_keys, *NEEDED_FIELDS}
-        return [
-            OptionalParam(FIELDS, ",".join(name for name in self.own_columns if name in wanted))
-        ]
+        return [OptionalParam(FIELDS, ",".join(name for name in self.row_fields if name in wanted))]
 
     @property
-    def own_columns(self) -> list[str]:
+    def row_fields(self) -> list[str]:
         """The columns that are fields of Lev's row, without the blocks."""
         added = {*self.includes, UNKNOWN_FIELDS}
         return [name for name in self.schema["properties"] if name not in added]
@@ -148,18 +146,18 @@ class LevStream(SDKStream):
             "include": f"{option.value} does not come with the rows",
             FIELDS: "all columns are read and the others left out here",
         }.get(option.param, "every row is read and the unchanged ones are left out here")
-        self.tell(
+        self.warn(
             f"Lev does not accept {option.name}, so {instead} ({error.status} {error.kind}, "
             f"request_id {error.request_id or 'not given'})."
         )
 
     # -- Rows
 
-    def adapt(self, row: dict[str, Any], answer: LevResponse) -> dict[str, Any]:  # noqa: ARG002
+    def transform(self, row: dict[str, Any], answer: LevResponse) -> dict[str, Any]:  # noqa: ARG002
         """Bring a row of Lev into the schema's form. Most are."""
         return row
 
-    def expand(self, item: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    def split(self, item: dict[str, Any]) -> Iterator[dict[str, Any]]:
         """Find the rows that one item of an answer holds: itself, as a rule."""
         yield item
 
@@ -178,9 +176,9 @@ class LevStream(SDKStream):
 
     @functools.cached_property
     def _mender(self) -> Mender:
-        return Mender(self.schema["properties"], self.blocks)
+        return Mender(self.schema["properties"], self.embed_fields)
 
-    def keyed(self, row: dict[str, Any], answer: LevResponse) -> dict[str, Any]:
+    def require_key(self, row: dict[str, Any], answer: LevResponse) -> dict[str, Any]:
         """Make sure that a row can be told from others.
 
         Raises:
@@ -198,9 +196,9 @@ class LevStream(SDKStream):
     @functools.cached_property
     def is_plain(self) -> bool:
         """Whether the rows go out as they come in, where they are as the schema says."""
-        steps = "adapt", "expand", "keyed"
+        steps = "transform", "split", "require_key"
         usual = all(getattr(type(self), name) is getattr(LevStream, name) for name in steps)
-        return usual and not self.single and self.passes_rows_on
+        return usual and not self.single_row and self.is_passthrough
 
     # -- Failing
 
@@ -232,7 +230,7 @@ class LevStream(SDKStream):
         """Give the stream up for this run. Its walk stays in the state."""
         forbidden = isinstance(error, LevAPIError) and error.is_forbidden and not self.is_answered
         if forbidden and self.config["forbidden_streams"] == "skip":
-            self.tell(f"skipped, because the key may not read it. {error}")
+            self.warn(f"skipped, because the key may not read it. {error}")
             self.report.skipped = True
             # With a walk of its own it would be read apart from the others ever after.
             self.walking.begin_anew()

@@ -81,7 +81,7 @@ class ChecklistTasks(ChildStream):
     )
 
     @override
-    def expand(self, item: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    def split(self, item: dict[str, Any]) -> Iterator[dict[str, Any]]:
         """Go through a checklist: a section's tasks, each followed by its subtasks."""
         for place in ({"tasks": item.get("tasks")}, *nested(item, "sections")):
             origin = {"checklist_id": item.get("id"), "section_id": place.get("id")}

@@ -32,11 +32,11 @@ if TYPE_CHECKING:
 class ChildStream(PerParentStream):
     """Rows of a parent's row."""
 
-    probe: ClassVar[bool] = False
+    verify_embed: ClassVar[bool] = False
     """Whether the block may be less than the endpoint gives."""
-    block_limit: ClassVar[int | None] = None
+    embed_limit: ClassVar[int | None] = None
     """The most rows that the block holds, where Lev cuts it off."""
-    unique: ClassVar[bool] = False
+    deduplicate: ClassVar[bool] = False
     """Whether the same row comes with many parents."""
     selected_by_default = False
 
@@ -44,7 +44,7 @@ class ChildStream(PerParentStream):
     @override
     def follows_changes(self) -> bool:
         # What many parents share is whole only if all of them are asked.
-        return self.config["per_parent_scope"] == "changed" and not self.unique
+        return self.config["per_parent_scope"] == "changed" and not self.deduplicate
 
     # -- Embedded or read
 
@@ -62,25 +62,25 @@ class ChildStream(PerParentStream):
     @property
     def embedded(self) -> bool:
         """Whether the rows are taken out of the parent's row."""
-        if self.block is None or self.source.optional.is_refused(f"include={self.block}"):
+        if self.embed is None or self.source.optional.is_refused(f"include={self.embed}"):
             return False
-        return not self.probe or bool(self.whole)
+        return not self.verify_embed or bool(self.whole)
 
     @property
-    def awaits_block(self) -> bool:  # type: ignore[override]
+    def awaits_embed(self) -> bool:  # type: ignore[override]
         """Whether rows came without the block, and none with it, though there is no other way."""
-        if self.path or self.block is None or not self.embedded:
+        if self.path or self.embed is None or not self.embedded:
             return False
-        embed = self.source.embeds[self.block]
+        embed = self.source.embeds[self.embed]
         return embed.missing > 0 and not embed.seen
 
     @property
-    def is_plain_block(self) -> bool:
+    def is_plain_embed(self) -> bool:
         """Whether the rows can be taken out of the parent's row as they are."""
         return (
             self.is_plain
             and self.embedded
-            and not (self.probe or self.unique)
+            and not (self.verify_embed or self.deduplicate)
             and self._parent is self.source
         )
 
@@ -88,7 +88,11 @@ class ChildStream(PerParentStream):
     def needs_row(self) -> bool:
         """Whether the children of a row are read with the row itself, not by its id alone."""
         parent = self._parent
-        return self.embedded or self.probe or (isinstance(parent, ChildStream) and parent.needs_row)
+        return (
+            self.embedded
+            or self.verify_embed
+            or (isinstance(parent, ChildStream) and parent.needs_row)
+        )
 
     def takes(self, row: dict[str, Any]) -> bool:
         """Return whether the children of a row are wanted, and not read before in this run."""
@@ -103,14 +107,14 @@ class ChildStream(PerParentStream):
             rows: The rows of a page.
             answers_of: Finds what Lev answers for a row. The endpoint's answer is added.
         """
-        if not self.probe or self.whole is not None:
+        if not self.verify_embed or self.whole is not None:
             return
-        block = self.block or ""
+        block = self.embed or ""
         both = (row for row in rows if self.takes(row) and isinstance(row.get(block), dict))
         row = next(both, None)
         if row is None:
             return
-        (call,) = self.calls()
+        (call,) = self.requests()
         ids = {self.parent_key: row["id"]}
         try:
             read = list(self._called(call, ids, answers_of(row), self.report))
@@ -126,7 +130,7 @@ class ChildStream(PerParentStream):
             self.logger.info(
                 "%s: %s comes with each row %s",
                 self.name,
-                self.block,
+                self.embed,
                 f"without {len(missing)} of its fields, or with other values, so it is read for "
                 "each."
                 if missing
@@ -140,7 +144,7 @@ class ChildStream(PerParentStream):
             Exception: Something that ``visit`` needs before it cannot be read.
         """
         for ids in self.parents(row, answer, answers, self.report):
-            for call in self.calls():
+            for call in self.requests():
                 try:
                     answers.begin(call, ids, self._pages(call, ids, self.report))
                 except LevAPIError as error:
@@ -155,7 +159,7 @@ class ChildStream(PerParentStream):
         Returns:
             The rows, and the answer that brought them. None: there is nothing to ask for.
         """
-        call = next(iter(self.calls()), None)
+        call = next(iter(self.requests()), None)
         ids = next(iter(self.parents(row, answer, answers, self.report)), None)
         if call is None or ids is None:
             return None
@@ -164,15 +168,15 @@ class ChildStream(PerParentStream):
         except LevAPIError as error:
             if not error.is_gone:
                 raise
-            return ([], answer) if self.absent_is_none else None
-        none = self.absent_is_none and not given.data
+            return ([], answer) if self.missing_is_empty else None
+        none = self.missing_is_empty and not given.data
         return [] if none else list(self._read(call, ids, given)), given
 
     def visit(self, row: dict[str, Any], answer: LevResponse, answers: ResponseCache) -> None:
         """Write the rows of one row of the list."""
         self.parent_is_archived = bool(row.get("archived") or row.get("archived_at"))
         for child, given in self.children(row, answer, answers, self.report):
-            if self.unique:
+            if self.deduplicate:
                 key = tuple(child[key] for key in self.primary_keys)
                 if key in self._seen:
                     continue
@@ -191,29 +195,29 @@ class ChildStream(PerParentStream):
             report: Counts what it costs: the report of the stream that the rows are found for.
         """
         ids = {self.parent_key: row["id"]}
-        block = row.get(self.block) if self.block else None
-        if self.embedded and self.block in row and not self._is_incomplete(block):
+        block = row.get(self.embed) if self.embed else None
+        if self.embedded and self.embed in row and not self._is_incomplete(block):
             for child in self._embedded(row, answer):
                 yield self._of_parent(child, ids, {}, answer), answer
             return
-        if self.embedded and self.block and self.block not in row:
+        if self.embedded and self.embed and self.embed not in row:
             yield from self._elsewhere(row, answers, report)
             return
         if not self.path:
             raise LevError(
-                f"Lev does not embed {self.block}, and gives {self.name} in no other way."
+                f"Lev does not embed {self.embed}, and gives {self.name} in no other way."
             )
         for parent_ids in self.parents(row, answer, answers, report):
-            for call in self.calls():
+            for call in self.requests():
                 none = True
                 for found in self._called(call, parent_ids, answers, report):
                     none = False
                     yield found
-                if none and block and self.absent_is_none:
+                if none and block and self.missing_is_empty:
                     # Not none: the embedded form shows that there is something.
                     why = (
                         f"Lev answers {call.endpoint} with nothing for {self.source.name} "
-                        f"{row['id']}, but embeds its {self.block}."
+                        f"{row['id']}, but embeds its {self.embed}."
                     )
                     # What is below an archived row may be hidden as a whole.
                     if not (self.parent_is_archived or self._is_gone(parent_ids, report)):
@@ -222,13 +226,17 @@ class ChildStream(PerParentStream):
 
     def _is_incomplete(self, block: object) -> bool:
         """Whether a block lacks fields that it was found to hold."""
-        return self.probe and isinstance(block, dict) and not self._proven_fields <= block.keys()
+        return (
+            self.verify_embed
+            and isinstance(block, dict)
+            and not self._proven_fields <= block.keys()
+        )
 
     def _elsewhere(
         self, row: dict[str, Any], answers: ResponseCache, report: StreamReport
     ) -> Iterator[tuple[dict[str, Any], LevResponse]]:
         """Read the rows that should have come embedded: at their endpoint, or with the row."""
-        block, source = self.block or "", self.source
+        block, source = self.embed or "", self.source
         embed, ids = source.embeds[block], {self.parent_key: row["id"]}
         # The endpoint does not say whether a page would show an empty field: another row must have
         # come with it.
@@ -236,7 +244,7 @@ class ChildStream(PerParentStream):
             return
         found: list[tuple[dict[str, Any], LevResponse]] = []
         if self.path:
-            for call in self.calls():
+            for call in self.requests():
                 found += self._called(call, ids, answers, report)
         else:
             try:
@@ -255,26 +263,26 @@ class ChildStream(PerParentStream):
         embed.check(found=bool(found))
         if found and self.path and not embed.seen:
             source.optional.leave_out(f"include={block}")
-            source.tell(f"Lev embeds no {block} though it is asked to, so it is read for each.")
+            source.warn(f"Lev embeds no {block} though it is asked to, so it is read for each.")
         yield from found
 
-    def note_full_blocks(self, rows: Iterable[Any]) -> None:
+    def note_full_embeds(self, rows: Iterable[Any]) -> None:
         """Note that a block holds as many rows as it can: more of them may be missing.
 
         Args:
             rows: Rows of the list, as dicts or as structs.
         """
-        if self.block_limit is None or not self.embedded:
+        if self.embed_limit is None or not self.embedded:
             return
         for row in rows:
-            block = value_of(row, self.block or "")
-            if isinstance(block, list) and len(block) >= self.block_limit:
+            block = value_of(row, self.embed or "")
+            if isinstance(block, list) and len(block) >= self.embed_limit:
                 self.walking.keep_rows()
                 if not self._full_blocks:
                     self._full_blocks = True
-                    self.tell(
+                    self.warn(
                         f"{self.parent.name} {value_of(row, 'id')} comes with {len(block)} "
-                        f"{self.block}, the most that Lev embeds: it may have more."
+                        f"{self.embed}, the most that Lev embeds: it may have more."
                     )
 
     def parents(
@@ -288,20 +296,20 @@ class ChildStream(PerParentStream):
             yield {self.parent_key: row["id"]}
 
     def _embedded(self, row: dict[str, Any], answer: LevResponse) -> Iterator[dict[str, Any]]:
-        given = row.get(self.block or "")
+        given = row.get(self.embed or "")
         if not given:
             return
         block = dataclasses.replace(
-            answer, data=given, endpoint=f"{answer.endpoint} ({self.block})"
+            answer, data=given, endpoint=f"{answer.endpoint} ({self.embed})"
         )
-        for item in extract_rows(block, single=self.single):
-            for child in self.expand(item):
-                yield self.adapt(child, answer)
+        for item in extract_rows(block, single_row=self.single_row):
+            for child in self.split(item):
+                yield self.transform(child, answer)
 
     @property
     @override
-    def wanted_blocks(self) -> list[str]:
-        return [] if self.block is None else [self.block]
+    def wanted_embeds(self) -> list[str]:
+        return [] if self.embed is None else [self.embed]
 
     @override
     def begin(self, server_time: datetime) -> None:
@@ -309,5 +317,5 @@ class ChildStream(PerParentStream):
         self._full_blocks = False
         self.parents_gone = self.parents_answered = 0
         self._seen.clear()  # what was written before is of another walk, and of another table
-        if not self.block and not list(self.calls()):
-            self.tell("selected, but the setting that says what to ask for is empty.")
+        if not self.embed and not list(self.requests()):
+            self.warn("selected, but the setting that says what to ask for is empty.")

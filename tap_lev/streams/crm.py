@@ -29,8 +29,8 @@ class Contacts(IncrementalStream):
 
     name = "contacts"
     path = "/contacts"
-    detail = "/contacts/{contact_id}"
-    takes_fields = True
+    detail_path = "/contacts/{contact_id}"
+    supports_fields = True
     schema = table(
         IncrementalStream.primary_keys,
         id=INTEGER,
@@ -62,8 +62,8 @@ class Companies(IncrementalStream):
 
     name = "companies"
     path = "/companies"
-    detail = "/companies/{company_id}"
-    takes_fields = True
+    detail_path = "/companies/{company_id}"
+    supports_fields = True
     schema = table(
         IncrementalStream.primary_keys,
         id=INTEGER,

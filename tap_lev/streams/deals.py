@@ -21,8 +21,8 @@ class Deals(IncrementalStream):
 
     name = "deals"
     path = "/deals"
-    detail = "/deals/{deal_id}"
-    takes_fields = True
+    detail_path = "/deals/{deal_id}"
+    supports_fields = True
     includes = ("financials",)
     schema = table(
         IncrementalStream.primary_keys,
@@ -54,7 +54,7 @@ class DealProperties(ChildStream):
     parent = Deals
     parent_key = "deal_id"
     path = "/deals/{deal_id}/properties"
-    block = "properties"
+    embed = "properties"
     primary_keys = ("deal_id", "id")
     selected_by_default = True
     schema = table(
@@ -80,7 +80,7 @@ class DealTeamMembers(ChildStream):
     parent = Deals
     parent_key = "deal_id"
     path = "/deals/{deal_id}/team"
-    block = "team"
+    embed = "team"
     primary_keys = ("deal_id", "id")
     selected_by_default = True
     schema = table(
@@ -105,8 +105,8 @@ class DealPipelines(ChildStream):
     parent = Deals
     parent_key = "deal_id"
     path = None
-    block = "pipelines"
-    block_limit = 10  # lev-api.md §1.7
+    embed = "pipelines"
+    embed_limit = 10  # lev-api.md §1.7
     primary_keys = ("deal_id", "pipeline_id")
     selected_by_default = True
     schema = table(

@@ -24,8 +24,8 @@ class Documents(ChildStream):
     parent = Deals
     parent_key = "deal_id"
     path = "/deals/{deal_id}/documents"
-    takes_fields = True
-    limit = 200
+    supports_fields = True
+    page_limit = 200
     primary_keys = ("deal_id", "id")  # a file may belong to several deals
     former_key = ("id",)
     schema = table(
@@ -64,7 +64,7 @@ class Memos(ChildStream):
     parent = Deals
     parent_key = "deal_id"
     path = "/deals/{deal_id}/memos"
-    limit = 200
+    page_limit = 200
     primary_keys = ("uuid",)
     schema = table(
         primary_keys,

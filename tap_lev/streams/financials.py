@@ -14,10 +14,10 @@ class DealFinancials(ChildStream):
     parent = Deals
     parent_key = "deal_id"
     path = "/deals/{deal_id}/financials"
-    block = "financials"
-    probe = True
-    single = True
-    absent_is_none = True
+    embed = "financials"
+    verify_embed = True
+    single_row = True
+    missing_is_empty = True
     schema = table(
         ChildStream.primary_keys,
         id=INTEGER,

@@ -73,7 +73,7 @@ class IndexEntities(ChildStream):
     )
 
     @override
-    def adapt(self, row: dict[str, Any], answer: LevResponse) -> dict[str, Any]:
+    def transform(self, row: dict[str, Any], answer: LevResponse) -> dict[str, Any]:
         """Build the key the way Lev does, where only its parts are given."""
         parts = row.get("entity_type"), whole(row.get("entity_id"))
         if row.get("entity_ref") is not None or None in parts:
@@ -88,9 +88,9 @@ class IndexMetricDefinitions(ChildStream):
     parent = Deals
     parent_key = "deal_id"
     path = "/deals/{deal_id}/index/metric-definitions"
-    limit = 200
-    numbered = True
-    unique = True
+    page_limit = 200
+    page_numbered = True
+    deduplicate = True
     schema = table(
         ChildStream.primary_keys,
         id=INTEGER,
@@ -108,7 +108,7 @@ class IndexFacts(ChildStream):
     parent = Deals
     parent_key = "deal_id"
     path = "/deals/{deal_id}/index/search"
-    limit = 200
+    page_limit = 200
     primary_keys = ("deal_id", "query_hash", "id")
     former_key = ("deal_id", "query", "id")
     schema = table(
@@ -126,7 +126,7 @@ class IndexFacts(ChildStream):
     )
 
     @override
-    def calls(self) -> Iterable[LevRequest]:
+    def requests(self) -> Iterable[LevRequest]:
         for query in self.config.get("fact_queries") or ():
             body = {"context": query, "include_signed_urls": False}
             # Not every query fits into an index of PostgreSQL: the key has its hash.
@@ -141,8 +141,8 @@ class IndexObservations(ChildStream):
     parent = Deals
     parent_key = "deal_id"
     path = "/deals/{deal_id}/index/observations"
-    limit = 200
-    numbered = True
+    page_limit = 200
+    page_numbered = True
     primary_keys = ("deal_id", "id")
     schema = table(
         primary_keys,
@@ -155,7 +155,7 @@ class IndexObservations(ChildStream):
     )
 
     @override
-    def calls(self) -> Iterable[LevRequest]:
+    def requests(self) -> Iterable[LevRequest]:
         for metric_id in self.config.get("observation_metric_ids") or ():
             body = {"metric_id": metric_id, "include_signed_urls": False}
             yield LevRequest(f"POST {self.path}", body)

@@ -28,8 +28,8 @@ class Lenders(IncrementalStream):
 
     name = "lenders"
     path = "/lenders/directory"
-    detail = "/lenders/{org_id}"
-    takes_fields = True
+    detail_path = "/lenders/{org_id}"
+    supports_fields = True
     selected_by_default = False
     schema = table(
         IncrementalStream.primary_keys,
@@ -49,7 +49,7 @@ class Lenders(IncrementalStream):
     )
 
     @override
-    def adapt(self, row: dict[str, Any], answer: LevResponse) -> dict[str, Any]:
+    def transform(self, row: dict[str, Any], answer: LevResponse) -> dict[str, Any]:
         """Leave to lender_details and lender_programs what the single read has for them."""
         return without(row, (*DETAILS, "programs"))
 
@@ -61,7 +61,7 @@ class LenderDetails(ChildStream):
     parent = Lenders
     parent_key = "org_id"
     path = "/lenders/{org_id}"
-    single = True
+    single_row = True
     schema = table(
         ChildStream.primary_keys,
         id=described(INTEGER, "The id in lenders."),
@@ -69,7 +69,7 @@ class LenderDetails(ChildStream):
     )
 
     @override
-    def adapt(self, row: dict[str, Any], answer: LevResponse) -> dict[str, Any]:
+    def transform(self, row: dict[str, Any], answer: LevResponse) -> dict[str, Any]:
         """Leave out what stands in lenders and lender_programs."""
         return without(row, (Lenders.schema["properties"].keys() - {"id"}) | {"programs"})
 

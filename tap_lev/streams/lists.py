@@ -28,7 +28,7 @@ class ListStream(LevStream):
     """A list of Lev that is walked from its first page to its last."""
 
     path: ClassVar[str]
-    detail: ClassVar[str | None] = None
+    detail_path: ClassVar[str | None] = None
     """Route template of the read of a single row."""
     paged: ClassVar[bool]
     """Whether the list takes ``limit`` and ``cursor``."""
@@ -54,23 +54,23 @@ class ListStream(LevStream):
         Raises:
             BrokenAnswerError: There are none where some should be.
         """
-        for item in extract_rows(answer, single=self.single):
-            for row in self.expand(item):
+        for item in extract_rows(answer, single_row=self.single_row):
+            for row in self.split(item):
                 try:
-                    yield self.keyed(self.mended(self.adapt(row, answer), answer), answer)
+                    yield self.require_key(self.mended(self.transform(row, answer), answer), answer)
                 except InvalidResponseError as error:
-                    if self.single:
+                    if self.single_row:
                         raise
                     self._keyless += 1
                     if not self._keyless_told:
                         self._keyless_told = True
-                        self.tell(f"{error} Such a row cannot be loaded and counts as missing.")
+                        self.warn(f"{error} Such a row cannot be loaded and counts as missing.")
 
     _keyless = 0
     _keyless_told = False
 
     @property
-    def awaits_block(self) -> bool:  # type: ignore[override]
+    def awaits_embed(self) -> bool:  # type: ignore[override]
         """Whether rows came without an embedded column that is there: they must come again."""
         return any(self.embeds[field].unread is not None for field in self.includes)
 
@@ -101,11 +101,11 @@ class ListStream(LevStream):
         Raises:
             LevError: Lev has no read of single rows of this list, or does not answer it.
         """
-        if self.detail is None:
+        if self.detail_path is None:
             raise LevError(f"Lev has no read of single rows of {self.name}.")
-        (name,) = re.findall(r"\{(\w+)\}", self.detail)
+        (name,) = re.findall(r"\{(\w+)\}", self.detail_path)
         answer = self._tap.client.read(
-            f"GET {self.detail}", report, params, ids={name: key}, patience=patience
+            f"GET {self.detail_path}", report, params, ids={name: key}, patience=patience
         )
         if not isinstance(answer.data, dict):
             kind = InvalidResponseError if answer.data else NoRowError
@@ -121,10 +121,10 @@ class ListStream(LevStream):
         return defaultdict(Embed)
 
     @functools.cached_property
-    def blocks(self) -> set[str]:
+    def embed_fields(self) -> set[str]:
         """The fields that come with a row only because ``include=`` asks for them."""
         streams = self._tap.lev_streams
-        return {*self.includes, *(s.block for s in streams if s.block and s.source is self)}
+        return {*self.includes, *(s.embed for s in streams if s.embed and s.source is self)}
 
 
 class IncrementalStream(ListStream):

@@ -35,7 +35,7 @@ class DealNotes(ChildStream):
     parent = Deals
     parent_key = "deal_id"
     path = "/deals/{deal_id}/notes"
-    limit = 200
+    page_limit = 200
     primary_keys = (parent_key, "id")
     schema = notes(primary_keys)
 
@@ -47,7 +47,7 @@ class ChecklistTaskNotes(ChildStream):
     parent = ChecklistTasks
     parent_key = "task_id"
     path = "/checklist-tasks/{task_id}/notes"
-    limit = 200
+    page_limit = 200
     primary_keys = (parent_key, "id")
     schema = notes(primary_keys)
 
@@ -59,7 +59,7 @@ class PlacementNotes(ChildStream):
     parent = Placements
     parent_key = "placement_id"
     path = "/placements/{placement_id}/notes"
-    limit = 200
+    page_limit = 200
     primary_keys = (parent_key, "id")
     schema = notes(primary_keys)
 
@@ -71,7 +71,7 @@ class ContactNotes(ChildStream):
     parent = Contacts
     parent_key = "contact_id"
     path = "/contacts/{contact_id}/notes"
-    limit = 200
+    page_limit = 200
     primary_keys = (parent_key, "id")
     schema = notes(primary_keys)
 
@@ -83,6 +83,6 @@ class CompanyNotes(ChildStream):
     parent = Companies
     parent_key = "company_id"
     path = "/companies/{company_id}/notes"
-    limit = 200
+    page_limit = 200
     primary_keys = (parent_key, "id")
     schema = notes(primary_keys)

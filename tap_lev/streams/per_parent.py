@@ -39,11 +39,11 @@ class PerParentStream(LevStream):
     parent_key: ClassVar[str]
     """The column with the parent's id, and the placeholder in the path."""
     path: ClassVar[str | None] = None
-    limit: ClassVar[int | None] = None
+    page_limit: ClassVar[int | None] = None
     """Rows to ask for with each page, where the endpoint takes a limit."""
-    numbered: ClassVar[bool] = False
+    page_numbered: ClassVar[bool] = False
     """Whether pages are asked for by number."""
-    absent_is_none: ClassVar[bool] = False
+    missing_is_empty: ClassVar[bool] = False
     """Whether 404, null and an empty object mean that there is no row."""
 
     parents_gone = 0
@@ -65,10 +65,10 @@ class PerParentStream(LevStream):
     @property
     @override
     def asked(self) -> list[Any]:
-        calls = [[call.endpoint, call.body, call.columns] for call in self.calls()]
+        calls = [[call.endpoint, call.body, call.columns] for call in self.requests()]
         return [*super().asked, self.config["per_parent_scope"], calls]
 
-    def calls(self) -> Iterable[LevRequest]:
+    def requests(self) -> Iterable[LevRequest]:
         """Find the reads for one parent."""
         return [LevRequest(f"GET {self.path}")] if self.path else []
 
@@ -83,18 +83,18 @@ class PerParentStream(LevStream):
     @property
     def requests_per_row(self) -> float:
         """How many requests a row of the list takes, before it is known."""
-        each = len(list(self.calls()))
+        each = len(list(self.requests()))
         return each if self._parent is self.source else PARENTS_PER_ROW * each
 
     @functools.cached_property
     def endpoint(self) -> str | None:
         """Method and route template of the reads for each parent, None where there are none."""
-        return next((call.endpoint for call in self.calls()), None)
+        return next((call.endpoint for call in self.requests()), None)
 
     @property
     @override
-    def own_columns(self) -> list[str]:
-        return [name for name in super().own_columns if name != self.parent_key]
+    def row_fields(self) -> list[str]:
+        return [name for name in super().row_fields if name != self.parent_key]
 
     # -- One call for one parent
 
@@ -103,7 +103,7 @@ class PerParentStream(LevStream):
     ) -> Iterator[tuple[dict[str, Any], LevResponse]]:
         try:
             for answer in answers.of(call, ids, self._pages(call, ids, report)):
-                if self.absent_is_none and not answer.data:
+                if self.missing_is_empty and not answer.data:
                     continue
                 for child in self._read(call, ids, answer):
                     yield child, answer
@@ -111,7 +111,7 @@ class PerParentStream(LevStream):
         except LevAPIError as error:
             if not error.is_gone:
                 raise
-            if not self.absent_is_none:
+            if not self.missing_is_empty:
                 self._note_gone(ids, report, str(error))
 
     def _note_gone(self, ids: PathParams, report: StreamReport, why: str) -> None:
@@ -144,31 +144,31 @@ class PerParentStream(LevStream):
     def _read(
         self, call: LevRequest, ids: PathParams, answer: LevResponse
     ) -> Iterator[dict[str, Any]]:
-        for item in extract_rows(answer, single=self.single):
-            for child in self.expand(item):
-                yield self._of_parent(self.adapt(child, answer), ids, call.columns, answer)
+        for item in extract_rows(answer, single_row=self.single_row):
+            for child in self.split(item):
+                yield self._of_parent(self.transform(child, answer), ids, call.columns, answer)
 
     def _pages(
         self, call: LevRequest, ids: PathParams, report: StreamReport
     ) -> Iterator[LevResponse]:
-        first: Position = {} if self.limit is None else {"limit": self.limit}
+        first: Position = {} if self.page_limit is None else {"limit": self.page_limit}
 
         def ask(position: Position) -> LevResponse:
             return self._ask(call, ids, first | position, report)
 
         # A read by POST has pages only where they have numbers.
-        has_pages = not self.single and (call.body is None or self.numbered)
+        has_pages = not self.single_row and (call.body is None or self.page_numbered)
         counter = RowCounter()
         pages = Paginator(
             call.endpoint,
             counter,
             cursor_only=False,
             api_url=self.config["api_url"],
-            limit=self.limit,
+            limit=self.page_limit,
             has_pages=has_pages,
             cap=self._page_caps[call.endpoint],
         )
-        position: Position | None = {**first, "page": 1} if self.numbered else {}
+        position: Position | None = {**first, "page": 1} if self.page_numbered else {}
         while position is not None:
             try:
                 answer = pages.settled(ask(position), position, ask)
@@ -179,7 +179,7 @@ class PerParentStream(LevStream):
             counter.add(answer.pagination, self._keys(call, answer))
             if not counter.is_repeated:
                 yield answer
-            if not has_pages and counter.on_page == self.limit:
+            if not has_pages and counter.on_page == self.page_limit:
                 self._note_limit(call, ids, answer)
                 return
             position = pages.after(answer, position)
@@ -201,22 +201,22 @@ class PerParentStream(LevStream):
 
     def _keys(self, call: LevRequest, answer: LevResponse) -> list[Any]:
         """Find what tells the rows of one parent apart."""
-        if self.single or not answer.data:
+        if self.single_row or not answer.data:
             return []
         known = {self.parent_key, *call.columns}
-        rows = (self.adapt(item, answer) for item in extract_rows(answer))
+        rows = (self.transform(item, answer) for item in extract_rows(answer))
         return keys_of(rows, [key for key in self.primary_keys if key not in known])
 
     def _note_limit(self, call: LevRequest, ids: PathParams, answer: LevResponse) -> None:
         """Tell once that a read brings no more rows than its limit, though there may be more."""
-        if total_of(answer.pagination) == self.limit:
+        if total_of(answer.pagination) == self.page_limit:
             return
         self.report.at_limit += 1
         if self.report.at_limit == 1:
             told = {n: v for n, v in call.columns.items() if n not in self.primary_keys}
             whose = _named({**ids, **told})
-            self.tell(
-                f"Lev sent {self.limit} rows of {call.endpoint} for {whose}, as many as one "
+            self.warn(
+                f"Lev sent {self.page_limit} rows of {call.endpoint} for {whose}, as many as one "
                 "request can bring, so rows may be missing."
             )
 
@@ -227,7 +227,7 @@ class PerParentStream(LevStream):
         if call.body is not None:
             return client.read(call.endpoint, report, ids=ids, json={**call.body, **position})
         return self.optional.ask(
-            self.field_options(written=True),
+            self.fields_option(written=True),
             lambda params: client.read(call.endpoint, report, position | params, ids=ids),
         )
 
@@ -239,7 +239,7 @@ class PerParentStream(LevStream):
         for name, value in ids.items():
             if name in known and row.get(name) is None:
                 row[name] = value
-        return self.keyed(row, answer)
+        return self.require_key(row, answer)
 
 
 def _named(values: Mapping[str, Any]) -> str:

@@ -20,7 +20,7 @@ class Pipelines(FullTableStream):
 
     name = "pipelines"
     path = "/pipelines"
-    detail = "/pipelines/{pipeline_id}"
+    detail_path = "/pipelines/{pipeline_id}"
     schema = table(
         FullTableStream.primary_keys,
         id=INTEGER,

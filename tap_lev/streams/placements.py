@@ -11,7 +11,7 @@ class Placements(IncrementalStream):
 
     name = "placements"
     path = "/placements"
-    detail = "/placements/{placement_id}"
+    detail_path = "/placements/{placement_id}"
     schema = table(
         IncrementalStream.primary_keys,
         id=INTEGER,

@@ -49,7 +49,7 @@ class SDKStream(Stream):
         """What the stream did in this run."""
         return self._tap.report.stream(self.name)
 
-    def tell(self, note: str) -> None:
+    def warn(self, note: str) -> None:
         """Tell something that whoever reads the summary should know."""
         self.logger.warning("%s: %s", self.name, note)
         self.report.notes.append(f"{self.name}: {note}")
@@ -65,7 +65,7 @@ class SDKStream(Stream):
         ]
 
     @property
-    def blocks(self) -> Collection[str]:
+    def embed_fields(self) -> Collection[str]:
         """The fields that come with a row only because ``include=`` asks for them."""
         return ()
 
@@ -94,11 +94,11 @@ class SDKStream(Stream):
             ) from None
         self._count(1)
 
-    def write_all(self, rows: Sequence[Any], shape: PageDecoder) -> None:
+    def write_typed(self, rows: Sequence[Any], shape: PageDecoder) -> None:
         """Write the RECORD messages of rows that need no look of their own.
 
         In place of the SDK's ``_write_record_message``, with what it does for each record done
-        once. ``passes_rows_on`` says where that is the same.
+        once. ``is_passthrough`` says where that is the same.
 
         Args:
             rows: The rows, as the page's shape decodes them.
@@ -112,7 +112,7 @@ class SDKStream(Stream):
         self.state_manager.is_flushed = False
         self._count(len(rows))
 
-    def end_table(self, version: int) -> None:
+    def write_activate_version(self, version: int) -> None:
         """Write the message by which the target drops what is not of this table."""
         self._write_activate_version_message(version)
 
@@ -122,7 +122,7 @@ class SDKStream(Stream):
             self.counter.increment(rows)
 
     @functools.cached_property
-    def passes_rows_on(self) -> bool:
+    def is_passthrough(self) -> bool:
         """Whether nothing is left out of a row or changed in it on its way to the target."""
         maps = self.stream_maps
         return (
@@ -132,7 +132,7 @@ class SDKStream(Stream):
             and len(self.columns) == len(self.schema["properties"])
         )
 
-    def look_at(self, row: dict[str, Any], answer: LevResponse) -> None:
+    def inspect(self, row: dict[str, Any], answer: LevResponse) -> None:
         """Tell what is new in a row, without writing it."""
         self._record(row, answer)
 
@@ -174,7 +174,7 @@ class SDKStream(Stream):
 
     @functools.cached_property
     def _shape(self) -> RecordMapper:
-        return RecordMapper(self.schema["properties"], self.columns, self.blocks, self.tell)
+        return RecordMapper(self.schema["properties"], self.columns, self.embed_fields, self.warn)
 
     @functools.cached_property
     def _flattened(self) -> dict[str, Collection[str]]:

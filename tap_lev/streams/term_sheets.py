@@ -14,7 +14,7 @@ class TermSheets(ChildStream):
     parent = Deals
     parent_key = "deal_id"
     path = "/deals/{deal_id}/term-sheets"
-    limit = 200
+    page_limit = 200
     schema = table(
         ChildStream.primary_keys,
         id=INTEGER,

@@ -159,7 +159,7 @@ class Completion:
         shortfall = None if filtered else self._shortfall(lost)
         proof = self._asking.proof
         if self._was_unproven and proof.is_proven:
-            self._source.tell(
+            self._source.warn(
                 f"Lev does not honour {FILTER}: a row that it must return did not come. All rows "
                 "are read instead."
             )
@@ -260,9 +260,9 @@ class Completion:
 
     def _check_embed(self, child: ChildStream) -> None:
         """Make sure that an embedded field without an endpoint can be had at all."""
-        if not child.awaits_block or self._asking.shows_block(child.block or ""):
+        if not child.awaits_embed or self._asking.shows_block(child.embed or ""):
             return
-        raise LevError(f"Lev does not embed {child.block}, and gives {child.name} in no other way.")
+        raise LevError(f"Lev does not embed {child.embed}, and gives {child.name} in no other way.")
 
     def _check_count(self, member: LevStream, shortfall: int, *, by_its_word: bool) -> None:
         """Hold the different rows that came against the least count of Lev's.
@@ -298,7 +298,7 @@ class Completion:
         if member.accepts_gap() or source.accepts_gap():
             member.report.gaps.append(f"{member.name}: {shortfall[0]} of Lev's count")
         elif member is source or source not in self._members:
-            member.tell(
+            member.warn(
                 f"Lev counts {shortfall[0]} more rows of {source.name} than it sends, in each of "
                 f"{shortfall[1]} walks through all of them: taken for Lev's own count."
             )

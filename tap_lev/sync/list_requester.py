@@ -140,19 +140,19 @@ class ListRequester:
             BrokenAnswerError: There is no list of rows in the answer.
         """
         answer, sent = self._page(position, limit, patience)
-        blocks = self._blocks_of(sent)
-        if not blocks or not answer.data:
+        embeds = self._blocks_of(sent)
+        if not embeds or not answer.data:
             return answer
-        if FIELDS in sent and self._loses_blocks_by_fields(answer, blocks):
+        if FIELDS in sent and self._loses_blocks_by_fields(answer, embeds):
             return self.page(position, limit=limit, patience=patience)
-        blank = [block for block in blocks if not self._has_come(answer, block)]
+        blank = [block for block in embeds if not self._has_come(answer, block)]
         if blank and any(self._source.embeds[block].repeats < MAX_REPEATS for block in blank):
             # One response may have lost what the next one has.
             answer, _ = self._page(position, limit, patience)
             for block in blank:
                 if not self._has_come(answer, block):
                     self._source.embeds[block].repeats += 1
-        for block in blocks:
+        for block in embeds:
             embed = self._source.embeds[block]
             embed.seen_empty = embed.seen_empty or any(
                 has(row, block) and not value_of(row, block)
@@ -169,8 +169,8 @@ class ListRequester:
             params: dict[str, str],
         ) -> tuple[LevResponse, dict[str, str], PageDecoder | None]:
             shape = self.shape_of_page
-            blocks = params.get("include", "").split(",")
-            usual = shape and FIELDS not in params and shape.blocks.issubset(blocks)
+            embeds = params.get("include", "").split(",")
+            usual = shape and FIELDS not in params and shape.embed_fields.issubset(embeds)
             decoded = shape if usual else None
             answer = self._tap.client.read(
                 f"GET {self._source.path}",
@@ -184,7 +184,7 @@ class ListRequester:
         # Several requests may find out what Lev refuses: the form is that of the one answered.
         answer, sent, self._decoded = self._source.optional.ask(self._options, request)
         if not answer.shaped:
-            extract_rows(answer, single=self._source.single)
+            extract_rows(answer, single_row=self._source.single_row)
         return answer, sent
 
     def row(self, key: int, *, patience: RetryPolicy | None = None) -> LevResponse:
@@ -198,10 +198,10 @@ class ListRequester:
             return self._source.read_row(key, params, self.report, patience=patience), params
 
         answer, sent = self._source.optional.ask(self._shape, request)
-        blocks = self._blocks_of(sent)
-        if blocks and FIELDS in sent and self._loses_blocks_by_fields(answer, blocks):
+        embeds = self._blocks_of(sent)
+        if embeds and FIELDS in sent and self._loses_blocks_by_fields(answer, embeds):
             return self.row(key, patience=patience)
-        for block in blocks:
+        for block in embeds:
             self._has_come(answer, block)
         return answer
 
@@ -236,17 +236,17 @@ class ListRequester:
     @property
     def _shape(self) -> list[OptionalParam]:
         """What to ask for in each row."""
-        blocks = {block for member in self._members for block in member.wanted_blocks}
+        embeds = {block for member in self._members for block in member.wanted_embeds}
         return [
-            *self._source.field_options(written=self._source in self._members),
-            *(OptionalParam("include", block) for block in sorted(blocks)),
+            *self._source.fields_option(written=self._source in self._members),
+            *(OptionalParam("include", block) for block in sorted(embeds)),
         ]
 
     @property
     def shape_of_page(self) -> PageDecoder | None:
         """What pages are decoded into, where all members take the rows as they come."""
         children = [member for member in self._members if isinstance(member, ChildStream)]
-        if not self._source.is_plain or not all(child.is_plain_block for child in children):
+        if not self._source.is_plain or not all(child.is_plain_embed for child in children):
             return None
         key = tuple(children)
         if key not in self._shapes:
@@ -275,7 +275,7 @@ class ListRequester:
             self._source.embeds[block].come()
         return come
 
-    def _loses_blocks_by_fields(self, answer: LevResponse, blocks: Sequence[str]) -> bool:
+    def _loses_blocks_by_fields(self, answer: LevResponse, embeds: Sequence[str]) -> bool:
         """Whether Lev leaves out what ``include=`` asks for, because ``fields=`` is sent as well.
 
         Whether it does so is not documented (lev-api.md §1.7).
@@ -283,11 +283,11 @@ class ListRequester:
         optional = self._source.optional
         if optional.is_refused(FIELDS):
             return True  # another walk of the list has found out meanwhile
-        lost = sorted(block for block in blocks if not self._has_come(answer, block))
+        lost = sorted(block for block in embeds if not self._has_come(answer, block))
         if not lost:
             return False
         optional.leave_out(FIELDS)
-        self._source.tell(
+        self._source.warn(
             f"Lev leaves {', '.join(lost)} out where {FIELDS} are named, so all are read."
         )
         return True
@@ -303,7 +303,7 @@ class ListRequester:
             LevError: The row cannot be read.
         """
         embed, source = self._source.embeds[field], self._source
-        if source.detail is None:
+        if source.detail_path is None:
             return None
         if embed.unread_rows >= CHECKED_ROWS and not embed.seen_empty:
             return UNSET if embed.unread else None
@@ -332,7 +332,7 @@ class ListRequester:
     def _endpoint_has(self, key: int, field: str) -> bool:
         """Whether the endpoint of an embedded field has something for a row."""
         for stream in self._tap.lev_streams:
-            if isinstance(stream, ChildStream) and stream.block == field and stream.path:
+            if isinstance(stream, ChildStream) and stream.embed == field and stream.path:
                 try:
                     answer = self._tap.client.read(
                         f"GET {stream.path}", self.report, ids={stream.parent_key: key}
@@ -371,7 +371,7 @@ class ListRequester:
     def drop_filter(self, reason: str) -> None:
         """Send the filter no more in this run, and say why."""
         self._source.optional.leave_out(FILTER)
-        self._source.tell(
+        self._source.warn(
             f"{reason}, so every row is read and the unchanged ones are left out here."
         )
 

@@ -267,7 +267,7 @@ class ListSync:
             cursor_only=self._source.paged,
             api_url=self._tap.config["api_url"],
             limit=self._asking.limit,
-            has_pages=not self._source.single,
+            has_pages=not self._source.single_row,
         )
 
     # -- One page
@@ -447,7 +447,7 @@ class ListSync:
         bound = self._asking.sent_bound
         for member in self.members:
             # Rows count as having nothing in a block only once the block is known to come.
-            if not member.awaits_block:
+            if not member.awaits_embed:
                 member.walking.checkpoint(cursor, parent, seen, bound)
         self._tap.write_state()
 

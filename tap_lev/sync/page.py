@@ -123,7 +123,7 @@ class PageProcessor:
             if isinstance(member, ChildStream):
                 bare = shape.lacking(member, held)
                 lacking[member] = [_row_without_blocks(row) for row in bare]
-                self._guard(partial(member.note_full_blocks, held), member)
+                self._guard(partial(member.note_full_embeds, held), member)
                 held = shape.children(member, held)
             elif member.done_rows:
                 held = [row for row in held if row.id not in member.done_rows]
@@ -144,7 +144,7 @@ class PageProcessor:
 
     @staticmethod
     def _write_all(member: LevStream, rows: list[Any], shape: PageDecoder) -> None:
-        member.write_all(rows, shape)
+        member.write_typed(rows, shape)
         if rows:
             member.walking.end_streak()
 
@@ -167,7 +167,7 @@ class PageProcessor:
         source = self._source
         if source not in self._members:
             return
-        for field in source.wanted_blocks:
+        for field in source.wanted_embeds:
             if source.optional.is_refused(f"include={field}"):
                 continue
             for row in rows:
@@ -204,7 +204,7 @@ class PageProcessor:
             return
         for child in children:
             self._guard(
-                partial(child.note_full_blocks, [r for r in rows if child.walking.holds(r)]), child
+                partial(child.note_full_embeds, [r for r in rows if child.walking.holds(r)]), child
             )
         done = [number for number, row in enumerate(rows, 1) if row["id"] == parent]
         # Pages may be smaller now, and the row on a later one.

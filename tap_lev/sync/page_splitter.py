@@ -72,7 +72,7 @@ class PageSplitter:
 
     def is_possible(self, position: Position) -> bool:
         """Whether the list itself still answers: if not, no single row is to blame."""
-        if not self._source.paged or self._source.detail is None or "offset" in position:
+        if not self._source.paged or self._source.detail_path is None or "offset" in position:
             return False
         # If the first row does not come, its id has to, or a row behind it.
         behind: Position = {"cursor": _build(*FIRST)}

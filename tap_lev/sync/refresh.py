@@ -50,7 +50,7 @@ def check(wanted: Any, streams: Mapping[str, Stream]) -> None:  # noqa: ANN401
     possible = [
         name
         for name, stream in streams.items()
-        if isinstance(stream, ListStream) and stream.detail is not None
+        if isinstance(stream, ListStream) and stream.detail_path is not None
     ]
     for name in wanted:
         if name not in possible:
