@@ -108,7 +108,7 @@ def plain(selected: Collection[str]) -> Requests:
 
 def _plain(stream: type[LevStream], tap: TapLev, sandbox: Sandbox) -> Requests:
     if issubclass(stream, ChildStream):
-        reader = tap.stream(stream.name)
+        reader = tap.streams[stream.name]
         calls = reader.requests() if isinstance(reader, ChildStream) else ()
         endpoints = [call.endpoint for call in calls]
         parents = sandbox.count(stream.parent.name)

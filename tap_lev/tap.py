@@ -4,34 +4,30 @@ from __future__ import annotations
 
 import copy
 import functools
-import math
 import os
 import sys
 from typing import IO, TYPE_CHECKING, Any, ClassVar
 
-import msgspec
 from singer_sdk import Tap
 from singer_sdk.cli import plugin_cli
 from singer_sdk.helpers._catalog import get_selected_schema
 from singer_sdk.helpers._classproperty import classproperty
 from singer_sdk.helpers.capabilities import PluginCapabilities, TapCapabilities
 from singer_sdk.mapper import PluginMapper
-from singer_sdk.singerlib.encoding.simple import StateMessage
 from typing_extensions import override
 
 import tap_lev.commands.about  # noqa: F401 - it knows how --about --format=markdown looks
-from tap_lev import timestamps
-from tap_lev.api import account
+from tap_lev.api.account import identify
 from tap_lev.api.client import LevClient
 from tap_lev.cli import COMMANDS_GIVEN, NEED_NO_SETTINGS, LevCommand, log_fault
 from tap_lev.concurrency.lock import RunLock
-from tap_lev.concurrency.shutdown import Interruption, Shutdown
+from tap_lev.concurrency.shutdown import Shutdown
 from tap_lev.concurrency.workers import Workers
 from tap_lev.config import environment, input_files, settings, stream_maps, validation
 from tap_lev.config.redaction import Redaction
-from tap_lev.errors import ConfigError, LevError
+from tap_lev.errors import ConfigError
+from tap_lev.progress.recorder import RequestRecorder
 from tap_lev.progress.report import RunReport
-from tap_lev.progress.reporter import ProgressReporter
 from tap_lev.ratelimit.budget import RateBudget
 from tap_lev.ratelimit.limits import configured_limits, fallback_limits
 from tap_lev.ratelimit.scheduler import RequestScheduler
@@ -39,10 +35,12 @@ from tap_lev.records.schema import UNKNOWN_FIELDS
 from tap_lev.records.writer import MessageWriter
 from tap_lev.streams import STREAMS
 from tap_lev.streams.base import LevStream
-from tap_lev.sync.grouping import group_streams
 from tap_lev.sync.list_sync import ListSync
-from tap_lev.sync.refresh import check, parse, refresh
-from tap_lev.text import quoted, shown
+from tap_lev.sync.refresh import check, parse
+from tap_lev.sync.run import Run
+from tap_lev.sync.runner import Runner
+from tap_lev.sync.state_writer import StateWriter
+from tap_lev.text import quoted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -51,9 +49,6 @@ if TYPE_CHECKING:
     import click
     from singer_sdk.helpers.capabilities import CapabilitiesEnum
     from singer_sdk.plugin_base import _ConfigInput
-
-STATE_INTERVAL = 1.0
-"""Seconds from one STATE to the next, while pages come."""
 
 STREAMS_BY_NAME = {stream.name: stream for stream in STREAMS}
 COLUMNS = {s.name: frozenset({*s.schema["properties"], UNKNOWN_FIELDS}) for s in STREAMS}
@@ -81,13 +76,7 @@ class TapLev(Tap):
 
     def __init__(self, *, catalog: Any = None, state: Any = None, **kwargs: Any) -> None:  # noqa: ANN401
         self.shutdown = Shutdown()
-        self.lock = RunLock(self.shutdown)
-        self.workers = Workers(self.lock)
         self.report = RunReport()
-        self.identity = account.Identity()
-        """Whose key the run uses, once it has begun."""
-        self._state_written = b""
-        self._state_written_at = -math.inf
         if catalog is not None:
             catalog = input_files.check_catalog(catalog, STREAMS_BY_NAME)
         if state:
@@ -102,19 +91,30 @@ class TapLev(Tap):
         return [stream(self) for stream in STREAMS]
 
     @functools.cached_property
-    def client(self) -> LevClient:
-        """The way to Lev, shared by all streams."""
-        limits = configured_limits(self.config) or fallback_limits(self.config)
-        share, window = (self.config[f"rate_limit_{of}"] for of in ("share", "window_seconds"))
-        scheduler = RequestScheduler(
-            RateBudget(limits, share, window), self.lock, self.config["max_parallel_streams"]
-        )
-        return LevClient(self.config, self.logger, scheduler)
+    def recorder(self) -> RequestRecorder:
+        """Counts the requests of the run."""
+        return RequestRecorder(self.report)
 
-    @property
-    def side_by_side(self) -> bool:
-        """Whether several requests may be under way at the same time."""
-        return bool(self.config["max_parallel_streams"] > 1)
+    @functools.cached_property
+    def context(self) -> Run:
+        """What every part of a run shares: the one place where it is put together."""
+        config = self.config
+        lock = RunLock(self.shutdown)
+        limits = configured_limits(config) or fallback_limits(config)
+        share, window = (config[f"rate_limit_{part}"] for part in ("share", "window_seconds"))
+        budget = RateBudget(limits, share, window)
+        scheduler = RequestScheduler(budget, lock, config["max_parallel_streams"])
+        url_hint = settings.ask_about(config["api_url"].rstrip("/"))
+        return Run(
+            config=config,
+            client=LevClient(config, scheduler, self.recorder, url_hint),
+            lock=lock,
+            workers=Workers(lock),
+            report=self.report,
+            streams={s.name: s for s in self.streams.values() if isinstance(s, LevStream)},
+            state_writer=StateWriter(self.state, self.message_writer, self.report.clock),
+            logger=self.logger,
+        )
 
     # -- Input
 
@@ -200,152 +200,41 @@ class TapLev(Tap):
 
     # -- Running
 
-    @property
-    def lev_streams(self) -> list[LevStream]:
-        """All streams, selected or not."""
-        return [stream for stream in self.streams.values() if isinstance(stream, LevStream)]
-
-    @property
-    def selected(self) -> list[LevStream]:
-        """The streams to write."""
-        return [stream for stream in self.lev_streams if stream.selected]
-
     def check_selection(self) -> None:
         """Make sure that something is selected.
 
         Raises:
             ConfigError: Nothing is: a sync would be complete and bring no rows.
         """
-        if not self.selected:
+        if not any(stream.selected for stream in self.streams.values()):
             raise ConfigError(
                 "No stream is selected. Select one: in Meltano by a line such as deals.* below "
                 "select in meltano.yml (meltano select --list --all tap-lev shows what there is), "
                 'elsewhere by "selected": true in the catalog.'
             )
 
-    def stream(self, name: str) -> LevStream:
-        """Find a stream, selected or not."""
-        return next(stream for stream in self.lev_streams if stream.name == name)
-
     def run(self) -> None:
-        """Write all selected streams. One that fails does not keep the others from finishing.
+        """Write all selected streams. One that fails does not stop the others.
 
         Raises:
             LevError: At least one stream is not complete.
-            KeyRefusedError: Lev does not accept the key, so none can be completed.
+            AuthenticationError: Lev does not accept the key, so none can be completed.
         """
         self.check_selection()
-        advice = "Run it again, from the last state: it goes on where each stream stopped."
-        progress = ProgressReporter(self.report, self.client.scheduler, self.lock, self.logger)
-        try:
-            with progress, self.lock:
-                self.identity = account.identify(self)
-                self._check_account()
-                if wanted := self.config.get("refresh"):
-                    refresh(self, wanted)
-                    advice = "Everything else that was named is written."
-                else:
-                    self._sync()
-        except BaseException as cause:
-            # The command tells it, in the one sentence of an error.
-            self._summarize(cause)
-            raise
-        self._summarize()
-        if self.report.failures:
-            # With --refresh, 404 means that the row is gone.
-            raise (None if wanted else self.client.address_fault) or LevError(advice)
-        if self.selected and all(self.report.stream(s.name).skipped for s in self.selected):
-            raise LevError(
-                "Every selected stream was skipped, because the key may not read it: give the key "
-                "the scopes that the log names."
-            )
-
-    def _check_account(self) -> None:
-        """Make sure that the state is of the key's account.
-
-        Raises:
-            ConfigError: It is of another: its rows, and what is dropped, would be mixed up.
-        """
-        mine = self.identity.account
-        for stream in self.lev_streams:
-            held = self.state.get("bookmarks", {}).get(stream.name, {}).get("account")
-            if mine is None or type(held) is not type(mine) or held == mine:
-                continue
-            raise ConfigError(
-                f"The state is of account {shown(held)}, but the key reads account {shown(mine)}. "
-                "Give this account a state of its own (meltano run --state-id-suffix="
-                f"{quoted(mine)} …, or another --state file), or clear the state (meltano state "
-                "clear …). Nothing was written."
-            )
-
-    def _summarize(self, cause: BaseException | None = None) -> None:
-        """Tell what the run did, in one line."""
-        scheduler, report = self.client.scheduler, self.report
-        report.waited, report.budget_used = scheduler.waited, scheduler.budget.utilization
-        for name, stream in list(report.streams.items()):
-            bookmark = self.stream(name).walking.bookmark.value
-            stream.bookmark = timestamps.render(bookmark) if bookmark else None
-        self.client.meters.waited(scheduler.waited)
-        self.client.meters.close()
-        log = self.logger.error if report.failures and not cause else self.logger.info
-        log("%s", report.summary(cause), extra=report.totals(cause))
-
-    def _sync(self) -> None:
-        for stream in self.selected:
-            self.report.stream(stream.name)
-            stream.walking.prepare(self.identity)
-        # Before anything is read: whatever fails then, the next run does not resume from a state
-        # that this one was told to leave out.
-        self.write_state(at_once=True)
-        planned = group_streams(self, self.selected)
-        try:
-            if not self.side_by_side:
-                for reading in planned:
-                    reading.run()
-                return
-            for reading in planned:
-                self.workers.start(reading.run, reading.name)
-            self.workers.wait()
-        except LevError:
-            if self.lock.is_held:
-                self.write_state(at_once=True)
-            raise
-        except Interruption:
-            # Some targets give back only a STATE that is the last message they got. After a second
-            # signal it could stand in half a message, or hang where nobody reads.
-            if self.lock.is_held and self._state_written and not self.shutdown.is_forced:
-                self._state_written = b""
-                self.write_state(at_once=True)
-            raise
-
-    def write_state(self, *, at_once: bool = False) -> None:
-        """Write a STATE message, if there is news in it.
-
-        In place of the SDK's ``state_writer``, which copies the whole state each time. Between
-        pages one a second is enough: some targets flush all their rows with each.
-
-        Args:
-            at_once: Whether to write it however short the last one was ago.
-        """
-        now = self.report.clock()
-        if not at_once and now - self._state_written_at < STATE_INTERVAL:
-            return
-        state = msgspec.json.encode(self.state)
-        if state != self._state_written:
-            self.message_writer.write_message(StateMessage(value=self.state))
-            self._state_written, self._state_written_at = state, now
+        Runner(self.context, self.recorder).run(self.config.get("refresh"))
 
     def read_alone(self, name: str) -> None:
-        """Read one stream by itself, as the SDK's dry runs want it.
+        """Read one stream by itself, as the SDK's dry runs do.
 
         Raises:
-            Exception: Whatever made it fail.
+            Exception: The stream failed.
         """
-        stream = self.stream(name)
-        stream.walking.resume()
-        with self.lock:
-            self.identity = account.identify(self)
-            ListSync(self, stream.source, [stream]).run(schemas=False)
+        run = self.context
+        stream = run.streams[name]
+        stream.tracker.resume()
+        with run.lock:
+            identify(run.client, run.config)
+            ListSync(run, [stream]).run(schemas=False)
         if stream.report.failure is not None:
             raise stream.report.failure
 
@@ -426,6 +315,7 @@ class TapLev(Tap):
         if check or plan:
             from tap_lev.commands import render  # noqa: PLC0415 - it brings what no run needs
 
-            render.show(tap, "check" if check else "plan", about_format or "text")
+            tap.check_selection()
+            render.show(tap.context, "check" if check else "plan", about_format or "text")
         else:
             tap.run()

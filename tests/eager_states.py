@@ -5,8 +5,9 @@
 
 from __future__ import annotations
 
-from tap_lev import tap
+from tap_lev.sync import state_writer
+from tap_lev.tap import TapLev
 
 if __name__ == "__main__":
-    tap.STATE_INTERVAL = 0.0
-    tap.TapLev.cli()
+    state_writer.STATE_INTERVAL = 0.0
+    TapLev.cli()

@@ -12,7 +12,7 @@ import msgspec
 import pytest
 from typing_extensions import override
 
-from tap_lev import tap as tap_module
+from tap_lev.sync import state_writer
 from tap_lev.errors import LevError
 from tap_lev.records.writer import MessageWriter, RecordMessage
 from tap_lev.tap import TapLev
@@ -82,7 +82,7 @@ def sync(  # noqa: PLR0913
     threads = set(threading.enumerate())
     writer = Lines(kill_after)
     patch = pytest.MonkeyPatch()
-    patch.setattr(tap_module, "STATE_INTERVAL", state_interval)
+    patch.setattr(state_writer, "STATE_INTERVAL", state_interval)
     try:
         tap = TapLev(
             config=dict(config),

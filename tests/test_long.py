@@ -25,6 +25,7 @@ pytestmark = pytest.mark.skipif(not PROCESSES.exists(), reason="/proc is Linux's
 LEAKING = """
 import threading
 from tap_lev import tap
+from tap_lev.sync import state_writer
 from tap_lev.api.transport import Transport
 
 kept, send = [], Transport.send
@@ -33,7 +34,7 @@ def send_and_leak(self, *request):
     {leak}
     return send(self, *request)
 
-tap.STATE_INTERVAL = 0.0
+state_writer.STATE_INTERVAL = 0.0
 Transport.send = send_and_leak
 tap.TapLev.cli()
 """

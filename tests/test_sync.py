@@ -12,7 +12,7 @@ import pytest
 
 from tap_lev.state.walk import NO_WALK
 from tap_lev.streams import STREAMS
-from tap_lev.tap import STATE_INTERVAL
+from tap_lev.sync.state_writer import STATE_INTERVAL
 from tests.inprocess import catalog_of, config_of, sync
 from tests.support import EAGER_STATES, Run, Target, run_tap
 from tests.truth import ALL, KEYS, QUERIES, key_of, truth

@@ -1,4 +1,4 @@
-"""What Lev answers for the rows of a page, one by one, and reading it before it is needed."""
+"""Keep the responses for one row of a list, so that several streams use each of them."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from tap_lev.api.request import LevRequest, PathParams
+    from tap_lev.api.request import LevRequest
     from tap_lev.api.response import LevResponse
     from tap_lev.concurrency.lock import RunLock
 
 
 class _CachedPages:
-    """The pages that one call brings, read when they are wanted, by one thread at a time."""
+    """The pages of one request, read when they are wanted, by one thread at a time."""
 
     def __init__(self, pages: Iterator[LevResponse], *, kept: bool) -> None:
         self._rest = pages
@@ -24,11 +24,11 @@ class _CachedPages:
         self._error: Exception | None = None
         self._reader: threading.Event | None = None
 
-    def begin(self, lock: RunLock) -> None:
-        """Have the first page there.
+    def fetch_first(self, lock: RunLock) -> None:
+        """Read the first page.
 
         Raises:
-            Exception: What came instead of it.
+            Exception: The request failed.
         """
         if not self._pages and not self._ended:
             self._read(lock)
@@ -39,13 +39,13 @@ class _CachedPages:
         """Go through the pages.
 
         Raises:
-            Exception: What came instead of a page.
+            Exception: The request for a page failed.
         """
         number = 0
         while True:
             if number < len(self._pages):
                 page = self._pages[number]
-                assert page is not None  # noqa: S101 - not kept is for one reader only
+                assert page is not None  # noqa: S101 - pages that are not kept have one user
                 if not self._kept:
                     self._pages[number] = None
                 yield page
@@ -58,6 +58,7 @@ class _CachedPages:
                 return
 
     def _read(self, lock: RunLock) -> None:
+        # Another thread may be reading the same page: its result is for both.
         if self._reader is not None:
             lock.wait(self._reader)
             return
@@ -66,7 +67,7 @@ class _CachedPages:
             self._pages.append(next(self._rest))
         except StopIteration:
             self._ended = True
-        except Exception as error:  # noqa: BLE001 - whoever goes through the pages raises it
+        except Exception as error:  # noqa: BLE001 - each user of the pages raises it
             self._ended, self._error = True, error
         finally:
             self._reader.set()
@@ -74,10 +75,10 @@ class _CachedPages:
 
 
 class ResponseCache:
-    """What Lev answers for one row of a list, so that several streams can use one answer.
+    """The responses for one row of a list.
 
     Args:
-        baton: Given up while another thread reads.
+        lock: Released while another thread reads.
     """
 
     def __init__(self, lock: RunLock) -> None:
@@ -85,31 +86,28 @@ class ResponseCache:
         self._known: dict[tuple[str, str], _CachedPages] = {}
 
     @property
-    def asked(self) -> bool:
-        """Whether anything was read for the row."""
+    def is_used(self) -> bool:
+        """Whether any request was made for the row."""
         return bool(self._known)
 
-    def of(
-        self, call: LevRequest, ids: PathParams, pages: Iterator[LevResponse]
-    ) -> Iterator[LevResponse]:
-        """Read pages, unless they were read before.
+    def pages(self, request: LevRequest, pages: Iterator[LevResponse]) -> Iterator[LevResponse]:
+        """Go through the pages of a request, which is sent once.
 
         Args:
-            call: What is read.
-            ids: For which parent.
-            pages: Reads them.
+            request: The request.
+            pages: Sends it, page by page.
         """
-        return self._of(call, ids, pages).all(self._lock)
+        return self._of(request, pages).all(self._lock)
 
-    def begin(self, call: LevRequest, ids: PathParams, pages: Iterator[LevResponse]) -> None:
-        """Read the first page, unless it was read before. It may well be the only one.
+    def fetch_first(self, request: LevRequest, pages: Iterator[LevResponse]) -> None:
+        """Read the first page of a request, unless it is there. It is often the only one.
 
         Raises:
-            Exception: What came instead of it.
+            Exception: The request failed.
         """
-        self._of(call, ids, pages).begin(self._lock)
+        self._of(request, pages).fetch_first(self._lock)
 
-    def _of(self, call: LevRequest, ids: PathParams, pages: Iterator[LevResponse]) -> _CachedPages:
-        # A read by POST is no stream's but one, and may have many pages.
-        key = (call.endpoint, f"{tuple(ids.values())} {call.body}")
-        return self._known.setdefault(key, _CachedPages(pages, kept=call.body is None))
+    def _of(self, request: LevRequest, pages: Iterator[LevResponse]) -> _CachedPages:
+        key = (request.endpoint, f"{tuple(request.path_params.values())} {request.json}")
+        # A read by POST has one user, and may have many pages.
+        return self._known.setdefault(key, _CachedPages(pages, kept=request.json is None))

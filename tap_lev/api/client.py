@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import logging
 import math
 import random
 import time
@@ -20,10 +21,10 @@ from tap_lev.api.connection_errors import connection_error
 from tap_lev.api.endpoints import ME, READS
 from tap_lev.api.error_response import api_error
 from tap_lev.api.json_values import whole
+from tap_lev.api.request import LevRequest
 from tap_lev.api.response import parse_response
 from tap_lev.api.surrogates import UNKNOWN
 from tap_lev.api.transport import ResponseTooLargeError, ResponseTooSlowError, Transport
-from tap_lev.config import settings
 from tap_lev.errors import (
     AuthenticationError,
     ConfigError,
@@ -37,20 +38,22 @@ from tap_lev.errors import (
     TooLongWaitError,
     UnknownHostError,
 )
-from tap_lev.progress.metrics import RequestMetrics
 from tap_lev.text import quoted, shown
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from tap_lev.api.observer import RequestObserver
+
 if TYPE_CHECKING:
-    import logging
     from collections.abc import Mapping
 
     from tap_lev.api.response import Envelope, LevResponse
     from tap_lev.api.surrogates import Decoder
-    from tap_lev.progress.report import StreamReport
     from tap_lev.ratelimit.scheduler import RequestScheduler
+
+LOGGER = logging.getLogger("tap-lev")
+"""The tap's logger, as the SDK names it."""
 
 LONGEST_BACKOFF = 60.0
 """The longest wait between two tries, in seconds, where Lev asks for none (lev-api.md §1.10)."""
@@ -94,24 +97,24 @@ class BearerAuth(AuthBase):
 
 
 @dataclasses.dataclass(slots=True)
-class _Read:
-    """One read, from its first try to its last.
+class _Sending:
+    """One request, from its first try to its last.
 
     Attributes:
+        stream: The stream that it is made for; empty for the run itself.
         endpoint: Method and route template.
-        asked: Method and path.
+        request_line: Method and path, as messages name the request.
         request: What is sent.
-        report: Counts what it costs.
-        patience: How long it is tried.
+        policy: How long it is tried.
         tries: How many tries have failed.
-        began: When the first try was sent.
+        began: When the first try was sent, None before it.
     """
 
+    stream: str
     endpoint: str
-    asked: str
+    request_line: str
     request: requests.Request
-    report: StreamReport
-    patience: RetryPolicy
+    policy: RetryPolicy
     tries: int = 0
     began: float | None = None
 
@@ -121,34 +124,61 @@ class _Read:
         return 0.0 if self.began is None else time.monotonic() - self.began
 
 
+class BoundClient:
+    """The client, bound to the stream that its requests are made for.
+
+    Args:
+        client: The client.
+        stream: The stream's name; empty for the run itself.
+    """
+
+    def __init__(self, client: LevClient, stream: str) -> None:
+        self._client = client
+        self.stream = stream
+
+    def send(
+        self,
+        request: LevRequest,
+        decoder: Decoder[Envelope] | None = None,
+        policy: RetryPolicy | None = None,
+    ) -> LevResponse:
+        """Send a request, again where it may help; see ``LevClient.send``."""
+        return self._client.send(request, decoder, policy, stream=self.stream)
+
+
 class LevClient:
     """Reads from the Lev API.
 
     Args:
         config: The tap's settings, valid.
-        logger: Where retries are told.
-        gate: What every request passes, and every wait.
+        scheduler: Decides when each request is sent.
+        observer: Counts requests, responses and retries.
+        url_hint: A sentence for errors that a wrong ``api_url`` may cause.
     """
 
     def __init__(
-        self, config: Mapping[str, Any], logger: logging.Logger, scheduler: RequestScheduler
+        self,
+        config: Mapping[str, Any],
+        scheduler: RequestScheduler,
+        observer: RequestObserver,
+        url_hint: str = "",
     ) -> None:
         self.scheduler = scheduler
-        self.meters = RequestMetrics()
+        self._observer = observer
+        self._url_hint = url_hint
         self._url = config["api_url"].rstrip("/")
         self._timeout: float = config["request_timeout_seconds"]
-        self._patience = RetryPolicy(config["max_retries"])
-        self.clock = ServerClock(logger)
+        self._policy = RetryPolicy(config["max_retries"])
+        self.clock = ServerClock(LOGGER)
         """The server's clock."""
-        self._logger = logger
         self._me: LevResponse | None = None
         self._worn: set[str] = set()
         """Endpoints to which all retries of a request were used up by faults on the way."""
         self._halved: set[str] = set()
         """Streams of which was told that half of a character came."""
-        self.reached = False
+        self.has_responded = False
         """Whether a response in Lev's form has come: an envelope or an error."""
-        self._came: set[int | None] = set()
+        self._statuses: set[int | None] = set()
         """The statuses of all responses, None where none came."""
         self._longest_wait = max(MAX_RETRY_AFTER, scheduler.budget.window)
         self._closed: dict[str | None, tuple[float, LevAPIError]] = {}
@@ -161,95 +191,99 @@ class LevClient:
         if config.get("active_account"):
             self._session.headers["X-Active-Account"] = config["active_account"]
 
-    def read(  # noqa: PLR0913, PLR0917 - what a request is made of
+    def bind(self, stream: str) -> BoundClient:
+        """Bind the client to the stream that its requests are made for."""
+        return BoundClient(self, stream)
+
+    def send(
         self,
-        endpoint: str,
-        report: StreamReport,
-        params: Mapping[str, str | int] | None = None,
-        ids: Mapping[str, Any] | None = None,
-        json: Mapping[str, Any] | None = None,
+        request: LevRequest,
         decoder: Decoder[Envelope] | None = None,
+        policy: RetryPolicy | None = None,
         *,
-        patience: RetryPolicy | None = None,
+        stream: str = "",
     ) -> LevResponse:
-        """Make one request, as often as it takes. What ``/me`` says is asked once a run.
+        """Send a request, again where it may help. ``GET /me`` is sent once a run.
 
         Args:
-            endpoint: Method and route template, one of ``READS``.
-            report: Counts what the request costs.
-            params: The query parameters.
-            ids: What stands in the route template's placeholders.
-            json: The body of a read by POST.
-            decoder: Reads answers of the usual form.
-            patience: How long it is tried, where that is less than the settings allow.
+            request: The request.
+            decoder: Decodes a response of the usual form.
+            policy: How long the request is tried, where that is less than the settings allow.
+            stream: The stream that it is made for; empty for the run itself.
 
         Returns:
-            The answer.
+            The response.
 
         Raises:
             LevAPIError: Lev refuses the request.
             ConfigError: Lev was never reached, for which a setting is the likely reason.
             LevConnectionError: Lev was not reached by the last retry either.
-            BrokenAnswerError: The last retry, too, brought no readable answer; or an id of an
-                earlier answer leads to another route, and nothing is sent.
+            InvalidResponseError: The last retry, too, brought no readable response; or an id of an
+                earlier response leads to another route, and nothing is sent.
             LevError: The request is not one that a tap may make.
         """
-        if endpoint not in READS:
-            raise LevError(f"{endpoint} is not a request that tap-lev makes.")
-        if endpoint == ME and self._me is not None and not params:
+        if request.endpoint not in READS:
+            raise LevError(f"{request.endpoint} is not a request that tap-lev makes.")
+        is_me = request.endpoint == ME and not request.params
+        if is_me and self._me is not None:
             return self._me
-        method, path = endpoint.split(" ")
-        for name, value in (ids or {}).items():
+        sending = self._sending(request, stream, policy or self._policy)
+        response = self._send(sending, decoder)
+        if is_me:
+            self._me = response
+        return response
+
+    def _sending(self, request: LevRequest, stream: str, policy: RetryPolicy) -> _Sending:
+        method, path = request.endpoint.split(" ")
+        for name, value in request.path_params.items():
             # Quoting leaves dots as they are, and what sends the request would resolve them.
             if f"{{{name}}}" in path and str(value) in {"", ".", ".."}:
                 raise InvalidResponseError(
-                    f"The {name} '{value}' would lead {endpoint} to another route: it is not "
-                    "asked for."
+                    f"The {name} '{value}' would lead {request.endpoint} to another route: it is "
+                    "not asked for."
                 )
             path = path.replace(f"{{{name}}}", quote(str(value), safe=""))
-        request = requests.Request(method, self._url + path, params=params, json=json)
-        least = _least(self._patience, patience or self._patience)
-        read = _Read(endpoint, f"{method} {path}", request, report, least)
-        answer = self._read(read, decoder)
-        if endpoint == ME and not params:
-            self._me = answer
-        return answer
+        prepared = requests.Request(
+            method, self._url + path, params=request.params or None, json=request.json
+        )
+        least = _least(self._policy, policy)
+        return _Sending(stream, request.endpoint, f"{method} {path}", prepared, least)
 
-    def me(self, report: StreamReport) -> LevResponse:
+    def me(self) -> LevResponse:
         """Read what Lev says of the key and its account, once (lev-api.md §2.24).
 
         Raises:
-            KeyRefusedError: Lev does not accept the key.
+            AuthenticationError: Lev does not accept the key.
             ConfigError: A setting keeps the request from reaching Lev.
-            LevError: It does not say anything, for a reason that may be ``/me``'s alone.
+            LevError: The request fails, for a reason that may be its own alone.
         """
-        return self.read(ME, report, patience=FOR_ME)
+        return self.send(LevRequest(ME), policy=FOR_ME)
 
-    def account_id(self, report: StreamReport) -> int:
+    def account_id(self) -> int:
         """Find the id of the account that the key reads (lev-api.md §2.24).
 
         Raises:
-            BrokenAnswerError: Lev does not tell it.
+            InvalidResponseError: The response does not hold it.
         """
-        data = self.me(report).data
+        data = self.me().data
         account = data.get("account") if isinstance(data, dict) else None
-        found = whole(account.get("id")) if isinstance(account, dict) else None
-        if not isinstance(found, int):
+        account_id = whole(account.get("id")) if isinstance(account, dict) else None
+        if not isinstance(account_id, int):
             self._me = None
             raise InvalidResponseError("Lev does not tell the account's id in GET /me.")
-        return found
+        return account_id
 
     # -- Trying
 
-    def _read(self, read: _Read, decoder: Decoder[Envelope] | None) -> LevResponse:
+    def _send(self, sending: _Sending, decoder: Decoder[Envelope] | None) -> LevResponse:
         while True:
-            self._check_open(read.endpoint)
+            self._check_open(sending.endpoint)
             try:
-                body, headers = self._try(read)
-                answer = parse_response(body, headers, read.asked, decoder)
+                body, headers = self._send_once(sending)
+                answer = parse_response(body, headers, sending.request_line, decoder)
             except AuthenticationError as error:
                 self._note_answer(opens=False)
-                if read.endpoint == ME or not self._accepts_key(read.report):
+                if sending.endpoint == ME or not self._accepts_key(sending.stream):
                     raise
                 raise EndpointRefusedError(
                     status=error.status,
@@ -260,41 +294,39 @@ class LevClient:
                 ) from None
             except (LevAPIError, LevConnectionError, InvalidResponseError) as error:
                 if isinstance(error, LevConnectionError):
-                    self.meters.request(read.report.name, read.endpoint, None)
+                    self._observer.on_response(sending.stream, sending.endpoint, None)
                 elif not error.is_foreign:
                     self._note_answer()
                 if isinstance(error, LevAPIError) and self._asks_too_much(error):
-                    raise self._close(read, error) from None
-                if not self._let_pass(read, error):
-                    raise self._explained(read, error) from None
+                    raise self._close(sending, error) from None
+                if not self._back_off(sending, error):
+                    raise self._explained(sending, error) from None
             else:
                 self._note_answer()
-                self._note_halves(read, answer)
+                self._note_halves(sending, answer)
                 return self._dated(answer)
 
-    def _explained(self, read: _Read, error: LevError) -> LevError:
+    def _explained(self, sending: _Sending, error: LevError) -> LevError:
         """Say what a wrong setting has to do with an error, as long as Lev has not answered."""
-        if self.reached:
+        if self.has_responded:
             return error
         if isinstance(error, UnknownHostError) or (
             isinstance(error, ProxyFaultError) and error.passes
         ):
-            sentence = f"{error} {settings.ask_about(self._url)}"
+            sentence = f"{error} {self._url_hint}"
             error = type(error)(sentence, passes=error.passes)
         if isinstance(error, LevConnectionError) and not error.passes:
             return ConfigError(str(error))
-        if read.endpoint != ME and self.address_fault is not None:  # a run can do without /me
+        if sending.endpoint != ME and self.address_fault is not None:  # a run can do without /me
             return ConfigError(f"{error} {self.address_fault}")
         return error
 
     @property
     def address_fault(self) -> ConfigError | None:
         """What is to be said where all that was requested does not exist, None elsewhere."""
-        if self._came != {HTTPStatus.NOT_FOUND}:
+        if self._statuses != {HTTPStatus.NOT_FOUND}:
             return None
-        return ConfigError(
-            f"Every request of this run was answered with 404. {settings.ask_about(self._url)}"
-        )
+        return ConfigError(f"Every request of this run was answered with 404. {self._url_hint}")
 
     def _dated(self, answer: LevResponse) -> LevResponse:
         """Date an answer by the clock that all answers of the run agree on."""
@@ -305,92 +337,93 @@ class LevClient:
 
     def _note_answer(self, *, opens: bool = True) -> None:
         """Take note that Lev itself has answered."""
-        self.reached = True
+        self.has_responded = True
         if opens:
             self.scheduler.open()
 
-    def _note_halves(self, read: _Read, answer: LevResponse) -> None:
-        read.report.mended += answer.halves
-        if answer.halves and read.report.name not in self._halved:
-            self._halved.add(read.report.name)
-            self._logger.warning(
+    def _note_halves(self, sending: _Sending, answer: LevResponse) -> None:
+        if not answer.halves:
+            return
+        self._observer.on_mended(sending.stream, answer.halves)
+        if sending.stream not in self._halved:
+            self._halved.add(sending.stream)
+            LOGGER.warning(
                 "%s: Lev sends half of a character, which JSON allows and no text can hold, "
                 "%d times in %s%s (request_id %s). Each is read as U+FFFD; this is logged once.",
-                read.report.name or "The run",
+                sending.stream or "The run",
                 answer.halves,
                 answer.endpoint,
                 _first_unknown(answer),
                 answer.request_id or "not given",
             )
 
-    def _accepts_key(self, report: StreamReport) -> bool:
-        """Ask anew whether Lev accepts the key, since it did not for a request."""
-        request = requests.Request("GET", self._url + "/me")
+    def _accepts_key(self, stream: str) -> bool:
+        """Request ``/me`` anew to see whether Lev accepts the key, since it refused one."""
         try:
-            self._read(_Read(ME, ME, request, report, _least(ONCE, FOR_ME)), None)
+            self._send(self._sending(LevRequest(ME), stream, _least(ONCE, FOR_ME)), None)
         except LevError:
             return False
         return True
 
-    def _try(self, read: _Read) -> tuple[bytes, Mapping[str, str]]:
-        prepared = self._session.prepare_request(read.request)
-        asked, report = read.asked, read.report
+    def _send_once(self, sending: _Sending) -> tuple[bytes, Mapping[str, str]]:
+        prepared = self._session.prepare_request(sending.request)
+        line = sending.request_line
         sent, seconds, status = False, math.inf, None
         try:
             # A redirect is never followed: the key belongs to one host (lev-api.md §1.1).
-            with self.scheduler.slot(read.endpoint):
+            with self.scheduler.slot(sending.endpoint):
                 sent = True
-                if read.began is None:
-                    read.began = time.monotonic()
+                if sending.began is None:
+                    sending.began = time.monotonic()
                 # After a wait little may be left, and a timeout must be more than nothing.
-                seconds = max(0.1, min(read.patience.each, read.patience.seconds - read.age))
+                seconds = max(0.1, min(sending.policy.each, sending.policy.seconds - sending.age))
                 response, content = self._transport.send(prepared, seconds)
                 status = response.status_code
         except requests.Timeout:
             raise LevConnectionError(
-                f"Lev did not answer {asked} within {min(self._timeout, seconds):g} s."
+                f"Lev did not answer {line} within {min(self._timeout, seconds):g} s."
             ) from None
         except ResponseTooSlowError:
             most = min(transport.MAX_TIMEOUTS * self._timeout, seconds)
             raise LevConnectionError(
-                f"Lev began to answer {asked}, but had not ended after {most:g} s."
+                f"Lev began to answer {line}, but had not ended after {most:g} s."
             ) from None
         except ResponseTooLargeError:
             raise LevError(
-                f"Lev's answer to {asked} is longer than {transport.MAX_BYTES >> 20} MiB, as no "
+                f"Lev's answer to {line} is longer than {transport.MAX_BYTES >> 20} MiB, as no "
                 "answer of its API is. It was not read to its end."
             ) from None
         except requests.RequestException as error:
-            raise connection_error(error, asked, self._transport) from None
+            raise connection_error(error, line, self._transport) from None
         finally:
-            report.requests += sent
-            self._came.add(status)
-        report.statuses[response.status_code] += 1
-        self.meters.request(report.name, read.endpoint, response.status_code)
-        self.meters.waited(self.scheduler.waited)
+            if sent:
+                self._observer.on_request(sending.stream)
+            self._statuses.add(status)
+        self._observer.on_response(sending.stream, sending.endpoint, response.status_code)
+        self._observer.on_wait(self.scheduler.waited)
         if response.is_redirect:
             location = quoted(response.headers["Location"])
             raise ForeignResponseError(
-                f"Something between here and Lev seems to redirect {asked} to '{location}' "
+                f"Something between here and Lev seems to redirect {line} to '{location}' "
                 f"({response.status_code}). The key is not sent to another address: if Lev's API "
                 "has moved there, set api_url to it."
             )
         if response.status_code != HTTPStatus.OK:
-            raise api_error(response.status_code, content, response.headers, endpoint=asked)
+            raise api_error(response.status_code, content, response.headers, endpoint=line)
         return content, response.headers
 
     # -- Trying again
 
     def _asks_too_much(self, error: LevAPIError) -> bool:
         """Say whether an answer asks for a longer wait than a run spends."""
-        if error.on_the_way and not self.reached:
+        if error.on_the_way and not self.has_responded:
             return False  # it may know nothing of Lev
         return error.is_transient and (error.retry_after or 0) > self._longest_wait
 
-    def _close(self, read: _Read, error: LevAPIError) -> TooLongWaitError:
+    def _close(self, sending: _Sending, error: LevAPIError) -> TooLongWaitError:
         """Request no more of what a 429 is about, until its wait is over."""
         if error.status == HTTPStatus.TOO_MANY_REQUESTS:
-            concerned = read.endpoint if error.is_of_endpoint else None
+            concerned = sending.endpoint if error.is_of_endpoint else None
             self._closed[concerned] = (time.monotonic() + (error.retry_after or 0), error)
         return TooLongWaitError(error, self._longest_wait)
 
@@ -400,7 +433,7 @@ class LevClient:
             if error is not None and time.monotonic() < until:
                 raise TooLongWaitError(error, self._longest_wait)
 
-    def _let_pass(self, read: _Read, error: LevError) -> bool:
+    def _back_off(self, sending: _Sending, error: LevError) -> bool:
         """Wait before another try, or have the gate wait with all that a 429 concerns.
 
         Returns:
@@ -408,42 +441,41 @@ class LevClient:
         """
         if isinstance(error, LevAPIError) and not error.is_transient:
             return False
-        patience = self._patience_with(read, error)
-        wait, left = self._wait(error, read.tries + 1), patience.seconds - read.age
+        policy = self._policy_for(sending, error)
+        wait, left = self._backoff_seconds(error, sending.tries + 1), policy.seconds - sending.age
         if error.on_the_way:
             # What is not Lev does not say how long Lev needs.
             wait = min(wait, left / 2)
         limited = isinstance(error, LevAPIError) and error.status == HTTPStatus.TOO_MANY_REQUESTS
-        gives_up = read.tries >= patience.retries or left <= wait
-        of = f"{read.tries + 1} of {patience.retries}"
+        gives_up = sending.tries >= policy.retries or left <= wait
+        of = f"{sending.tries + 1} of {policy.retries}"
         if limited:
             assert isinstance(error, LevAPIError)  # noqa: S101
-            concerned = read.endpoint if error.is_of_endpoint else None
+            concerned = sending.endpoint if error.is_of_endpoint else None
             if self.scheduler.budget.pause(concerned, wait) and not gives_up:
                 whose = f"Requests to {concerned} wait" if concerned else "All requests wait"
-                self._logger.warning("%s %s for %.1f s (try %s).", error, whose, wait, of)
+                LOGGER.warning("%s %s for %.1f s (try %s).", error, whose, wait, of)
         if gives_up:
-            if error.on_the_way and self.reached and read.tries >= self._patience.retries:
-                self._worn.add(read.endpoint)
+            if error.on_the_way and self.has_responded and sending.tries >= self._policy.retries:
+                self._worn.add(sending.endpoint)
             return False
-        read.tries += 1
-        read.report.retries += 1
-        self.meters.retry(read.report.name, read.endpoint)
+        sending.tries += 1
+        self._observer.on_retry(sending.stream, sending.endpoint)
         if not limited:
-            self._logger.warning("%s Trying again in %.1f s (%s).", error, wait, of)
-            self.scheduler.sleep(wait, read.endpoint)
+            LOGGER.warning("%s Trying again in %.1f s (%s).", error, wait, of)
+            self.scheduler.sleep(wait, sending.endpoint)
         return True
 
-    def _patience_with(self, read: _Read, error: LevError) -> RetryPolicy:
+    def _policy_for(self, sending: _Sending, error: LevError) -> RetryPolicy:
         """Find how long a request is tried that fails like this."""
         if not error.on_the_way:
-            return read.patience
-        if not self.reached:
-            return _least(read.patience, UNTIL_REACHED)
-        return _least(read.patience, ONCE) if read.endpoint in self._worn else read.patience
+            return sending.policy
+        if not self.has_responded:
+            return _least(sending.policy, UNTIL_REACHED)
+        return _least(sending.policy, ONCE) if sending.endpoint in self._worn else sending.policy
 
     @staticmethod
-    def _wait(error: LevError, tries: int) -> float:
+    def _backoff_seconds(error: LevError, tries: int) -> float:
         hint = getattr(error, "retry_after", None)
         if hint:  # no wait at all would use the retries up in no time
             return float(hint)

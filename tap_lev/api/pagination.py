@@ -14,7 +14,7 @@ from tap_lev.errors import InvalidResponseError
 from tap_lev.text import shown
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
 
     from tap_lev.api.response import LevResponse
     from tap_lev.api.row_counter import RowCounter
@@ -166,7 +166,7 @@ class PageCap:
 class Paginator:
     """Follows one list from page to page, to an end that is proven.
 
-    For each page: ``settled``, then count its rows, then ``after``. If the request for what
+    For each page: ``is_unclear``, then count its rows, then ``after``. If the request for what
     ``after`` returns is refused, ``ends_with`` says whether the list ends.
 
     Args:
@@ -213,24 +213,23 @@ class Paginator:
 
     # -- From page to page
 
-    def settled(
-        self, answer: LevResponse, position: Position, ask: Callable[[Position], LevResponse]
-    ) -> LevResponse:
-        """Ask once more for a full page that does not say what follows: a fault may have cut it.
+    def is_unclear(self, response: LevResponse, position: Position) -> bool:
+        """Return whether a page is full and does not say what follows: a fault may have cut it.
+
+        Such a page is requested once more before it is counted.
 
         Args:
-            answer: The page.
-            position: The position that was asked for.
-            ask: Makes the request.
+            response: The page.
+            position: Where it is.
         """
         if type(position.get("page")) is int or self._by_offset or not self._has_pages:
-            return answer
-        said = PageInfo.by(answer.pagination)
-        data = answer.data
-        rows = len(data) if isinstance(data, list) else len(extract_rows(answer))
+            return False
+        said = PageInfo.by(response.pagination)
+        data = response.data
+        rows = len(data) if isinstance(data, list) else len(extract_rows(response))
         before = self._counter.different
-        unclear = self._is_followed(said, position, rows, before) is None
-        return ask(position) if unclear and self._is_full(position, rows) else answer
+        is_silent = self._is_followed(said, position, rows, before) is None
+        return is_silent and self._is_full(position, rows)
 
     def after(self, answer: LevResponse, position: Position) -> Position | None:
         """Find the position of the next page.
@@ -280,6 +279,7 @@ class Paginator:
         if self._guess is None or error.is_foreign or error.status not in _NO_MORE:
             return False
         self._cap.learn(self._guess, followed=False)
+        self.end_is_stated = False
         return True
 
     def _refuse_endless(self, position: Position, following: Position) -> None:

@@ -1,4 +1,4 @@
-"""What a request for one parent is made of."""
+"""What a request to Lev is made of."""
 
 from __future__ import annotations
 
@@ -8,20 +8,24 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-
 PathParams = dict[str, Any]
+"""The values of a route template's placeholders, by name."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class LevRequest:
-    """A read for one parent.
+    """A request to one of Lev's endpoints.
 
     Attributes:
-        endpoint: Method and route template.
-        body: The JSON body of a read by POST.
-        columns: What the rows of the answer take from the call.
+        endpoint: Method and route template, one of ``endpoints.READS``.
+        params: Query parameters.
+        path_params: The values of the route template's placeholders.
+        json: The body of a read by POST.
+        extra_columns: Columns that the rows of the response take from the request.
     """
 
     endpoint: str
-    body: Mapping[str, Any] | None = None
-    columns: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    params: Mapping[str, str | int] = dataclasses.field(default_factory=dict)
+    path_params: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    json: Mapping[str, Any] | None = None
+    extra_columns: Mapping[str, Any] = dataclasses.field(default_factory=dict)

@@ -13,13 +13,14 @@ from singer_sdk.singerlib.catalog import REPLICATION_INCREMENTAL
 from tap_lev import timestamps
 from tap_lev.api.cache import ResponseCache
 from tap_lev.api.optional_params import OptionalParam
+from tap_lev.api.request import LevRequest
 from tap_lev.errors import AuthenticationError, InvalidResponseError, LevAPIError, LevError
 from tap_lev.state.tracker import UPDATED_AT
-from tap_lev.state.walk import Walk
 from tap_lev.streams import STREAMS
-from tap_lev.streams.child import ChildStream
+from tap_lev.sync.active_streams import ActiveStreams
 from tap_lev.sync.filter_proof import FilterProof, oldest_of
-from tap_lev.sync.list_requester import FILTER, ListRequester
+from tap_lev.sync.list_filter import FILTER
+from tap_lev.sync.list_requester import ListRequester
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -27,8 +28,9 @@ if TYPE_CHECKING:
     from tap_lev.api.response import LevResponse
     from tap_lev.state.bookmark import Canary
     from tap_lev.streams.base import LevStream
-    from tap_lev.streams.lists import ListStream
-    from tap_lev.tap import TapLev
+    from tap_lev.sync.active_streams import ActiveStream
+    from tap_lev.sync.child_reader import ChildReader
+    from tap_lev.sync.run import Run
 
 OK, FORBIDDEN, FAILING, NOT_TRIED = "ok", "forbidden", "failing", "not tried"
 TRIED_PARENTS = 3
@@ -59,46 +61,43 @@ class Finding:
     request_id: str | None = None
 
 
-def check(tap: TapLev) -> list[Finding]:
-    """Ask for something of each selected stream, whatever the state says.
+def check(run: Run) -> list[Finding]:
+    """Read something of each selected stream, whatever the state says.
 
     Raises:
-        KeyRefusedError: Lev does not accept the key.
+        AuthenticationError: Lev does not accept the key.
         LevError: Lev cannot be reached at all.
     """
-    members: defaultdict[ListStream, list[LevStream]] = defaultdict(list)
-    for stream in tap.selected:
-        members[stream.source].append(stream)
-    checks = [_Check(tap, source, streams) for source, streams in members.items()]
-    found = {finding.stream: finding for each in checks for finding in each.run()}
-    return [found[stream.name] for stream in STREAMS if stream.name in found]
+    groups: defaultdict[str, list[LevStream]] = defaultdict(list)
+    for stream in run.selected:
+        groups[stream.list_type().name].append(stream)
+    checks = [_ListCheck(run, streams) for streams in groups.values()]
+    findings = {finding.stream: finding for each in checks for finding in each.run()}
+    return [findings[stream.name] for stream in STREAMS if stream.name in findings]
 
 
-class _Check:
-    """Checks the streams that live on one list."""
+class _ListCheck:
+    """Checks the streams of one list."""
 
-    def __init__(self, tap: TapLev, source: ListStream, members: Sequence[LevStream]) -> None:
-        self._tap = tap
-        self._source = source
-        self._members = members
-        self._findings = {stream: Finding(stream.name) for stream in members}
-        self._answers: defaultdict[Any, ResponseCache] = defaultdict(
-            lambda: ResponseCache(tap.lock)
-        )
+    def __init__(self, run: Run, streams: Sequence[LevStream]) -> None:
+        self._run = run
+        self._active = ActiveStreams(run, streams)
+        self._list_stream = self._active.list_stream
+        self._findings = {active: Finding(active.name) for active in self._active}
+        self._caches: defaultdict[Any, ResponseCache] = defaultdict(lambda: ResponseCache(run.lock))
 
     def run(self) -> Iterator[Finding]:
-        for stream in self._members:
+        for active in self._active:
             # As in a first run without a start_date: no row is left out.
-            stream.walking.walk = Walk("", datetime.now(UTC))
-        with self._noting(*self._members):
-            asking = ListRequester(self._tap, self._source, [*self._members])
-            asking.by_row = True
-            answer = asking.page({})
-            rows = list(self._source.rows(answer))
-            for stream in self._members:
-                with self._noting(stream):
-                    self._look(stream, rows, answer)
-        for stream, finding in self._findings.items():
+            active.tracker.begin_whole(datetime.now(UTC))
+        with self._noting(*self._active):
+            requester = ListRequester(self._run, self._active, by_row=True)
+            page = requester.fetch_page({})
+            for active in self._active:
+                with self._noting(active):
+                    self._inspect(active, page.rows, page.response)
+        for active, finding in self._findings.items():
+            stream = active.stream
             finding.refused = self._refused(stream)
             finding.unknown_fields = stream.unknown_fields
             if stream.former_key and finding.result == OK:
@@ -108,21 +107,21 @@ class _Check:
                     "changed, see 'Keys that changed' in docs/schema-changes.md."
                 )
             name = f"{stream.name}: "
-            finding.notes += [note.removeprefix(name) for note in stream.report.notes]
+            finding.notes += [note.removeprefix(name) for note in active.report.notes]
             yield finding
 
     @contextlib.contextmanager
-    def _noting(self, *streams: LevStream) -> Iterator[None]:
-        """Do something; if it fails, say so of the streams that it was done for."""
+    def _noting(self, *concerned: ActiveStream) -> Iterator[None]:
+        """Note a failure in the findings of the streams that the work is done for."""
         try:
             yield
         except AuthenticationError:
             raise
         except (LevError, RecursionError) as error:
-            if not self._tap.client.reached:
+            if not self._run.client.has_responded:
                 raise
-            for stream in streams:
-                self._note(self._findings[stream], error)
+            for active in concerned:
+                self._note(self._findings[active], error)
 
     @staticmethod
     def _note(finding: Finding, error: Exception) -> None:
@@ -135,35 +134,44 @@ class _Check:
                 finding.result = FORBIDDEN
         finding.notes.append(str(error))
 
-    def _look(self, stream: LevStream, rows: list[dict[str, Any]], answer: LevResponse) -> None:
-        if isinstance(stream, ChildStream):
-            self._look_at_children(stream, rows, answer)
+    def _inspect(
+        self, active: ActiveStream, rows: Sequence[dict[str, Any]], response: LevResponse
+    ) -> None:
+        if active.reader is not None:
+            self._inspect_children(active, active.reader, rows, response)
             return
         for row in rows:
-            stream.inspect(row, answer)
-        if stream.replication_method == REPLICATION_INCREMENTAL:
-            self._findings[stream].updated_at_filter = self._try_filter(rows)
+            active.stream.inspect(row, response)
+        if active.stream.replication_method == REPLICATION_INCREMENTAL:
+            self._findings[active].updated_at_filter = self._try_filter(rows)
 
-    def _look_at_children(
-        self, child: ChildStream, rows: list[dict[str, Any]], answer: LevResponse
+    def _inspect_children(
+        self,
+        active: ActiveStream,
+        reader: ChildReader,
+        rows: Sequence[dict[str, Any]],
+        response: LevResponse,
     ) -> None:
-        child.prove(rows, lambda row: self._answers[row["id"]])
-        if child.embedded or not child.path:
+        child, finding = reader.stream, self._findings[active]
+        reader.verify_embed(filter(active.takes, rows), lambda row: self._caches[row["id"]])
+        # 1. The rows come with their parents.
+        if reader.is_embedded or not child.path:
             for row in rows:
-                for found, given in child.children(row, answer, self._answers[None], child.report):
-                    child.inspect(found, given)
+                for each, source in reader.rows(row, response, self._caches[None]):
+                    child.inspect(each, source)
             return
-        finding = self._findings[child]
+        # 2. Nothing can be requested.
         finding.result = NOT_TRIED
-        if not list(child.requests()):
+        if child.endpoint is None:
             finding.notes.append("The setting that says what to ask for is empty.")
             return
+        # 3. Some parents are tried, until one has something to request.
         for row in rows[:TRIED_PARENTS]:
-            looked = child.look(row, answer, self._answers[row["id"]])
-            if looked is not None:
+            sample = reader.sample(row, response, self._caches[row["id"]])
+            if sample is not None:
                 finding.result = OK
-                for found in looked[0]:
-                    child.inspect(found, looked[1])
+                for each in sample[0]:
+                    child.inspect(each, sample[1])
                 return
         finding.notes.append(f"Not tried: there is no row of {child.parent.name} to ask for.")
 
@@ -175,7 +183,7 @@ class _Check:
         The same is asked of the second newest row, so that a filter that compares for equality
         does not pass. Rows with a clearly older ``created_at`` are taken, for a filter on that.
         """
-        mode = self._tap.config["updated_at_filter"]
+        mode = self._run.config["updated_at_filter"]
         if mode == "client":
             return "not sent"
         proof = FilterProof()
@@ -192,18 +200,18 @@ class _Check:
     def _verdict(
         self, expected: Sequence[Canary], rows: Sequence[Mapping[str, Any]], *, required: bool
     ) -> str:
-        source, bound = self._source, expected[-1].updated_at
+        list_stream, bound = self._list_stream, expected[-1].updated_at
         option = OptionalParam(FILTER, timestamps.render(bound), required=required)
-        limit = {"limit": self._tap.config["page_size"]}
-        given = source.optional.ask(
+        limit = {"limit": self._run.config["page_size"]}
+        client = self._run.client_for(list_stream)
+        response = list_stream.optional.ask(
             [option],
-            lambda params: self._tap.client.read(
-                f"GET {source.path}", source.report, limit | params
-            ),
+            lambda params: client.send(LevRequest(f"GET {list_stream.path}", limit | params)),
         )
-        if source.optional.is_refused(FILTER):
+        if list_stream.optional.is_refused(FILTER):
             return "refused"
-        found = [row for row in source.rows(given) if timestamps.parse(row.get(UPDATED_AT))]
+        keyed = [row for row in list_stream.rows(response, {}) if row is not None]
+        found = [row for row in keyed if timestamps.parse(row.get(UPDATED_AT))]
         oldest = oldest_of(found)
         if oldest is not None and oldest < bound:
             first = [row["id"] for row in rows if timestamps.parse(row.get(UPDATED_AT))]
@@ -215,6 +223,6 @@ class _Check:
     def _refused(self, stream: LevStream) -> list[str]:
         refused = [name for name in stream.optional.refused if name != FILTER]
         block = f"include={stream.embed}"
-        if stream.embed and self._source.optional.is_refused(block):
+        if stream.embed and self._list_stream.optional.is_refused(block):
             refused.append(block)
         return refused

@@ -13,15 +13,16 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from tap_lev.api.cache import ResponseCache
 from tap_lev.errors import AuthenticationError, LevAPIError, LevError
 from tap_lev.streams import STREAMS
-from tap_lev.streams.child import ChildStream
 from tap_lev.sync.grouping import group_streams
+from tap_lev.sync.list_sync import ListSync
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from tap_lev.streams.base import LevStream
-    from tap_lev.sync.list_sync import FirstPage, ListSync
-    from tap_lev.tap import TapLev
+    from tap_lev.sync.active_streams import ActiveStream
+    from tap_lev.sync.child_reader import ChildReader
+    from tap_lev.sync.list_sync import FirstPage
+    from tap_lev.sync.run import Run
 
 T = TypeVar("T")
 ROWS, REQUESTS = "rows", "requests"
@@ -57,26 +58,25 @@ class Estimator:
     """Asks for the first page of each walk that a sync would do, and writes nothing.
 
     Args:
-        tap: The tap, with its limits known.
-        clock: Seconds, to measure how long an answer takes.
+        run: The run, with the account's limits known.
+        clock: Returns seconds, to measure how long a response takes.
 
     Raises:
         KeyRefusedError: Lev does not accept the key.
         LevError: Lev cannot be reached at all.
     """
 
-    def __init__(self, tap: TapLev, clock: Callable[[], float] = time.monotonic) -> None:
-        self._tap = tap
+    def __init__(self, run: Run, clock: Callable[[], float] = time.monotonic) -> None:
+        self._run = run
         self._clock = clock
         self._latencies: defaultdict[str, list[float]] = defaultdict(list)
-        self._answers: defaultdict[Any, ResponseCache] = defaultdict(
-            lambda: ResponseCache(tap.lock)
-        )
-        for stream in tap.selected:
-            stream.walking.resume()
-        walks = group_streams(tap, tap.selected)
+        self._caches: defaultdict[Any, ResponseCache] = defaultdict(lambda: ResponseCache(run.lock))
+        for stream in run.selected:
+            stream.tracker.resume()
+        groups = group_streams(run.selected)
+        walks = [ListSync(run, streams, writes=False) for streams in groups]
         # What is read for each row of a list costs nothing here: it pays for a look at some rows.
-        self._samples = max(1, len(tap.selected) - len(walks) - 1)
+        self._samples = max(1, len(run.selected) - len(walks) - 1)
         found = {
             need.stream: need for number, r in enumerate(walks) for need in self._walk(number, r)
         }
@@ -91,7 +91,7 @@ class Estimator:
 
     def _timed(self, endpoint: str, work: Callable[[], T]) -> T:
         """Do something that makes requests, and note how long an answer took."""
-        scheduler, totals = self._tap.client.scheduler, self._tap.report.totals
+        scheduler, totals = self._run.client.scheduler, self._run.report.totals
         begun, waited, requests = self._clock(), scheduler.waited, totals()["requests"]
         done = work()
         if made := totals()["requests"] - requests:
@@ -99,75 +99,78 @@ class Estimator:
             self._latencies[endpoint].append(taken / made)
         return done
 
-    def _walk(self, number: int, reading: ListSync) -> list[StreamEstimate]:
-        members = list(reading.members)
-        needs = {stream: StreamEstimate(stream.name, number) for stream in members}
-        source = members[0].source
-        endpoint = f"GET {source.path}"
+    def _walk(self, number: int, sync: ListSync) -> list[StreamEstimate]:
+        needs = {active: StreamEstimate(active.name, number) for active in sync.active}
+        list_stream = sync.active.list_stream
+        endpoint = f"GET {list_stream.path}"
         try:
-            first: FirstPage = self._timed(endpoint, reading.look)
+            first: FirstPage = self._timed(endpoint, sync.peek)
         except LevError as error:
             for need in needs.values():
                 self._fail(need, error)
             return list(needs.values())
-        for stream, need in needs.items():
+        for active, need in needs.items():
             need.endpoints[endpoint] = first.pages
-            if not first.counted:
+            if not first.is_counted:
                 need.about |= {ROWS, REQUESTS}
-                need.notes.append(f"Lev does not count {source.name}, so it may take longer.")
+                need.notes.append(f"Lev does not count {list_stream.name}, so it may take longer.")
             try:
-                self._stream(need, stream, first)
+                self._stream(need, active, first)
             except LevError as error:
                 self._fail(need, error)
-            own = f"{stream.name}: "
-            need.notes += [note.removeprefix(own) for note in stream.report.notes]
+            own = f"{active.name}: "
+            need.notes += [note.removeprefix(own) for note in active.report.notes]
         return list(needs.values())
 
     def _fail(self, need: StreamEstimate, error: LevError) -> None:
-        if isinstance(error, AuthenticationError) or not self._tap.client.reached:
+        if isinstance(error, AuthenticationError) or not self._run.client.has_responded:
             raise error
         forbidden = isinstance(error, LevAPIError) and error.is_forbidden
-        need.failed = not forbidden or self._tap.config["forbidden_streams"] == "fail"
+        need.failed = not forbidden or self._run.config["forbidden_streams"] == "fail"
         need.endpoints.clear()
         need.notes.append(str(error))
 
-    def _stream(self, need: StreamEstimate, stream: LevStream, first: FirstPage) -> None:
-        if not isinstance(stream, ChildStream):
-            need.rows = first.left
+    def _stream(self, need: StreamEstimate, active: ActiveStream, first: FirstPage) -> None:
+        reader = active.reader
+        if reader is None:
+            need.rows = first.rows_left
             return
-        rows = first.rows[first.done :]
-        held = [row for row in rows if stream.walking.holds(row)]
+        stream = reader.stream
+        rows = first.rows[first.rows_done :]
+        included = [row for row in rows if active.includes(row)]
         # Where Lev leaves no row out, those on the page tell how many of the others count.
-        parents = (first.left - first.done) * (len(held) / len(rows) if rows else 1)
+        part = len(included) / len(rows) if rows else 1
+        parents = (first.rows_left - first.rows_done) * part
         need.before += need.endpoints
         if stream.verify_embed and stream.endpoint:
-            answers = self._answers
-            self._timed(stream.endpoint, lambda: stream.prove(held, lambda r: answers[r["id"]]))
-            if stream.whole:
+            caches, wanted = self._caches, [row for row in included if active.takes(row)]
+            self._timed(
+                stream.endpoint, lambda: reader.verify_embed(wanted, lambda r: caches[r["id"]])
+            )
+            if reader.embed_is_complete:
                 need.endpoints[stream.endpoint] = 1
-        if stream.embedded:
-            found = [
-                len(list(stream.children(row, first.answer, self._answers[None], stream.report)))
-                for row in held
+        if reader.is_embedded:
+            counts = [
+                len(list(reader.rows(row, first.response, self._caches[None]))) for row in included
             ]
-            need.rows = round(mean(found) * parents) if found else 0
+            need.rows = round(mean(counts) * parents) if counts else 0
             need.about |= {ROWS} if first.pages > 1 else set()
             return
-        if len(held) < len(rows) and first.pages > 1:
+        if len(included) < len(rows) and first.pages > 1:
             need.about.add(REQUESTS)
-        for needed in stream.needed_endpoints:
-            need.endpoints[needed] = math.ceil(parents)
-            need.before.append(needed)
-        if stream.needed_endpoints and held:
-            parents *= self._below(need, stream, first, held)
-        for call in stream.requests():
-            asked = need.endpoints.get(call.endpoint, 0)
-            need.endpoints[call.endpoint] = asked + math.ceil(parents)
+        for endpoint in reader.needed_endpoints:
+            need.endpoints[endpoint] = math.ceil(parents)
+            need.before.append(endpoint)
+        if reader.needed_endpoints and included:
+            parents *= self._below(need, reader, first, included)
+        for request in stream.requests():
+            earlier = need.endpoints.get(request.endpoint, 0)
+            need.endpoints[request.endpoint] = earlier + math.ceil(parents)
 
     def _below(
         self,
         need: StreamEstimate,
-        child: ChildStream,
+        reader: ChildReader,
         first: FirstPage,
         held: Sequence[dict[str, Any]],
     ) -> float:
@@ -176,19 +179,18 @@ class Estimator:
         sample = [held[number * len(held) // size] for number in range(size)]
 
         def below(row: dict[str, Any]) -> int:
-            answers = self._answers[row["id"]]
-            return len(list(child.parents(row, first.answer, answers, child.report)))
+            return len(list(reader.parents(row, first.response, self._caches[row["id"]])))
 
-        endpoint = child.needed_endpoints[0]
+        endpoint = reader.needed_endpoints[0]
         counts = [self._timed(endpoint, partial(below, row)) for row in sample]
-        if size < (rows := first.left - first.done):
+        if size < (rows := first.rows_left - first.rows_done):
             need.about.add(REQUESTS)
             margin = ""
             if size > 1 and any(counts):
                 error = stdev(counts) / mean(counts) * math.sqrt((1 - size / rows) / size)
                 margin = f": give or take {error:.0%}"
             need.notes.append(
-                f"Estimated by {size} of {child.source.name}, which have {sum(counts)} of "
-                f"{child.parent.name}{margin}."
+                f"Estimated by {size} of {reader.list_stream.name}, which have {sum(counts)} of "
+                f"{reader.stream.parent.name}{margin}."
             )
         return mean(counts)

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from tap_lev.commands.estimate import Estimator
     from tap_lev.ratelimit.limits import Limits
-    from tap_lev.tap import TapLev
+    from tap_lev.sync.run import Run
 
 WORTH_TELLING = 0.95
 """The most that a change may leave of the time, to be told."""
@@ -30,7 +30,7 @@ class Plan:
     """What a sync has before it.
 
     Args:
-        tap: The tap, with its limits known.
+        run: The run, with the account's limits known.
         survey: What its streams need.
         start: Seconds that a run takes to begin.
 
@@ -40,8 +40,8 @@ class Plan:
         now: How long it takes.
     """
 
-    def __init__(self, tap: TapLev, survey: Estimator, start: float) -> None:
-        self._tap = tap
+    def __init__(self, run: Run, survey: Estimator, start: float) -> None:
+        self._run = run
         self._survey = survey
         self._start = start
         self.requests: Counter[str] = Counter()
@@ -64,7 +64,7 @@ class Plan:
             limits: Other limits than those of the account.
             without: Streams to leave out.
         """
-        config, given = self._tap.config, self._tap.client.scheduler.budget.limits
+        config, given = self._run.config, self._run.client.scheduler.budget.limits
         window = config["rate_limit_window_seconds"]
         places = RateBudget(limits or given, config["rate_limit_share"], window).capacity
         found = estimate_duration(
@@ -80,7 +80,7 @@ class Plan:
 
     def higher_tiers(self) -> dict[str, float]:
         """Find the seconds that the sync would take on tiers with higher limits."""
-        now = self._tap.client.scheduler.budget.limits
+        now = self._run.client.scheduler.budget.limits
         higher = {
             name: limits
             for name, limits in TIERS.items()

@@ -7,8 +7,8 @@ import time
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from tap_lev import BEGUN
-from tap_lev.api import account
-from tap_lev.commands import table
+from tap_lev.api.account import identify
+from tap_lev.commands import account, table
 from tap_lev.commands.check import FAILING, FORBIDDEN, Finding, check
 from tap_lev.commands.duration import ACCOUNT
 from tap_lev.commands.estimate import REQUESTS, ROWS, Estimator
@@ -19,18 +19,19 @@ from tap_lev.errors import LevError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from tap_lev.api.account import Identity
     from tap_lev.commands.estimate import StreamEstimate
-    from tap_lev.tap import TapLev
+    from tap_lev.sync.run import Run
 
 T = TypeVar("T")
 UNITS = (("d", 86_400), ("h", 3600), ("min", 60), ("s", 1))
 
 
-def show(tap: TapLev, command: str, form: str) -> None:
+def show(run: Run, command: str, form: str) -> None:
     """Do what the command says, and write its report.
 
     Args:
-        tap: The tap.
+        run: The run.
         command: ``check`` or ``plan``.
         form: ``text`` or ``json``.
 
@@ -38,39 +39,38 @@ def show(tap: TapLev, command: str, form: str) -> None:
         LevError: Something that a sync would need cannot be read; the report is written.
     """
     start = time.monotonic() - BEGUN
-    tap.check_selection()
-    with tap.lock:
-        tap.identity = account.identify(tap)
+    with run.lock:
+        identity = identify(run.client, run.config)
         as_json = form == "json"
         failed = (
-            _plan(tap, start, as_json=as_json)
+            _plan(run, start, as_json=as_json)
             if command == "plan"
-            else _check(tap, as_json=as_json)
+            else _check(run, identity, as_json=as_json)
         )
     if failed:
-        raise tap.client.address_fault or LevError(
+        raise run.client.address_fault or LevError(
             f"A sync would not be complete: {', '.join(failed)}. The report says why."
         )
 
 
-def _cleaned(tap: TapLev, told: T) -> T:
+def _cleaned(run: Run, told: T) -> T:
     """Leave the key out of what Lev may have repeated. The log does so by itself."""
-    redaction = Redaction.of(tap.config["api_key"])
+    redaction = Redaction.of(run.config["api_key"])
     return cast("T", redaction.cleaned(told)) if redaction else told
 
 
 # -- Check
 
 
-def _check(tap: TapLev, *, as_json: bool) -> list[str]:
-    who, limits = _cleaned(tap, account.told(tap.identity)), account.limits(tap)
-    streams = _cleaned(tap, [dataclasses.asdict(finding) for finding in check(tap)])
+def _check(run: Run, identity: Identity, *, as_json: bool) -> list[str]:
+    who, limits = _cleaned(run, account.told(identity)), account.limits(run.client, run.config)
+    streams = _cleaned(run, [dataclasses.asdict(finding) for finding in check(run)])
     found = [Finding(**finding) for finding in streams]
     if as_json:
         table.write_json(who | {"limits": limits, "streams": streams})
     else:
         table.write(_findings(who, limits, found))
-    bad = {FAILING} | ({FORBIDDEN} if tap.config["forbidden_streams"] == "fail" else set())
+    bad = {FAILING} | ({FORBIDDEN} if run.config["forbidden_streams"] == "fail" else set())
     return [finding.stream for finding in found if finding.result in bad]
 
 
@@ -95,11 +95,11 @@ def _findings(who: dict[str, Any], limits: dict[str, Any], found: Sequence[Findi
 # -- Plan
 
 
-def _plan(tap: TapLev, start: float, *, as_json: bool) -> list[str]:
-    survey = Estimator(tap)
+def _plan(run: Run, start: float, *, as_json: bool) -> list[str]:
+    survey = Estimator(run)
     for need in survey.needs:
-        need.notes = _cleaned(tap, need.notes)
-    plan, limits = Plan(tap, survey, start), account.limits(tap)
+        need.notes = _cleaned(run, need.notes)
+    plan, limits = Plan(run, survey, start), account.limits(run.client, run.config)
     if as_json:
         without = plan.without_the_longest()
         table.write_json(

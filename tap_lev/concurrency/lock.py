@@ -129,6 +129,11 @@ class RunLock:
         """Whether nobody has it."""
         return self._holder is None
 
+    @property
+    def is_forced(self) -> bool:
+        """Whether a second signal has come: the run ends at once."""
+        return self._shutdown.is_forced
+
     def stop(self) -> None:
         """End the run: no thread but the main one will get the baton again."""
         self._stopped = True

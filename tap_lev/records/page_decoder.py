@@ -46,6 +46,7 @@ class PageDecoder:
     """
 
     def __init__(self, source: ListStream, children: Sequence[ChildStream]) -> None:
+        self.primary_keys = source.primary_keys
         self.embed_fields = {child.embed for child in children}
         """The fields that hold the rows of the children."""
         self._foreign = source.embed_fields - set(source.includes)

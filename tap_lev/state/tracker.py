@@ -1,16 +1,16 @@
-"""One stream's walk: where it begins, what belongs to it, and what the state keeps of it."""
+"""Track one stream's walk: where it begins, what belongs to it, what the state keeps."""
 
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import functools
 import hashlib
 import zlib
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import msgspec
-from singer_sdk.singerlib.catalog import REPLICATION_FULL_TABLE
 
 from tap_lev import timestamps
 from tap_lev.errors import LevError
@@ -18,31 +18,67 @@ from tap_lev.state.bookmark import MAX_FAILED, Bookmark, Failed
 from tap_lev.state.walk import Walk
 
 if TYPE_CHECKING:
+    import logging
+    from collections.abc import Iterator, Sequence
+    from datetime import timedelta
+
     from tap_lev.api.account import Identity
-    from tap_lev.streams.base import LevStream
+    from tap_lev.state.walk import Place
 
 UPDATED_AT = "updated_at"
 MAX_STREAK = 5
 """How many rows in a row may fail with the same fault before the stream stops at its place."""
 
 
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class StreamFacts:
+    """What a walk depends on of its stream and of the settings.
+
+    Attributes:
+        name: The stream's name.
+        list_name: The name of the list whose walk brings the stream's rows.
+        replication_key: The stream's replication key, or None.
+        query_identity: What is requested. A walk resumes only with the same.
+        columns: The selected columns.
+        is_full_table: Whether each walk returns all rows there are.
+        emits_versions: Whether rows carry a version, and ACTIVATE_VERSION ends a full table.
+        overlap: How far before the bookmark a walk begins.
+        start_date: The lower bound of a first walk, or None.
+    """
+
+    name: str
+    list_name: str
+    replication_key: str | None
+    query_identity: Sequence[Any]
+    columns: Sequence[str]
+    is_full_table: bool
+    emits_versions: bool
+    overlap: timedelta
+    start_date: datetime | None
+
+
 class WalkTracker:
     """Begins a stream's walk or resumes it, records its place, and ends it.
 
     Args:
-        stream: The stream.
+        entry: The stream's part of the state. It is changed in place.
+        facts: What the walk depends on.
+        logger: Logs why a walk restarts.
+
+    Attributes:
+        bookmark: The stream's entry in the state.
+        walk: The walk that is under way, or None.
+        is_resumed: Whether the walk began in an earlier run.
+        keeps_rows: Whether a request failed, so that no row may be dropped from the target.
     """
 
-    def __init__(self, stream: LevStream) -> None:
-        self._stream = stream
-        self.bookmark = Bookmark(stream.stream_state, stream.replication_key)
-        """The stream's entry in the state."""
+    def __init__(self, entry: dict[str, Any], facts: StreamFacts, logger: logging.Logger) -> None:
+        self.bookmark = Bookmark(entry, facts.replication_key)
         self.walk: Walk | None = None
-        """The walk that is under way."""
         self.is_resumed = False
-        """Whether the walk began in an earlier run."""
         self.keeps_rows = False
-        """Whether something was not answered, so that no row may be dropped from the target."""
+        self._facts = facts
+        self._logger = logger
         self._replaced: list[datetime | None] = []
         self._open_version: int | None = None
         self._streak: list[int] = []
@@ -50,8 +86,9 @@ class WalkTracker:
         self._failed_now: set[int] = set()
 
     @functools.cached_property
-    def _fingerprint(self) -> str:
-        return hashlib.sha256(msgspec.json.encode(self._stream.asked)).hexdigest()[:16]
+    def _query_hash(self) -> str:
+        content = msgspec.json.encode(self._facts.query_identity)
+        return hashlib.sha256(content).hexdigest()[:16]
 
     # -- At the start of a run
 
@@ -64,8 +101,8 @@ class WalkTracker:
         Raises:
             ConfigError: The entry cannot be read.
         """
-        bookmark, name = self.bookmark, self._stream.name
-        bookmark.complete(name)
+        bookmark = self.bookmark
+        bookmark.complete(self._facts.name)
         self.resume()
         now = identity.server_time or datetime.now(UTC)
         if None not in {bookmark.user, identity.user} and bookmark.user != identity.user:
@@ -74,9 +111,8 @@ class WalkTracker:
             self._replaced.append(None)
             self.walk, bookmark.canaries = None, []
         if None in self._replaced:
-            bookmark.save_walk(Walk(self._fingerprint, now))
+            bookmark.save_walk(Walk(self._query_hash, now))
         bookmark.own(identity.account, identity.user)
-        self._warn_of_omissions()
 
     def resume(self) -> None:
         """Resume the walk that an earlier run left, if it can be."""
@@ -91,14 +127,14 @@ class WalkTracker:
             self.bookmark.discard_walk()  # what is there may lack keys
             return
         self._open_version = walk.version
-        if walk.request != self._fingerprint:
+        if walk.query_identity != self._query_hash:
             self.log_restart("other columns or settings are selected now.")
         elif self._is_too_narrow(walk):
             self.log_restart("start_date is earlier now.")
-            self._replaced.append(self._start_date)
+            self._replaced.append(self._facts.start_date)
         elif not walk.is_at_its_beginning:
             self.walk, self.is_resumed = walk, True
-            if not self._emits_versions:
+            if not self._facts.emits_versions:
                 # Some rows now come without a version: a message at the end would drop them.
                 walk.version = None
             return
@@ -112,45 +148,45 @@ class WalkTracker:
 
     def _is_too_narrow(self, walk: Walk) -> bool:
         """Whether a first walk leaves out rows that start_date now asks for."""
-        if self.bookmark.value is not None or walk.since is None or self._is_whole:
+        if self.bookmark.value is not None or walk.since is None or self._facts.is_full_table:
             return False
-        return self._start_date is None or self._start_date < walk.since
+        return self._facts.start_date is None or self._facts.start_date < walk.since
 
-    def _warn_of_omissions(self) -> None:
-        """Say which rows and columns a complete run left out, if they are asked for now."""
-        bookmark, stream = self.bookmark, self._stream
-        if bookmark.value is None or self._is_whole or self.walk is not None:
+    def omissions(self) -> Iterator[str]:
+        """Find the rows and columns that a complete run left out, if they are wanted now."""
+        bookmark, facts = self.bookmark, self._facts
+        if bookmark.value is None or facts.is_full_table or self.walk is not None:
             return
         how = (
-            f"To get them, remove {stream.name} from the state's bookmarks, or run it once with "
+            f"To get them, remove {facts.name} from the state's bookmarks, or run it once with "
             "--full-refresh under Meltano."
         )
-        before, start_date = bookmark.start_date, self._start_date
+        before, start_date = bookmark.start_date, facts.start_date
         if before is not None and (start_date is None or start_date < before):
-            stream.warn(
+            yield (
                 f"start_date is earlier now, but it bounds a first run only. Rows last changed "
                 f"before {timestamps.render(before)} do not come until they change. {how}"
             )
         known = bookmark.columns
         if known is not None:
             hashes = {known[at : at + 4] for at in range(0, len(known), 4)}
-            added = [name for name in stream.columns if _hash_of(name) not in hashes]
+            added = [name for name in facts.columns if _hash_of(name) not in hashes]
             if added:
-                stream.warn(
+                yield (
                     f"new columns: {', '.join(added)}. Rows that have not changed since the last "
                     f"run keep them empty until they change. {how}"
                 )
 
     def log_restart(self, reason: str) -> None:
         """Log why a walk restarts."""
-        name = self._stream.name
-        self._stream.logger.warning("Reading %s again from the beginning: %s", name, reason)
+        name = self._facts.name
+        self._logger.warning("Reading %s again from the beginning: %s", name, reason)
 
     # -- From the first page to the last
 
     def begin(self, server_time: datetime) -> None:
         """Begin a walk, at a moment of the server's clock."""
-        since, bookmark = self.bound, self.bookmark.value
+        since, bookmark = self.lower_bound, self.bookmark.value
         if since is not None and bookmark is not None and bookmark > server_time:
             self.log_restart(
                 f"its bookmark, {timestamps.render(bookmark)}, is later than Lev's clock, "
@@ -158,15 +194,23 @@ class WalkTracker:
             )
             since = None
         self.walk = Walk(
-            self._fingerprint, server_time, since=since, version=self._next_version(server_time)
+            self._query_hash, server_time, since=since, version=self._next_version(server_time)
         )
         self._streak.clear()
         self.keeps_rows = False
-        if self._emits_versions and not self._is_whole and self.bookmark.version is None:
+        if (
+            self._facts.emits_versions
+            and not self._facts.is_full_table
+            and self.bookmark.version is None
+        ):
             self.bookmark.version = int(server_time.timestamp())
         if self._replaced:
             # The walk that this one replaces leaves the state before the first row comes.
             self.bookmark.save_walk(self.walk)
+
+    def begin_whole(self, now: datetime) -> None:
+        """Begin a walk that the state does not keep, and that leaves out no row."""
+        self.walk = Walk("", now)
 
     def give_up(self) -> None:
         """Give up the walk that is under way: the next one has no later lower bound."""
@@ -178,7 +222,7 @@ class WalkTracker:
         """Have the next run begin the walk again, with no later lower bound."""
         if self.walk is not None:
             self.bookmark.save_walk(
-                Walk(self._fingerprint, self.walk.started_at, since=self.walk.since)
+                Walk(self._query_hash, self.walk.started_at, since=self.walk.since)
             )
 
     @property
@@ -191,46 +235,44 @@ class WalkTracker:
         if self.walk is not None and server_time < self.walk.started_at:
             self.walk.started_at = server_time
 
-    def checkpoint(
-        self,
-        cursor: str | None,
-        parent: int | None,
-        seen: int | None,
-        sent: datetime | None,
-    ) -> None:
-        """Record that everything before a place is written, and the filter that was sent.
+    def checkpoint(self, place: Place) -> None:
+        """Record that everything before a place is written.
 
         While rows fail one after the other the place stays before them: if the stream stops, the
-        next run asks for them again in the usual way.
+        next run requests them again in the usual way.
         """
         if self.walk is not None and not self._streak:
-            self.walk.cursor, self.walk.parent, self.walk.seen = cursor, parent, seen
-            self.walk.filter = sent
+            self.walk.place = place
             self.bookmark.save_walk(self.walk)
 
-    def finish(self, *, drop: bool) -> None:
+    def finish(self, *, drop: bool) -> int | None:
         """Record that the walk is complete.
 
         Args:
             drop: Whether a full table is to lose the rows that did not come.
+
+        Returns:
+            The version to activate in the target, before the state is written; None for none.
         """
         self.end_streak()
         if self.walk is None:
-            return
-        bookmark, walk = self.bookmark, self.walk
+            return None
+        bookmark, walk, facts = self.bookmark, self.walk, self._facts
+        activated: int | None = None
         if walk.version is not None:
-            if drop and not self.keeps_rows and not bookmark.failed and self._emits_versions:
-                self._stream.write_activate_version(walk.version)
+            if drop and not self.keeps_rows and not bookmark.failed and facts.emits_versions:
+                activated = walk.version
             bookmark.version = walk.version
-        before, start_date = bookmark.start_date, self._start_date
+        before, start_date = bookmark.start_date, facts.start_date
         if bookmark.value is None or walk.since is None:
             bookmark.start_date = walk.since
         elif before is not None and (start_date is None or start_date < before):
             bookmark.start_date = start_date  # what does not come is logged once
-        bookmark.columns = "".join(sorted({_hash_of(name) for name in self._stream.columns}))
+        bookmark.columns = "".join(sorted({_hash_of(name) for name in facts.columns}))
         bookmark.finish(walk)
         self._replaced.clear()
         self._open_version = None
+        return activated
 
     def keep_rows(self) -> None:
         """Have this walk drop no row from the target, whichever run comes to its end.
@@ -293,8 +335,8 @@ class WalkTracker:
         self._failed_now.update(keys)
         if len(failed) > MAX_FAILED:
             raise LevError(
-                f"More than {MAX_FAILED} rows of {self._stream.source.name} cannot be read for "
-                f"{self._stream.name}."
+                f"More than {MAX_FAILED} rows of {self._facts.list_name} cannot be read for "
+                f"{self._facts.name}."
             )
         self.bookmark.failed = list(failed.values())
 
@@ -305,49 +347,28 @@ class WalkTracker:
     # -- Which rows belong to it
 
     @property
-    def bound(self) -> datetime | None:
+    def lower_bound(self) -> datetime | None:
         """The lower bound of the walk that is under way, or of a new one."""
         if self.walk is not None:
             return self.walk.since
-        if self._is_whole or None in self._replaced:
+        if self._facts.is_full_table or None in self._replaced:
             return None
-        overlap = timedelta(seconds=self._stream.config["overlap_seconds"])
-        since = self.bookmark.since(overlap, self._start_date)
+        since = self.bookmark.since(self._facts.overlap, self._facts.start_date)
         # A walk that replaces another is at least as wide.
         return None if since is None else min([since, *filter(None, self._replaced)])
 
     @property
-    def _is_whole(self) -> bool:
-        """Whether each walk returns all rows there are."""
-        stream = self._stream
-        return stream.replication_method == REPLICATION_FULL_TABLE and not stream.follows_changes
-
-    @property
-    def _start_date(self) -> datetime | None:
-        return timestamps.parse(self._stream.config.get("start_date"))
+    def includes_all(self) -> bool:
+        """Whether every row belongs to the walk, whenever it changed."""
+        return self.walk is None or self.walk.since is None
 
     def includes(self, updated_at: object) -> bool:
         """Return whether a row that changed at a moment, as it comes, belongs to the walk."""
         if self.walk is None or self.walk.since is None:
             return True
-        return self.walk.holds(timestamps.parse(updated_at))
+        return self.walk.includes(timestamps.parse(updated_at))
 
-    def holds(self, row: dict[str, Any]) -> bool:
-        """Return whether a row of the list belongs to the stream's walk."""
-        return self.includes(row.get(UPDATED_AT))
-
-    def held(self, rows: list[Any]) -> list[Any]:
-        """Return those of a page's rows that belong to the stream's walk."""
-        if self.walk is None or self.walk.since is None:
-            return rows
-        holds, parse = self.walk.holds, timestamps.parse
-        return [row for row in rows if holds(parse(getattr(row, UPDATED_AT, None)))]
-
-    # -- Which table they are of
-
-    @property
-    def _emits_versions(self) -> bool:
-        return bool(self._stream.config["emit_activate_version_messages"])
+    # -- The version of its rows
 
     @property
     def version(self) -> int | None:
@@ -357,15 +378,15 @@ class WalkTracker:
         may still be in the target's state, else of the last finished full table: the end of either
         must not drop them.
         """
-        if not self._emits_versions:
+        if not self._facts.emits_versions:
             return None
-        if self.walk is not None and self._is_whole and self.walk.version is not None:
+        if self.walk is not None and self._facts.is_full_table and self.walk.version is not None:
             return self.walk.version
         return self._open_version or self.bookmark.version
 
     def _next_version(self, started_at: datetime) -> int | None:
         """Return the version of a full table that begins: above all before it."""
-        if not self._is_whole or not self._emits_versions:
+        if not self._facts.is_full_table or not self._facts.emits_versions:
             return None
         before = [self.bookmark.version, self._open_version]
         return max([int(started_at.timestamp()), *(1 + version for version in before if version)])

@@ -29,50 +29,62 @@ NO_WALK: dict[str, Any] = dict.fromkeys(KEYS)
 """What the state holds where no walk is unfinished."""
 
 
-@dataclasses.dataclass(slots=True)
-class Walk:
-    """The place of a pass through a list.
+@dataclasses.dataclass(frozen=True, slots=True)
+class Place:
+    """How far a walk has come: everything before it is written.
 
     Attributes:
-        request: Hash of the request; a walk resumes only with the same request.
-        started_at: The earliest witness of the server's clock since the first page.
-        since: Rows older than this are not part of the walk. None: all rows are.
-        cursor: The next page. None: the first.
-        parent: The last row of that page whose children are written. None: no row of the page is.
-        version: The number of the ACTIVATE_VERSION message that ends a full table, if any.
-        seen: Number of rows on the pages before the cursor, or None if unknown.
-        filter: The lower bound that the request sends. A cursor may not be valid with another
+        cursor: The page. None: the first.
+        parent_id: The last row of that page whose children are written. None: no row of the page.
+        rows_read: Rows on the pages before the cursor, or None if unknown.
+        filter_from: The lower bound that the request sends. A cursor may not be valid with another
             (lev-api.md §1.5), so it stays until the walk ends. None: no bound is sent.
     """
 
-    request: str
+    cursor: str | None = None
+    parent_id: int | None = None
+    rows_read: int | None = None
+    filter_from: datetime | None = None
+
+
+@dataclasses.dataclass(slots=True)
+class Walk:
+    """One pass through a list.
+
+    Attributes:
+        query_identity: Hash of the request; a walk resumes only with the same request.
+        started_at: The earliest time of the server's clock since the first page.
+        since: Rows older than this are not part of the walk. None: all rows are.
+        version: The number of the ACTIVATE_VERSION message that ends a full table, if any.
+        place: How far it has come.
+    """
+
+    query_identity: str
     started_at: datetime
     since: datetime | None = None
-    cursor: str | None = None
-    parent: int | None = None
     version: int | None = None
-    seen: int | None = None
-    filter: datetime | None = None
+    place: Place = Place()
 
     @property
     def is_at_its_beginning(self) -> bool:
-        """Whether no row of the walk is covered by the state."""
-        return self.cursor is None and self.parent is None
+        """Whether the state covers no row of the walk."""
+        return self.place.cursor is None and self.place.parent_id is None
 
-    def holds(self, updated_at: datetime | None) -> bool:
+    def includes(self, updated_at: datetime | None) -> bool:
         """Return whether a row belongs to the walk. One without a date always does."""
         return self.since is None or updated_at is None or updated_at >= self.since
 
     def to_state(self) -> dict[str, Any]:
         """Return the walk as the state keeps it."""
+        place = self.place
         walk = {
             "started_at": timestamps.render(self.started_at),
             "since": self.since and timestamps.render(self.since),
-            "cursor": self.cursor,
-            "request": self.request,
-            "parent": self.parent,
-            "seen": self.seen,
-            "filter": self.filter and timestamps.render(self.filter),
+            "cursor": place.cursor,
+            "request": self.query_identity,
+            "parent": place.parent_id,
+            "seen": place.rows_read,
+            "filter": place.filter_from and timestamps.render(place.filter_from),
             "version": self.version,
         }
         return walk | {DIGEST: digest_of(walk)}
@@ -96,28 +108,20 @@ class Walk:
             raise ValueError("an older release of tap-lev wrote it")
         if value[DIGEST] != digest_of(value):
             raise ValueError("its digest does not match: it is edited, or mixed from two walks")
-        # The digest says that ``to_state`` wrote it; the rest only guards against a forged one.
+        # The digest shows that ``to_state`` wrote it; the rest only guards against a forged one.
         try:
-            held = msgspec.convert(value, _Held)
+            entry = msgspec.convert(value, _StateEntry)
         except msgspec.ValidationError as error:
             raise ValueError(f"{error}") from None
-        started_at = timestamps.parse(held.started_at)
-        since, sent = timestamps.parse(held.since), timestamps.parse(held.filter)
-        if started_at is None or (since is None) is not (held.since is None):
+        started_at = timestamps.parse(entry.started_at)
+        since, filter_from = timestamps.parse(entry.since), timestamps.parse(entry.filter)
+        if started_at is None or (since is None) is not (entry.since is None):
             raise ValueError("started_at or since is not a date-time")
-        return cls(
-            held.request,
-            started_at,
-            since,
-            held.cursor,
-            held.parent,
-            held.version,
-            held.seen,
-            sent,
-        )
+        place = Place(entry.cursor, entry.parent, entry.seen, filter_from)
+        return cls(entry.request, started_at, since, entry.version, place)
 
 
-class _Held(msgspec.Struct):
+class _StateEntry(msgspec.Struct):
     """The keys of a walk, as the state holds them."""
 
     started_at: str

@@ -49,7 +49,7 @@ class AccountTeamMembers(FullTableStream):
     )
 
     @override
-    def transform(self, row: dict[str, Any], answer: LevResponse) -> dict[str, Any]:
+    def transform(self, row: dict[str, Any], response: LevResponse) -> dict[str, Any]:
         """Call the key the same, whichever of Lev's two names it comes under."""
         return row if "user_id" in row else renamed(row, "id", "user_id")
 
@@ -83,7 +83,7 @@ class CurrentUser(FullTableStream):
     )
 
     @override
-    def transform(self, row: dict[str, Any], answer: LevResponse) -> dict[str, Any]:
+    def transform(self, row: dict[str, Any], response: LevResponse) -> dict[str, Any]:
         """Lift the user's own fields beside the objects that come with them."""
         user = row.get("user")
         if not isinstance(user, dict):
@@ -106,6 +106,7 @@ class BillingSummary(FullTableStream):
     name = "billing_summary"
     path = "/billing/summary"
     single_row = True
+    account_id_column = "account_id"
     primary_keys = ("account_id",)
     selected_by_default = False
     schema = table(
@@ -123,11 +124,6 @@ class BillingSummary(FullTableStream):
             unit=STRING,
         ),
     )
-
-    @override
-    def transform(self, row: dict[str, Any], answer: LevResponse) -> dict[str, Any]:
-        """Say whose summary it is: Lev does not."""
-        return row | {"account_id": self.account_id}
 
 
 class ApiKeys(FullTableStream):

@@ -24,6 +24,7 @@ class Deals(IncrementalStream):
     detail_path = "/deals/{deal_id}"
     supports_fields = True
     includes = ("financials",)
+    child_embeds = ("properties", "team", "pipelines")
     schema = table(
         IncrementalStream.primary_keys,
         id=INTEGER,

@@ -73,7 +73,7 @@ class IndexEntities(ChildStream):
     )
 
     @override
-    def transform(self, row: dict[str, Any], answer: LevResponse) -> dict[str, Any]:
+    def transform(self, row: dict[str, Any], response: LevResponse) -> dict[str, Any]:
         """Build the key the way Lev does, where only its parts are given."""
         parts = row.get("entity_type"), whole(row.get("entity_id"))
         if row.get("entity_ref") is not None or None in parts:
@@ -131,7 +131,11 @@ class IndexFacts(ChildStream):
             body = {"context": query, "include_signed_urls": False}
             # Not every query fits into an index of PostgreSQL: the key has its hash.
             digest = hashlib.sha256(query.encode()).hexdigest()[:HASH_LENGTH]
-            yield LevRequest(f"POST {self.path}", body, {"query": query, "query_hash": digest})
+            yield LevRequest(
+                f"POST {self.path}",
+                json=body,
+                extra_columns={"query": query, "query_hash": digest},
+            )
 
 
 class IndexObservations(ChildStream):
@@ -158,4 +162,4 @@ class IndexObservations(ChildStream):
     def requests(self) -> Iterable[LevRequest]:
         for metric_id in self.config.get("observation_metric_ids") or ():
             body = {"metric_id": metric_id, "include_signed_urls": False}
-            yield LevRequest(f"POST {self.path}", body)
+            yield LevRequest(f"POST {self.path}", json=body)

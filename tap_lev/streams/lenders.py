@@ -49,7 +49,7 @@ class Lenders(IncrementalStream):
     )
 
     @override
-    def transform(self, row: dict[str, Any], answer: LevResponse) -> dict[str, Any]:
+    def transform(self, row: dict[str, Any], response: LevResponse) -> dict[str, Any]:
         """Leave to lender_details and lender_programs what the single read has for them."""
         return without(row, (*DETAILS, "programs"))
 
@@ -69,7 +69,7 @@ class LenderDetails(ChildStream):
     )
 
     @override
-    def transform(self, row: dict[str, Any], answer: LevResponse) -> dict[str, Any]:
+    def transform(self, row: dict[str, Any], response: LevResponse) -> dict[str, Any]:
         """Leave out what stands in lenders and lender_programs."""
         return without(row, (Lenders.schema["properties"].keys() - {"id"}) | {"programs"})
 

@@ -27,7 +27,7 @@ class AssetTypes(FullTableStream):
     )
 
     @override
-    def transform(self, row: dict[str, Any], answer: LevResponse) -> dict[str, Any]:
+    def transform(self, row: dict[str, Any], response: LevResponse) -> dict[str, Any]:
         """Make a list of the sub types, of which Lev's pages say that they may be anything."""
         sub_types = row.get("property_sub_types")
         if sub_types is None or isinstance(sub_types, list):
@@ -50,6 +50,6 @@ class BaseRates(FullTableStream):
     )
 
     @override
-    def transform(self, row: dict[str, Any], answer: LevResponse) -> dict[str, Any]:
+    def transform(self, row: dict[str, Any], response: LevResponse) -> dict[str, Any]:
         """Date the row: it has no time of its own."""
-        return row | {"as_of": timestamps.render(answer.server_time)}
+        return row | {"as_of": timestamps.render(response.server_time)}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from msgspec import UNSET
 from singer_sdk.exceptions import SingerSDKError
@@ -17,7 +17,7 @@ from tap_lev.errors import LevError
 from tap_lev.records.mapper import RecordMapper
 from tap_lev.records.schema import UNKNOWN_FIELDS
 from tap_lev.records.values import Kind, Mended
-from tap_lev.records.writer import RecordMessage
+from tap_lev.records.writer import MessageWriter, RecordMessage
 from tap_lev.text import quoted, shown
 
 if TYPE_CHECKING:
@@ -28,9 +28,18 @@ if TYPE_CHECKING:
     from singer_sdk.singerlib import RecordMessage as SDKRecordMessage
 
     from tap_lev.api.response import LevResponse
-    from tap_lev.progress.report import StreamReport
+    from tap_lev.progress.report import RunReport, StreamReport
     from tap_lev.records.page_decoder import PageDecoder
-    from tap_lev.tap import TapLev
+
+
+class Host(Protocol):
+    """What a stream needs of the tap."""
+
+    report: RunReport
+    message_writer: MessageWriter
+
+    def read_alone(self, name: str) -> None:
+        """Read one stream by itself, as the SDK's dry runs do."""
 
 
 class SDKStream(Stream):
@@ -40,17 +49,21 @@ class SDKStream(Stream):
     TYPE_CONFORMANCE_LEVEL = TypeConformanceLevel.NONE
 
     schema: dict[str, Any]
-    _tap: TapLev
     counter: Counter | None = None
     """The SDK's count of rows, while the stream is read."""
 
     @property
+    def host(self) -> Host:
+        """The tap, as far as a stream needs it."""
+        return cast("Host", self._tap)
+
+    @property
     def report(self) -> StreamReport:
         """What the stream did in this run."""
-        return self._tap.report.stream(self.name)
+        return self.host.report.stream(self.name)
 
     def warn(self, note: str) -> None:
-        """Tell something that whoever reads the summary should know."""
+        """Log a warning and add it to the run summary."""
         self.logger.warning("%s: %s", self.name, note)
         self.report.notes.append(f"{self.name}: {note}")
 
@@ -76,12 +89,12 @@ class SDKStream(Stream):
         """The number of the table that the rows are of, where the target is to know."""
         raise NotImplementedError
 
-    def write(self, row: dict[str, Any], answer: LevResponse) -> None:
+    def write(self, row: dict[str, Any], response: LevResponse) -> None:
         """Write a RECORD message."""
         self._check_max_record_limit(self.report.rows)
         self._stream_version = self.version
         try:
-            self._write_record_message(self._record(row, answer))
+            self._write_record_message(self._record(row, response))
         except (OSError, SingerSDKError):
             raise
         except Exception as error:
@@ -106,7 +119,7 @@ class SDKStream(Stream):
         """
         shape.tidy(self.name, rows)
         version, now = self.version, datetime.now(UTC)
-        self._tap.message_writer.write_records(
+        self.host.message_writer.write_records(
             [RecordMessage(self.name, row, version or UNSET, now) for row in rows]
         )
         self.state_manager.is_flushed = False
@@ -126,22 +139,22 @@ class SDKStream(Stream):
         """Whether nothing is left out of a row or changed in it on its way to the target."""
         maps = self.stream_maps
         return (
-            hasattr(self._tap.message_writer, "write_records")
+            hasattr(self.host.message_writer, "write_records")
             and [type(each) for each in maps] == [SameRecordTransform]
             and not maps[0].flattening_enabled
             and len(self.columns) == len(self.schema["properties"])
         )
 
-    def inspect(self, row: dict[str, Any], answer: LevResponse) -> None:
+    def inspect(self, row: dict[str, Any], response: LevResponse) -> None:
         """Tell what is new in a row, without writing it."""
-        self._record(row, answer)
+        self._record(row, response)
 
-    def _record(self, row: dict[str, Any], answer: LevResponse) -> dict[str, Any]:
+    def _record(self, row: dict[str, Any], response: LevResponse) -> dict[str, Any]:
         if isinstance(row, Mended):
-            self._note_mends(row, answer)
-        return self._shape.record(row, answer.request_id)
+            self._note_mends(row, response)
+        return self._shape.record(row, response.request_id)
 
-    def _note_mends(self, row: Mended, answer: LevResponse) -> None:
+    def _note_mends(self, row: Mended, response: LevResponse) -> None:
         """Count the values that were mended in a row, and tell the first of each kind."""
         for column, kind in row.mends:
             if column not in self.columns and UNKNOWN_FIELDS not in self.columns:
@@ -159,7 +172,7 @@ class SDKStream(Stream):
                 what,
                 quoted(column),
                 key,
-                answer.request_id or "not given",
+                response.request_id or "not given",
                 becomes,
             )
 
@@ -208,7 +221,7 @@ class SDKStream(Stream):
         In place of the SDK's own loop, which moves the bookmark with every record and tells the
         state every 10,000: here only what is written moves the state.
         """
-        self._tap.read_alone(self.name)
+        self.host.read_alone(self.name)
         yield from ()
 
     @override

@@ -7,21 +7,19 @@ embedded field was answered, and the filter is proven. Dropping rows from the ta
 from __future__ import annotations
 
 import json
-from functools import partial
 from typing import TYPE_CHECKING, NoReturn
 
 from tap_lev.errors import LevError
-from tap_lev.streams.child import ChildStream
-from tap_lev.sync.list_requester import FILTER, ListRequester
+from tap_lev.sync.list_filter import FILTER
 
 if TYPE_CHECKING:
     from collections.abc import Collection
 
     from tap_lev.api.row_counter import RowCounter
-    from tap_lev.streams.base import LevStream
-    from tap_lev.streams.lists import ListStream
-    from tap_lev.sync.page import Guard
-    from tap_lev.tap import TapLev
+    from tap_lev.sync.active_streams import ActiveStream, ActiveStreams
+    from tap_lev.sync.child_reader import ChildReader
+    from tap_lev.sync.list_requester import ListRequester
+    from tap_lev.sync.run import Run
 
 MIN_GONE = 5
 """From how many listed parents on nothing but 404 is no answer."""
@@ -48,67 +46,56 @@ class RestartError(LevError):
 
 
 class Completion:
-    """Completes the streams of one walk.
+    """Completes the streams of one pass through a list.
 
     Args:
-        tap: The tap.
-        source: The list.
-        members: The streams that the walk is for; those that fail are taken out.
-        asking: The requests.
+        run: The run.
+        active: The streams that the pass is for.
+        requester: The requests for the list.
         counter: Counts the rows.
-        guard: What each stream's part is done in.
     """
 
-    def __init__(  # noqa: PLR0913, PLR0917
-        self,
-        tap: TapLev,
-        source: ListStream,
-        members: list[LevStream],
-        asking: ListRequester,
-        counter: RowCounter,
-        guard: Guard,
+    def __init__(
+        self, run: Run, active: ActiveStreams, requester: ListRequester, counter: RowCounter
     ) -> None:
-        self._tap = tap
-        self._source = source
-        self._members = members
-        self._asking = asking
+        self._run = run
+        self._active = active
+        self._list_stream = active.list_stream
+        self._requester = requester
+        self._filter = requester.filter
         self._counter = counter
-        self._guard = guard
         self._was_unproven = False
         self._is_recounted = False
 
-    def check_filter(self, *, is_ignored: bool) -> None:
+    def check_filter(self) -> None:
         """Find out whether all rows came that the walk wants, now that all pages have come.
-
-        Args:
-            is_ignored: Whether rows came that the filter should leave out.
 
         Raises:
             RestartError: It is not proven: all rows must be read.
         """
-        if not self._asking.is_filtered:
+        if not self._filter.is_sent:
             self._check_totals()
             return
-        name, asking, counter = self._source.name, self._asking, self._counter
+        name, list_filter, counter = self._list_stream.name, self._filter, self._counter
         if counter.keyless:
             self._read_all_rows(f"A row of {name} came without its key")
-        if is_ignored:
+        if list_filter.is_ignored:
             # Older rows come, but a filter on another field returns such rows, too.
-            if not (asking.proof.is_proven or self._all_rows_came()):
+            if not (list_filter.proof.is_proven or self._all_rows_came()):
                 self._read_all_rows(f"No row proves that {FILTER} leaves out no row of {name}")
-            asking.drop_filter(f"Lev ignores {FILTER}")
+            list_filter.drop(f"Lev ignores {FILTER}")
             return
-        if not asking.proves_filter():
+        if not list_filter.prove():
             self._was_unproven = True
             self._read_all_rows(f"No row proves that Lev honours {FILTER} for {name}")
         total = counter.min_total
-        if counter.shortfall and total and not asking.counts_all_rows(total):
+        if counter.shortfall and total and not list_filter.counts_all_rows(total):
             self._read_all_rows(
                 f"Lev counts {total} changed rows of {name} and sends {counter.rows_read}"
             )
 
     def _all_rows_came(self) -> bool:
-        total, read = self._asking.total(), self._counter.rows_read
+        total, read = self._filter.total(), self._counter.rows_read
         return total is not None and read is not None and read >= total
 
     def _check_totals(self) -> None:
@@ -120,7 +107,7 @@ class Completion:
         read, most = self._counter.rows_read, self._counter.max_total
         if read is None or most is None or read >= most:
             return
-        total = self._asking.total()
+        total = self._filter.total()
         if self._counter.shortfall or total is None or read >= total:
             return
         # Single rows may have come since. Many may not, nor does a count below what was read fit.
@@ -133,8 +120,8 @@ class Completion:
             return
         self._is_recounted = True
         raise RestartError(
-            f"Lev's counts of {self._source.name} differ from page to page, so all rows are read "
-            "again.",
+            f"Lev's counts of {self._list_stream.name} differ from page to page, so all rows are "
+            "read again.",
             is_final=True,
         )
 
@@ -145,82 +132,87 @@ class Completion:
         return None if shortfall is None else max(0, shortfall - len(self._rows_kept(lost)))
 
     def _read_all_rows(self, reason: str) -> NoReturn:
-        self._asking.all_rows = True
+        self._filter.reads_all = True
         raise RestartError(f"{reason}, so all rows are read.", is_final=True)
 
-    def finish(self, *, by_its_word: bool, lost: Collection[int]) -> None:
+    def finish(self, *, end_is_stated: bool, lost: Collection[int]) -> None:
         """Complete the streams for which everything came.
 
         Args:
-            by_its_word: Whether the list ended because Lev said so.
+            end_is_stated: Whether the list ended because Lev said so.
             lost: The ids of rows that no page brought, and that were requested by id.
         """
-        filtered = self._asking.is_filtered
+        filtered = self._filter.is_sent
         shortfall = None if filtered else self._shortfall(lost)
-        proof = self._asking.proof
+        proof = self._filter.proof
         if self._was_unproven and proof.is_proven:
-            self._source.warn(
+            self._list_stream.warn(
                 f"Lev does not honour {FILTER}: a row that it must return did not come. All rows "
                 "are read instead."
             )
-        for member in list(self._members):
-            bookmark = member.walking.bookmark
+        for active in self._active:
+            bookmark = active.tracker.bookmark
             bookmark.undated = bookmark.undated or proof.undated
-            self._guard(partial(self._finish_stream, member, shortfall, by_its_word), member)
-            if member in self._members and self._source.replication_key is not None:
+            with self._active.isolate(active):
+                self._finish_stream(active, shortfall, end_is_stated=end_is_stated)
+            if active in self._active and self._list_stream.replication_key is not None:
                 # Only with the bookmark: a canary that changed after it does not show that rows
                 # from before it come.
                 bookmark.canaries = proof.canaries
-        self._tap.write_state(at_once=True)
+        self._run.state_writer.write(at_once=True)
 
-    def _finish_stream(self, member: LevStream, shortfall: int | None, by_its_word: bool) -> None:  # noqa: FBT001
+    def _finish_stream(
+        self, active: ActiveStream, shortfall: int | None, *, end_is_stated: bool
+    ) -> None:
         """Complete a stream.
 
         Raises:
             LevError: It is not proven that everything came.
         """
-        walking = member.walking
+        tracker, stream = active.tracker, active.stream
         try:
-            if isinstance(member, ChildStream):
-                self._check_parents(member)
-                self._check_embed(member)
-            for field in member.includes:
-                if (fault := self._source.embeds[field].unread) is not None:
+            if active.reader is not None:
+                self._check_parents(active.reader)
+                self._check_embed(active.reader)
+            for field in stream.includes:
+                if (fault := self._list_stream.embeds[field].unread) is not None:
                     raise fault
             if shortfall is not None:
-                self._check_count(member, shortfall, by_its_word=by_its_word)
-            if self._source.replication_key is not None:
+                self._check_count(active, shortfall, end_is_stated=end_is_stated)
+            if self._list_stream.replication_key is not None:
                 # The next walk would not bring such a row again, once it has its key.
-                self._check_keys(member)
+                self._check_keys(active)
         except LevError:
             # The pages are read to their end, so the next run needs a new walk.
-            walking.begin_anew()
+            tracker.begin_anew()
             raise
         # Over several runs, different rows cannot be counted where pages have no order.
         uncounted = self._counter.rows_read is None
-        self._tell_shortfall(member)
-        walking.finish(drop=not shortfall and not uncounted and not self._counter.keyless)
-        member.report_row_faults()
-        if self._source.replication_key is None:
-            self._check_keys(member)
+        self._report_shortfall(active)
+        drop = not shortfall and not uncounted and not self._counter.keyless
+        if (version := tracker.finish(drop=drop)) is not None:
+            stream.write_activate_version(version)
+        active.report_row_faults()
+        if self._list_stream.replication_key is None:
+            self._check_keys(active)
 
-    def _check_keys(self, member: LevStream) -> None:
+    def _check_keys(self, active: ActiveStream) -> None:
         """Name rows that came without a key: no count shows them where Lev gives none.
 
         Raises:
             LevError: They are missing, and nobody has accepted that.
         """
-        keyless, name = self._counter.keyless, self._source.name
-        if not keyless or member.report.failure is not None:
+        keyless, name = self._counter.keyless, self._list_stream.name
+        if not keyless or active.report.failure is not None:
             return
-        if not (member.accepts_gap() or self._source.accepts_gap()):
+        if not (active.stream.accepts_gap() or self._list_stream.accepts_gap()):
             raise LevError(
                 f"{keyless} {'row' if keyless == 1 else 'rows'} of {name} came without a key and "
                 "cannot be loaded. To accept the gap, set accepted_gaps to "
-                f"{json.dumps({member.name: 'total'})}."
+                f"{json.dumps({active.name: 'total'})}."
             )
-        if member.walking.bookmark.shortfall is None:
-            member.report.gaps.append(f"{member.name}: {keyless} without a key")
+        if active.tracker.bookmark.shortfall is None:
+            active.report.gaps.append(f"{active.name}: {keyless} without a key")
 
     def check_resumed(self, lost: Collection[int]) -> None:
         """Find out whether a walk has to be read again because an earlier run began it.
@@ -232,56 +224,60 @@ class Completion:
             RestartError: Only a walk of one run shows what is missing.
         """
         # 1. What the parents of the first part answered, only that run knew.
-        for member in self._members:
-            if isinstance(member, ChildStream) and _has_only_gone(member):
+        for reader in self._active.readers:
+            if _has_only_gone(reader):
                 raise RestartError(
-                    f"Lev answers {member.endpoint} with 404 for each of {member.parents_gone} "
-                    f"listed {self._source.name}, so all are read again.",
+                    f"Lev answers {reader.stream.endpoint} with 404 for each of "
+                    f"{reader.parents_gone} "
+                    f"listed {self._list_stream.name}, so all are read again.",
                     is_final=True,
                 )
         # 2. A row may have returned to the first part since.
-        shortfall = None if self._asking.is_filtered else self._shortfall(lost)
-        known = [member.walking.bookmark.shortfall for member in self._members]
+        shortfall = None if self._filter.is_sent else self._shortfall(lost)
+        known = [active.tracker.bookmark.shortfall for active in self._active]
         is_known = all(each is not None and each[0] == shortfall for each in known)
-        if shortfall and not (is_known or self._source.accepts_gap()):
+        if shortfall and not (is_known or self._list_stream.accepts_gap()):
             raise RestartError(
-                f"Lev counts {self._counter.min_total} rows of {self._source.name}, and "
+                f"Lev counts {self._counter.min_total} rows of {self._list_stream.name}, and "
                 f"{self._counter.rows_read} came in this run and an earlier one, so all rows are "
                 "read again.",
                 is_final=True,
             )
 
-    def _check_parents(self, child: ChildStream) -> None:
-        if _has_only_gone(child):
+    def _check_parents(self, reader: ChildReader) -> None:
+        if _has_only_gone(reader):
             raise LevError(
-                f"Lev answers {child.endpoint} with 404 for each of {child.parents_gone} listed "
-                f"{self._source.name}, so nothing shows that the rows are read at all."
+                f"Lev answers {reader.stream.endpoint} with 404 for each of {reader.parents_gone} "
+                f"listed {self._list_stream.name}, so nothing shows that the rows are read at all."
             )
 
-    def _check_embed(self, child: ChildStream) -> None:
+    def _check_embed(self, reader: ChildReader) -> None:
         """Make sure that an embedded field without an endpoint can be had at all."""
-        if not child.awaits_embed or self._asking.shows_block(child.embed or ""):
+        stream = reader.stream
+        if not reader.awaits_embed or self._requester.shows_embed(stream.embed or ""):
             return
-        raise LevError(f"Lev does not embed {child.embed}, and gives {child.name} in no other way.")
+        raise LevError(
+            f"Lev does not embed {stream.embed}, and gives {stream.name} in no other way."
+        )
 
-    def _check_count(self, member: LevStream, shortfall: int, *, by_its_word: bool) -> None:
+    def _check_count(self, active: ActiveStream, shortfall: int, *, end_is_stated: bool) -> None:
         """Hold the different rows that came against the least count of Lev's.
 
         A count that does not fit may be Lev's own: then a second whole walk shows the same.
         """
-        bookmark, source = member.walking.bookmark, self._source
+        bookmark, source = active.tracker.bookmark, self._list_stream
         before = bookmark.shortfall
         if not shortfall:
             bookmark.shortfall = None
             return
-        is_accepted = member.accepts_gap() or source.accepts_gap()
-        is_same = before is not None and before[0] == shortfall and by_its_word
+        is_accepted = active.stream.accepts_gap() or source.accepts_gap()
+        is_same = before is not None and before[0] == shortfall and end_is_stated
         is_same = is_same and not self._counter.keyless  # these did come, so they are no miscount
         walks = before[1] + 1 if before and is_same else 1
         bookmark.shortfall = (shortfall, max(walks, 2) if is_accepted else walks)
         if is_same or is_accepted:
             return
-        setting = json.dumps({member.name: "total"})
+        setting = json.dumps({active.name: "total"})
         raise LevError(
             f"Lev counts {self._counter.min_total} rows of {source.name}, but "
             f"{self._counter.rows_read} came: {shortfall} {'is' if shortfall == 1 else 'are'} "
@@ -289,26 +285,26 @@ class Completion:
             f"{setting}."
         )
 
-    def _tell_shortfall(self, member: LevStream) -> None:
+    def _report_shortfall(self, active: ActiveStream) -> None:
         """Name a known gap in each summary."""
-        shortfall = member.walking.bookmark.shortfall
+        shortfall = active.tracker.bookmark.shortfall
         if shortfall is None:
             return
-        source = self._source
-        if member.accepts_gap() or source.accepts_gap():
-            member.report.gaps.append(f"{member.name}: {shortfall[0]} of Lev's count")
-        elif member is source or source not in self._members:
-            member.warn(
+        source = self._list_stream
+        if active.stream.accepts_gap() or source.accepts_gap():
+            active.report.gaps.append(f"{active.name}: {shortfall[0]} of Lev's count")
+        elif active is self._active.list_member or self._active.list_member is None:
+            active.stream.warn(
                 f"Lev counts {shortfall[0]} more rows of {source.name} than it sends, in each of "
                 f"{shortfall[1]} walks through all of them: taken for Lev's own count."
             )
 
     def _rows_kept(self, lost: Collection[int]) -> set[int]:
-        if self._source not in self._members:
+        if self._active.list_member is None:
             return {*lost}
-        return {*lost, *(each.key for each in self._source.walking.bookmark.failed)}
+        return {*lost, *(each.key for each in self._list_stream.tracker.bookmark.failed)}
 
 
-def _has_only_gone(child: ChildStream) -> bool:
+def _has_only_gone(reader: ChildReader) -> bool:
     """Say whether nothing but 404 came, for more parents than can be gone by chance."""
-    return child.parents_gone >= MIN_GONE and not child.parents_answered
+    return reader.parents_gone >= MIN_GONE and not reader.parents_answered

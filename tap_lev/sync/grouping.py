@@ -1,38 +1,41 @@
-"""The order of a sync: which streams are read in one walk, and which walk begins first."""
+"""Group the streams that one pass through a list reads, and order the passes."""
 
 from __future__ import annotations
 
+import dataclasses
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
-
-from tap_lev.sync.list_sync import ListSync
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable
 
+    from tap_lev.state.walk import Place
     from tap_lev.streams.base import LevStream
-    from tap_lev.tap import TapLev
 
 NEVER = datetime.min.replace(tzinfo=UTC)
 
 
-def group_streams(tap: TapLev, streams: Sequence[LevStream]) -> list[ListSync]:
-    """Put the streams together that can be read in one walk. Their walks are resumed before.
+def group_streams(streams: Iterable[LevStream]) -> list[list[LevStream]]:
+    """Group the streams of one list whose walks are at the same place.
 
-    Those are the streams of one list whose walks stand at the same place: at its beginning, as a
-    rule. A stream that failed in an earlier run stands where it failed, and is read from there.
+    That is its beginning, as a rule. A stream that failed in an earlier run is where it failed, and
+    is read from there.
 
     What was broken off comes first, then what was complete the longest ago: runs that never get to
     their end still bring every stream there, one after the other.
+
+    Args:
+        streams: The streams, with their walks resumed.
     """
-    together: dict[tuple[Any, ...], list[LevStream]] = {}
-    for stream in sorted(streams, key=_urgency):
-        walk = stream.walking.walk
-        place = (walk.cursor, walk.parent, walk.filter) if walk else ()
-        together.setdefault((stream.source.name, *place), []).append(stream)
-    return [ListSync(tap, members[0].source, members) for members in together.values()]
+    groups: dict[tuple[str, Place | None], list[LevStream]] = {}
+    for stream in sorted(streams, key=_sort_key):
+        walk = stream.tracker.walk
+        # How many rows an earlier run has read makes no other place.
+        place = dataclasses.replace(walk.place, rows_read=None) if walk else None
+        groups.setdefault((stream.list_type().name, place), []).append(stream)
+    return list(groups.values())
 
 
-def _urgency(stream: LevStream) -> tuple[bool, datetime]:
-    walking = stream.walking
-    return walking.walk is None, walking.bookmark.value or NEVER
+def _sort_key(stream: LevStream) -> tuple[bool, datetime]:
+    tracker = stream.tracker
+    return tracker.walk is None, tracker.bookmark.value or NEVER

@@ -1,19 +1,17 @@
-"""Reading: one walk through a list, for all the streams that live on it."""
+"""ListSync: one pass through a list, for all the streams that its pages bring."""
 
 from __future__ import annotations
 
 import contextlib
 import math
-from functools import partial
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
-from singer_sdk.exceptions import SyncLifecycleSignal
 from singer_sdk.metrics import Status, Tag
 
 from tap_lev import timestamps
 from tap_lev.api.client import ONCE
 from tap_lev.api.pagination import Paginator
-from tap_lev.api.row_counter import RowCounter, keys_of, total_of
+from tap_lev.api.row_counter import RowCounter, total_of
 from tap_lev.errors import (
     AuthenticationError,
     InvalidResponseError,
@@ -21,452 +19,460 @@ from tap_lev.errors import (
     LevConnectionError,
     LevError,
 )
+from tap_lev.state.walk import Place
+from tap_lev.sync.active_streams import ActiveStreams
 from tap_lev.sync.completion import Completion, RestartError
-from tap_lev.sync.courses import is_read_apart
-from tap_lev.sync.list_requester import FILTER, ListRequester
-from tap_lev.sync.page import PageProcessor
+from tap_lev.sync.list_filter import FILTER
+from tap_lev.sync.list_requester import ListRequester
+from tap_lev.sync.page import is_resumable
+from tap_lev.sync.page_processor import PageProcessor
 from tap_lev.sync.page_splitter import PageSplitter, id_of, read_cursor
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from singer_sdk.metrics import Timer
 
     from tap_lev.api.pagination import Position
     from tap_lev.api.response import LevResponse
     from tap_lev.streams.base import LevStream
-    from tap_lev.streams.lists import ListStream
-    from tap_lev.tap import TapLev
-
-_Place: TypeAlias = "tuple[LevResponse, Position, int | None]"
-"""A page, where it is, and the last of its rows that is written with its children."""
+    from tap_lev.sync.active_streams import ActiveStream
+    from tap_lev.sync.page import Page, RowPage
+    from tap_lev.sync.run import Run
 
 MAX_RESTARTS = 3
-"""How often one run begins a walk again because Lev refuses its own cursor."""
+"""How often one run restarts a walk because Lev rejects its own cursor."""
 
 
 class FirstPage(NamedTuple):
-    """The page that a walk begins with, or goes on with.
+    """The page that a walk begins with, or resumes at.
 
     Attributes:
-        answer: What brought it.
+        response: The response that brought it.
         rows: Its rows.
-        done: How many of these an earlier run has written with their children.
-        pages: How many pages there are from here to the end, with this one.
-        left: How many rows they hold.
-        counted: Whether that is known, because Lev counts rows or because there is no other page.
+        rows_done: How many of these an earlier run has written with their children.
+        pages: How many pages there are from here to the end, this one included.
+        rows_left: How many rows they hold.
+        is_counted: Whether that is known, because Lev counts rows or because there is no other
+            page.
     """
 
-    answer: LevResponse
-    rows: list[dict[str, Any]]
-    done: int
+    response: LevResponse
+    rows: Sequence[dict[str, Any]]
+    rows_done: int
     pages: int
-    left: int
-    counted: bool
+    rows_left: int
+    is_counted: bool
 
 
 class ListSync:
     """A pass through one list.
 
     Args:
-        tap: The tap.
-        source: The list. It is written only if it is one of the members.
-        members: The streams whose rows the walk brings. One that fails leaves them.
+        run: The run.
+        streams: The streams whose rows the pages bring. One that fails leaves them.
+        writes: Whether rows are written; otherwise pages are read row by row and looked at.
+
+    Attributes:
+        active: The streams that are still read.
     """
 
-    def __init__(self, tap: TapLev, source: ListStream, members: Sequence[LevStream]) -> None:
-        self._tap = tap
-        self._source = source
-        self.members = list(members)
-        """The streams that are still read."""
+    def __init__(self, run: Run, streams: Sequence[LevStream], *, writes: bool = True) -> None:
+        self.active = ActiveStreams(run, streams)
+        self._run = run
+        self._writes = writes
+        self._list_stream = self.active.list_stream
         self._counter = RowCounter()
-        self._asking = ListRequester(tap, source, self.members)
-        self._taking = PageProcessor(
-            tap, source, self.members, self._asking, self._counter, self._guard, self._checkpoint
-        )
-        self._completion = Completion(
-            tap, source, self.members, self._asking, self._counter, self._guard
-        )
-        self._rescue: PageSplitter | None = None
+        self._requester = ListRequester(run, self.active, by_row=not writes)
+        self._processor = PageProcessor(run, self.active, self._requester, self._counter)
+        self._completion = Completion(run, self.active, self._requester, self._counter)
+        self._splitter: PageSplitter | None = None
         self._lost_rows: set[int] = set()
         self._is_answered = False
         self._is_resumed = False
-        self._has_asked_again = False
-        self._writes = True
+        self._has_retried = False
 
     @property
     def name(self) -> str:
         """The names of the streams that are still read."""
-        return ", ".join(member.name for member in self.members)
+        return ", ".join(active.name for active in self.active)
 
     # -- Running
 
     def run(self, *, schemas: bool = True) -> None:
-        """Write all rows of the members. One that fails does not stop the others.
+        """Write all rows of the streams. One that fails does not stop the others.
 
         Args:
             schemas: Whether to write the SCHEMA messages.
 
         Raises:
-            KeyRefusedError: Lev does not accept the key.
+            AuthenticationError: Lev does not accept the key.
             LevError: Lev cannot be reached at all.
         """
-        with self._metered(schemas=schemas):
-            self._guard(self._walk, *self.members)
-        if not self._asking.dry_run_rows:
-            self._tap.write_state(at_once=True)
-        self._tap.client.scheduler.workload.remove(self._taking)
+        with self._metered(schemas=schemas), self.active.isolate():
+            self._walk()
+        if not self._requester.row_limit:
+            self._run.state_writer.write(at_once=True)
+        self._run.expect_none(self._processor)
 
     def refresh(self, keys: Iterable[int]) -> None:
         """Write single rows and their children. The state stays as it is."""
         missing: list[int] = []
         keys = list(keys)
-        self._taking.courses.wanted = len(keys)
+        self._processor.progress.requested_rows = len(keys)
         with self._metered(schemas=True):
             for key in keys:
-                self._guard(partial(self._refresh, key, missing), *self.members)
-        for member in self.members:
-            member.walking.end_streak()
-            member.report_row_faults(member.row_faults)
-        if missing and self._source.report.failure is None:
+                if self.active:
+                    with self.active.isolate():
+                        self._refresh_row(key, missing)
+        for active in self.active:
+            active.tracker.end_streak()
+            active.report_row_faults(active.row_faults)
+        report = self._list_stream.report
+        if missing and report.failure is None:
             ids = ", ".join(map(str, missing))
-            self._source.fail(LevError(f"Lev has no row of {self._source.name} with id {ids}."))
+            name = self._list_stream.name
+            error = LevError(f"Lev has no row of {name} with id {ids}.")
+            report.failure = error
+            self._run.logger.error("The stream %s is not complete: %s", name, error)
 
-    def look(self) -> FirstPage:
+    def peek(self) -> FirstPage:
         """Read the page that a run would begin with, and write nothing."""
-        self._asking.by_row, self._writes = True, False
         try:
-            answer, position, parent = self._begin()
+            page = self._begin()
         except RestartError as restart:
-            answer, position, parent = self._start_again(restart)
-        rows, counter = list(self._source.rows(answer)), self._counter
-        counter.add(answer.pagination, keys_of(rows, self._source.primary_keys))
-        if self._asking.ignores_filter(rows):
-            self._asking.drop_filter(f"Lev ignores {FILTER}")
+            page = self._start_again(restart)
+        rows, counter = page.rows, self._counter
+        counter.add(page.response.pagination, [key for key in page.row_keys() if key is not None])
+        if self._requester.filter.detect_ignored(rows):
+            self._requester.filter.drop(f"Lev ignores {FILTER}")
+        parent = self._processor.resume_after
         done = next((n for n, row in enumerate(rows, 1) if parent and row["id"] == parent), 0)
-        if self._pages().after(answer, position) is None:
-            return FirstPage(answer, rows, done, 1, len(rows), counted=True)
-        counted = counter.total is not None and counter.rows_read is not None
+        if self._paginator().after(page.response, page.position or {}) is None:
+            return FirstPage(page.response, rows, done, 1, len(rows), is_counted=True)
+        is_counted = counter.total is not None and counter.rows_read is not None
         pages = 1 + max(1, math.ceil(counter.pages_left))
-        return FirstPage(answer, rows, done, pages, len(rows) + counter.left, counted=counted)
+        left = len(rows) + counter.left
+        return FirstPage(page.response, rows, done, pages, left, is_counted=is_counted)
 
     @contextlib.contextmanager
     def _metered(self, *, schemas: bool) -> Iterator[None]:
         with contextlib.ExitStack() as meters:
-            for member in self.members:
+            for active in self.active:
+                stream = active.stream
                 if schemas:
-                    member._write_schema_message()  # noqa: SLF001 - the SDK's sync() does the same
-                member.counter = meters.enter_context(member.get_record_counter())
-                timer = meters.enter_context(member.get_sync_timer())
-                meters.callback(self._note_outcome, member, timer)
+                    stream._write_schema_message()  # noqa: SLF001 - the SDK's sync() does the same
+                stream.counter = meters.enter_context(stream.get_record_counter())
+                timer = meters.enter_context(stream.get_sync_timer())
+                meters.callback(self._note_outcome, active, timer)
             yield
 
     @staticmethod
-    def _note_outcome(member: LevStream, timer: Timer) -> None:
-        member.report.course.ended = True
-        if member.report.failure is not None:
+    def _note_outcome(active: ActiveStream, timer: Timer) -> None:
+        active.report.course.ended = True
+        if active.report.failure is not None:
             timer.tags[Tag.STATUS] = Status.FAILED
-
-    def _guard(self, work: Callable[[], None], *members: LevStream) -> None:
-        """Do some work; if it fails, so do the streams that it was done for."""
-        try:
-            work()
-        except (AuthenticationError, OSError, SyncLifecycleSignal):
-            raise
-        except Exception as error:
-            if not self._tap.client.reached:
-                raise
-            if isinstance(error, RecursionError):
-                error = InvalidResponseError("Lev sends something that is nested too deeply.")
-            for member in members:
-                if member in self.members:
-                    self.members.remove(member)
-                    self._tap.client.scheduler.workload.remove(member)
-                    member.report.course.ended = True
-                    member.fail(error)
 
     # -- The walk
 
     def _walk(self) -> None:
         """Read the list from its first page, or from where an earlier run stopped, to its last."""
         restarts, restart = 0, None
-        while self.members:
+        while self.active:
             try:
-                place = self._begin() if restart is None else self._start_again(restart)
-                answer, position, parent = place
-                self._ask_failed_rows(answer)
-                if self.members and not self._asking.is_as_decoded:
-                    # A row that failed before has shown that more is needed of each row.
-                    answer, position = self._fetch(position)
-                by_its_word = self._read_pages(answer, position, parent)
-                if not self.members or self._asking.dry_run_rows:
-                    return  # not all was seen
-                if self._is_resumed:
-                    self._completion.check_resumed(self._lost_rows)
-                self._completion.check_filter(is_ignored=self._taking.is_filter_ignored)
+                for page in self._pages(restart):
+                    with contextlib.closing(self._processor.write(page)) as places:
+                        for place in places:
+                            self._checkpoint(place)
             except RestartError as error:
-                # A cursor of an earlier run may well be refused; one of this run, only so often.
+                # An earlier run's cursor may well be rejected; one of this run, only so often.
                 restarts += not (error.is_final or self._is_resumed)
                 if restarts > MAX_RESTARTS:
                     raise (error.cause or error) from None
                 restart = error
             else:
-                self._completion.finish(by_its_word=by_its_word, lost=self._lost_rows)
                 return
 
-    def _read_pages(self, answer: LevResponse, position: Position, parent: int | None) -> bool:
-        """Write page after page.
+    def _pages(self, restart: RestartError | None) -> Iterator[Page]:
+        """Yield page after page, and complete the streams after the last.
 
-        Returns:
-            Whether the list ended because Lev said so.
+        Each page is written before the next one is requested.
 
         Raises:
-            RestartError: It must be read from the beginning.
+            RestartError: The list must be read from its first page.
         """
-        pages, is_first = self._pages(), True
-        while self.members:
-            if is_first and not answer.data and self._says_nothing(answer):
-                # An empty list may empty a table, so one response is not enough.
-                answer, position = self._fetch(position)
-            answer = pages.settled(answer, position, self._asking.page)
-            if isinstance(position.get("cursor"), str) and self._is_stale(answer):
-                # A cache may have answered with the page before it: rows would be missing.
-                answer, position = self._fetch(position)
-            self._taking.page(answer, position, parent)
-            for member in self.members:
-                member.walking.witness(answer.server_time)
-            if self._taking.found:
-                parent = None
-            following = pages.after(answer, position)
-            if following is None or not self.members or self._asking.dry_run_rows:
-                return pages.end_is_stated
-            position, is_first = following, False
-            self._checkpoint(position, parent, self._counter.to_resume)
+        page = self._begin() if restart is None else self._start_again(restart)
+        self._retry_failed_rows(page.response)
+        paginator, is_first = self._paginator(), True
+        while self.active:
+            page = self._settle(page, paginator, is_first=is_first)
+            yield page
+            for active in self.active:
+                active.tracker.witness(page.response.server_time)
+            position = paginator.after(page.response, page.position or {})
+            if position is None or not self.active or self._requester.row_limit:
+                break
+            is_first = False
+            if is_resumable(position):
+                cursor = cast("str | None", position.get("cursor"))
+                resume_after = self._processor.resume_after
+                bound = self._requester.filter.effective
+                self._checkpoint(Place(cursor, resume_after, self._counter.to_resume, bound))
             try:
-                answer, position = self._fetch(position)
+                page = self._fetch(position)
             except LevAPIError as error:
-                if not pages.ends_with(error):
+                if not paginator.ends_with(error):
                     raise
-                return False
-        return False
+                break
+        self._finish(end_is_stated=paginator.end_is_stated)
 
-    def _is_stale(self, answer: LevResponse) -> bool:
-        """Whether a page of a list in the order of its ids lies before its place."""
-        rows = answer.data if isinstance(answer.data, list) else ()
+    def _settle(self, page: Page, paginator: Paginator, *, is_first: bool) -> Page:
+        """Request a page once more where one response is not enough to believe it."""
+        # 1. An empty list may empty a table.
+        if is_first and not page.response.data and self._says_nothing(page.response):
+            page = self._fetch({})
+        # 2. A full page does not say what follows.
+        if paginator.is_unclear(page.response, page.position or {}):
+            page = self._requester.fetch_page(page.position or {})
+        # 3. A cache may have answered with the page before it: rows would be missing.
+        has_cursor = isinstance((page.position or {}).get("cursor"), str)
+        if has_cursor and self._is_stale(page):
+            page = self._fetch(page.position or {})
+        return page
+
+    def _is_stale(self, page: Page) -> bool:
+        """Return whether a page of a list in the order of its ids lies before its place."""
+        rows = page.response.data if isinstance(page.response.data, list) else ()
         # Lazily: as a rule the first id tells, and this is done for every page.
         return bool(rows) and self._counter.is_stale(map(id_of, rows))
 
-    def _says_nothing(self, answer: LevResponse) -> bool:
-        """Whether a response does not say how many rows there are, though it should have some."""
-        return not self._asking.is_filtered and total_of(answer.pagination) is None
+    def _says_nothing(self, response: LevResponse) -> bool:
+        """Return whether an empty response does not say how many rows there are."""
+        return not self._requester.filter.is_sent and total_of(response.pagination) is None
 
-    def _pages(self) -> Paginator:
+    def _finish(self, *, end_is_stated: bool) -> None:
+        if not self.active or self._requester.row_limit:
+            return  # not all was seen
+        if self._is_resumed:
+            self._completion.check_resumed(self._lost_rows)
+        self._completion.check_filter()
+        self._completion.finish(end_is_stated=end_is_stated, lost=self._lost_rows)
+
+    def _checkpoint(self, place: Place) -> None:
+        """Record a place in the state. Nothing else moves it."""
+        for active in self.active:
+            # Rows count as having nothing in an embed only once the embed is known to come.
+            if not active.awaits_embed:
+                active.tracker.checkpoint(place)
+        self._run.state_writer.write()
+
+    def _paginator(self) -> Paginator:
         return Paginator(
-            f"GET {self._source.path}",
+            f"GET {self._list_stream.path}",
             self._counter,
-            cursor_only=self._source.paged,
-            api_url=self._tap.config["api_url"],
-            limit=self._asking.limit,
-            has_pages=not self._source.single_row,
+            cursor_only=self._list_stream.paged,
+            api_url=self._run.config["api_url"],
+            limit=self._requester.page_limit,
+            has_pages=not self._list_stream.single_row,
         )
+
+    # -- The first page
+
+    def _begin(self) -> Page:
+        """Resume the walk of an earlier run, or begin one."""
+        walk = self.active.first.tracker.walk
+        if walk is None:
+            return self._start()
+        self._is_resumed = True
+        place = walk.place
+        self._requester.filter.filter_from = place.filter_from
+        self._processor.resume_after = place.parent_id
+        after = read_cursor(place.cursor)
+        self._counter.begin(place.rows_read if place.cursor else 0, after.key if after else None)
+        page = self._fetch({"cursor": place.cursor} if place.cursor else {})
+        for active in self.active:
+            self._run.logger.info(
+                "Resuming the walk through %s of %s.",
+                active.name,
+                timestamps.render(walk.started_at),
+            )
+        return page
+
+    def _start_again(self, restart: RestartError) -> Page:
+        for active in self.active:
+            if restart.is_final:
+                self._run.logger.info("%s: %s", active.name, restart)
+            else:
+                active.tracker.log_restart(str(restart))
+            active.tracker.give_up()
+        self._requester.filter.proof.restart()
+        return self._start()
+
+    def _start(self) -> Page:
+        list_filter = self._requester.filter
+        self._counter.begin(0)
+        self._splitter, self._is_resumed = None, False
+        self._processor.resume_after = None
+        list_filter.is_ignored = False
+        list_filter.reset()
+        bound = list_filter.filter_from
+        page = self._fetch({})
+        for active in self.active:
+            if active.tracker.walk is None:
+                active.begin(page.response.server_time)
+        # The server's clock, known now, may widen the walk.
+        list_filter.reset()
+        if list_filter.filter_from != bound:
+            page = self._fetch({})
+        if self._writes and any(active.tracker.replaces for active in self.active):
+            self._run.state_writer.write(at_once=True)
+        return page
+
+    def _retry_failed_rows(self, response: LevResponse) -> None:
+        """Request the rows that failed in earlier runs, before the walk comes to them."""
+        if self._requester.row_limit or self._has_retried:
+            return
+        self._has_retried = True
+        for active in self.active:
+            for failed in active.tracker.bookmark.failed:
+                if failed.key in active.row_faults:
+                    continue  # the page was read around it already
+                with self.active.isolate(active):
+                    self._processor.retry_row(active, failed.key, response)
 
     # -- One page
 
-    def _fetch(self, position: Position) -> tuple[LevResponse, Position]:
-        """Request a page, if need be by a way around a row that Lev cannot send.
-
-        Returns:
-            The page, and its place.
+    def _fetch(self, position: Position) -> Page:
+        """Request a page, if need be in parts around a row that Lev cannot send.
 
         Raises:
-            RestartError: Lev refuses the cursor.
+            RestartError: Lev rejects the cursor.
             LevError: There is no way.
         """
-        if self._rescue is None or self._rescue.is_over:
-            self._rescue = None
-            was_filtered = self._asking.is_filtered
-            try:
-                answer = self._asking.page(position)
-            except LevAPIError as error:
-                if error.refuses_parameters and "cursor" in position:
-                    raise self._refused_cursor(position, error) from None
-                if not self._begin_rescue(position, error):
-                    raise
-            except (InvalidResponseError, LevConnectionError) as error:
-                if not self._begin_rescue(position, error):
-                    raise
-            else:
-                self._note_answer()
-                if was_filtered and "cursor" in position and not self._asking.is_filtered:
-                    # The cursor was made with the filter, and may not be valid without it.
-                    raise RestartError(f"Lev no longer accepts {FILTER}.")
-                return answer, position
-        return self._read_around(position)
-
-    def _note_answer(self) -> None:
+        if self._splitter is not None and not self._splitter.is_over:
+            return self._read_around(position)
+        self._splitter = None
+        was_filtered = self._requester.filter.is_sent
+        try:
+            page = self._requester.fetch_page(position)
+        except LevAPIError as error:
+            if error.refuses_parameters and "cursor" in position:
+                raise self._rejected_cursor(position, error) from None
+            if not self._split_page(position, error):
+                raise
+            return self._read_around(position)
+        except (InvalidResponseError, LevConnectionError) as error:
+            if not self._split_page(position, error):
+                raise
+            return self._read_around(position)
         self._is_answered = True
-        for member in self.members:
-            if not is_read_apart(member):
-                member.is_answered = True
+        for active in self.active:
+            if not active.is_read_apart:
+                active.is_answered = True
+        if was_filtered and "cursor" in position and not self._requester.filter.is_sent:
+            # The cursor was made with the filter, and may not be valid without it.
+            raise RestartError(f"Lev no longer accepts {FILTER}.")
+        return page
 
-    def _begin_rescue(self, position: Position, error: LevError) -> bool:
-        if not self._writes or self._asking.dry_run_rows or not self._tap.client.reached:
+    def _rejected_cursor(self, position: Position, error: LevAPIError) -> RestartError:
+        """Find out what Lev rejects: the cursor, or the cursor together with the filter."""
+        list_filter = self._requester.filter
+        if list_filter.is_sent and list_filter.works_without(position):
+            list_filter.drop(f"Lev refuses {FILTER} together with a cursor")
+            return RestartError("The walk restarts without the filter.", error, is_final=True)
+        return RestartError(f"Lev refuses the cursor: {error}", error)
+
+    # -- A page that fails
+
+    def _split_page(self, position: Position, error: LevError) -> bool:
+        """Begin to read a page in parts, if one of its rows may be the reason that it fails."""
+        # 1. Nothing is written, or Lev does not respond at all.
+        if not self._writes or self._requester.row_limit or not self._run.client.has_responded:
             return False
+        # 2. The error is of another kind.
         if isinstance(error, LevAPIError) and not error.may_be_of_a_row:
             return False
+        # 3. The list itself does not respond.
         if not position and (error.on_the_way or isinstance(error, LevConnectionError)):
-            return False  # the list does not answer at all
-        if not self._is_answered and isinstance(error, LevAPIError) and error.is_forbidden:
-            return False  # the key may not read the list at all
-        rescue = PageSplitter(self._asking, self._source, self._tap.config["page_size"], error)
-        if not rescue.is_possible(position):
             return False
-        self._rescue = rescue
-        self._tap.logger.warning(
+        # 4. The key may not read the list at all.
+        if not self._is_answered and isinstance(error, LevAPIError) and error.is_forbidden:
+            return False
+        splitter = PageSplitter(self._requester, self._list_stream, error)
+        if not splitter.is_possible(position):
+            return False
+        self._splitter = splitter
+        self._run.logger.warning(
             "A page of %s cannot be read, so the rows around the faulty one are. %s",
-            self._source.name,
+            self._list_stream.name,
             error,
         )
         return True
 
-    def _read_around(self, position: Position) -> tuple[LevResponse, Position]:
-        rescue = self._rescue
-        assert rescue is not None  # noqa: S101
-        if (answer := rescue.shorter(position)) is not None:
-            return answer, position
-        skipped = rescue.skip(position)
-        if skipped is None and self._asking.is_filtered:
-            self._asking.all_rows = True
+    def _read_around(self, position: Position) -> Page:
+        splitter = self._splitter
+        assert splitter is not None  # noqa: S101
+        if (page := splitter.shorter(position)) is not None:
+            return page
+        skipped = splitter.skip(position)
+        list_filter, name = self._requester.filter, self._list_stream.name
+        if skipped is None and list_filter.is_sent:
+            list_filter.reads_all = True
             raise RestartError(
-                f"No way leads past a row of {self._source.name} while the list is filtered, so "
-                "all rows are read.",
+                f"No way leads past a row of {name} while the list is filtered, so all rows are "
+                "read.",
                 is_final=True,
             )
         if skipped is None:
             raise LevError(
-                f"A page of {self._source.name} cannot be read, and neither its ids nor a built "
-                f"cursor lead past it, so the list stops there: {rescue.error}"
+                f"A page of {name} cannot be read, and neither its ids nor a built cursor lead "
+                f"past it, so the list stops there: {splitter.error}"
             ) from None
-        self._rescue = None
-        for member in self.members:
-            if member.walking.walk is None:  # it is the first page that cannot be read
-                member.begin(self._tap.client.clock.now())
+        self._splitter = None
+        for active in self.active:
+            if active.tracker.walk is None:  # it is the first page that cannot be read
+                active.begin(self._run.client.clock.now())
         for key in skipped.keys:
-            self._guard(partial(self._read_single, key), *self.members)
-        if skipped.answer is not None:
-            return skipped.answer, skipped.position
-        return self._fetch(skipped.position)
+            with self.active.isolate():
+                self._read_single(key)
+        return self._fetch(skipped.position) if skipped.page is None else skipped.page
 
     def _read_single(self, key: int) -> None:
         """Write a row that does not come in a page, or record that it cannot be read."""
-        if all(key in member.done_rows for member in self.members):
+        if all(key in active.done_rows for active in self.active):
             self._lost_rows.add(key)
             return
         try:
-            answer = self._asking.row(key, patience=ONCE)
+            page = self._requester.fetch_row(key, ONCE)
         except LevAPIError as error:
             if not error.is_gone:
                 self._lost_rows.add(key)
-                self._taking.fail_row(key, error)
+                self._processor.fail_row(key, error)
         except (InvalidResponseError, LevConnectionError) as error:
             self._lost_rows.add(key)
-            self._taking.fail_row(key, error)
+            self._processor.fail_row(key, error)
         else:
-            self._taking.page(answer, None)
+            self._write_outside_walk(page)
 
-    def _refused_cursor(self, position: Position, error: LevAPIError) -> RestartError:
-        """Find out what Lev refuses: the cursor, or the cursor together with the filter."""
-        if self._asking.is_filtered and self._asking.takes_without_filter(position):
-            self._asking.drop_filter(f"Lev refuses {FILTER} together with a cursor")
-            return RestartError("The walk restarts without the filter.", error, is_final=True)
-        return RestartError(f"Lev refuses the cursor: {error}", error)
+    def _write_outside_walk(self, page: RowPage) -> None:
+        for _ in self._processor.write(page):
+            pass  # a row that no page brought is no place to resume at
 
-    # -- Beginnings
-
-    def _begin(self) -> _Place:
-        walk = self.members[0].walking.walk
-        if walk is None:
-            return self._start()
-        self._is_resumed = True
-        self._asking.bound = walk.filter
-        after = read_cursor(walk.cursor)
-        self._counter.begin(walk.seen if walk.cursor else 0, after.key if after else None)
-        answer, position = self._fetch({"cursor": walk.cursor} if walk.cursor else {})
-        for member in self.members:
-            self._tap.logger.info(
-                "Resuming the walk through %s of %s.",
-                member.name,
-                timestamps.render(walk.started_at),
-            )
-        return answer, position, walk.parent
-
-    def _start_again(self, restart: RestartError) -> _Place:
-        for member in self.members:
-            if restart.is_final:
-                self._tap.logger.info("%s: %s", member.name, restart)
-            else:
-                member.walking.log_restart(str(restart))
-            member.walking.give_up()
-        self._asking.proof.restart()
-        return self._start()
-
-    def _start(self) -> _Place:
-        self._counter.begin(0)
-        self._rescue, self._is_resumed = None, False
-        self._taking.is_filter_ignored = False
-        self._asking.begin()
-        bound = self._asking.bound
-        answer, position = self._fetch({})
-        for member in self.members:
-            if member.walking.walk is None:
-                member.begin(answer.server_time)
-        self._asking.begin()
-        if self._asking.bound != bound:
-            answer, position = self._fetch({})
-        if self._writes and any(member.walking.replaces for member in self.members):
-            self._tap.write_state(at_once=True)
-        return answer, position, None
-
-    def _ask_failed_rows(self, answer: LevResponse) -> None:
-        """Ask for the rows that failed in earlier runs, before the walk comes to them."""
-        if self._asking.dry_run_rows or self._has_asked_again:
-            return
-        self._has_asked_again = True
-        for member in list(self.members):
-            for failed in member.walking.bookmark.failed:
-                if failed.key in member.row_faults:
-                    continue  # the way around a page came to it already
-                self._guard(partial(self._taking.again, member, failed.key, answer), member)
-
-    # -- Places
-
-    def _checkpoint(self, position: Position, parent: int | None, seen: int | None) -> None:
-        cursor = position.get("cursor")
-        if isinstance(cursor, int) or (position and not cursor):
-            return  # an offset is no place to come back to
-        bound = self._asking.sent_bound
-        for member in self.members:
-            # Rows count as having nothing in a block only once the block is known to come.
-            if not member.awaits_embed:
-                member.walking.checkpoint(cursor, parent, seen, bound)
-        self._tap.write_state()
-
-    # -- Single rows
-
-    def _refresh(self, key: int, missing: list[int]) -> None:
+    def _refresh_row(self, key: int, missing: list[int]) -> None:
+        name, faults = self._list_stream.name, self.active.first.row_faults
         try:
-            answer = self._asking.row(key)
+            page = self._requester.fetch_row(key)
         except LevAPIError as error:
             if error.is_gone:
                 missing.append(key)
-                self._tap.logger.warning("%s: %s is not there. %s", self._source.name, key, error)
+                self._run.logger.warning("%s: %s is not there. %s", name, key, error)
             elif error.may_be_of_a_row and not isinstance(error, AuthenticationError):
-                self._source.row_faults[key] = error
+                faults[key] = error
             else:
                 raise
         except (InvalidResponseError, LevConnectionError) as error:
-            if not self._tap.client.reached:
+            if not self._run.client.has_responded:
                 raise
-            self._source.row_faults[key] = error
+            faults[key] = error
         else:
-            self._taking.page(answer, None)
+            self._write_outside_walk(page)

@@ -1,4 +1,4 @@
-"""Reading around a row that Lev cannot send, so that one bad row costs that one alone.
+"""Read a page in parts around a row that Lev cannot send, so that one bad row costs one.
 
 A page that fails in each try may do so because of one of its rows. Shorter pages find the place
 before that row. Its id comes with ``fields=id``, or the next cursor is built in the form that Lev
@@ -18,14 +18,15 @@ from tap_lev.api.client import ONCE
 from tap_lev.api.json_values import whole
 from tap_lev.api.response import extract_rows
 from tap_lev.errors import AuthenticationError, LevAPIError, LevError
+from tap_lev.sync.page import RowPage
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from tap_lev.api.pagination import Position
-    from tap_lev.api.response import LevResponse
     from tap_lev.streams.lists import ListStream
     from tap_lev.sync.list_requester import ListRequester
+    from tap_lev.sync.page import Page
 
 LONGEST_STEP = 512
 """How many ids are jumped over at most, each of which costs a request."""
@@ -43,43 +44,44 @@ class Skipped(NamedTuple):
     Attributes:
         keys: Ids that may be in between.
         position: The place behind them.
-        answer: The page at that place, if it came already.
+        page: The page at that place, if it came already.
     """
 
     keys: Sequence[int]
     position: Position
-    answer: LevResponse | None = None
+    page: Page | None = None
 
 
 class PageSplitter:
-    """Finds the way around the row that makes a page fail.
+    """Finds the parts of a page around the row that makes it fail.
 
     Args:
-        asking: The requests of the list.
-        source: The list.
-        size: How many rows the page was to hold.
-        error: Why it failed.
+        requester: The requests of the list.
+        list_stream: The list.
+        error: Why the page failed.
     """
 
-    def __init__(
-        self, asking: ListRequester, source: ListStream, size: int, error: LevError
-    ) -> None:
+    def __init__(self, requester: ListRequester, list_stream: ListStream, error: LevError) -> None:
         self.error = error
-        self._asking = asking
-        self._source = source
-        self._size = size // 2
-        self._rows_left = size
+        self._requester = requester
+        self._list_stream = list_stream
+        self._rows_left = requester.page_limit or 0
+        self._size = self._rows_left // 2
 
     def is_possible(self, position: Position) -> bool:
         """Whether the list itself still answers: if not, no single row is to blame."""
-        if not self._source.paged or self._source.detail_path is None or "offset" in position:
+        if (
+            not self._list_stream.paged
+            or self._list_stream.detail_path is None
+            or "offset" in position
+        ):
             return False
         # If the first row does not come, its id has to, or a row behind it.
         behind: Position = {"cursor": _build(*FIRST)}
         for request in (
-            partial(self._asking.page, {}, limit=1, patience=ONCE),
-            partial(self._asking.ids, {}),
-            partial(self._asking.page, behind, limit=1, patience=ONCE),
+            partial(self._requester.fetch_page, {}, limit=1, policy=ONCE),
+            partial(self._requester.fetch_id, {}),
+            partial(self._requester.fetch_page, behind, limit=1, policy=ONCE),
         ):
             try:
                 request()
@@ -89,8 +91,8 @@ class PageSplitter:
                 continue
             return True
         # A filtered list may hold that row alone: then the list without the filter counts.
-        return self._asking.is_filtered and any(
-            self._asking.takes_without_filter(each) for each in ({}, behind)
+        return self._requester.filter.is_sent and any(
+            self._requester.filter.works_without(each) for each in ({}, behind)
         )
 
     @property
@@ -98,32 +100,33 @@ class PageSplitter:
         """Whether all rows of the page that failed have come."""
         return self._rows_left <= 0
 
-    def shorter(self, position: Position) -> LevResponse | None:
+    def shorter(self, position: Position) -> Page | None:
         """Request a shorter page, None if even a single row cannot be sent."""
         while self._size > 0:
             try:
-                answer = self._asking.page(position, limit=self._size, patience=ONCE)
+                page = self._requester.fetch_page(position, limit=self._size, policy=ONCE)
             except LevError as error:
                 self.error = error
                 self._size //= 2
             else:
                 self._rows_left -= self._size
-                return answer
+                return page
         return None
 
     def skip(self, position: Position) -> Skipped | None:
         """Find what lies behind the row that cannot be sent, None if there is no way."""
         try:
-            answer = self._asking.ids(position)
+            response = self._requester.fetch_id(position)
         except LevError:
             return self._by_cursor(position)
-        keys = [key for row in extract_rows(answer) if type(key := whole(row.get("id"))) is int]
-        pagination = answer.pagination or {}
+        keys = [key for row in extract_rows(response) if type(key := whole(row.get("id"))) is int]
+        pagination = response.pagination or {}
         cursor, has_more = pagination.get("next_cursor"), pagination.get("has_more")
         if not keys:
             return self._by_cursor(position)
         if has_more is False:
-            return Skipped(keys, position, dataclasses.replace(answer, data=[]))
+            empty = dataclasses.replace(response, data=[])
+            return Skipped(keys, position, RowPage(self._list_stream, empty, position, {}))
         if isinstance(cursor, str) and cursor:
             return Skipped(keys, {"cursor": cursor})
         return self._by_cursor(position)
@@ -135,23 +138,24 @@ class PageSplitter:
             return None
         space, last = form
         # A filtered list has gaps, and each id that is jumped over costs a request.
-        longest = FILTERED_STEP if self._asking.is_filtered else LONGEST_STEP
+        longest = FILTERED_STEP if self._requester.filter.is_sent else LONGEST_STEP
         step = 1
         while step <= longest:
             target = last + step
             built: Position = {"cursor": _build(space, target)}
             try:
-                answer = self._asking.page(built, patience=ONCE)
+                page = self._requester.fetch_page(built, policy=ONCE)
             except LevError as error:
                 if isinstance(error, LevAPIError) and error.refuses_parameters:
                     return None
                 step *= 2
                 continue
-            first = next(iter(map(id_of, answer.data)), None)
+            rows = page.response.data
+            first = next(iter(map(id_of, rows)), None)
             # Only if what comes lies behind the cursor, Lev understood it as it was meant.
-            if answer.data and (type(first) is not int or first <= target):
+            if rows and (type(first) is not int or first <= target):
                 return None
-            return Skipped(range(last + 1, target + 1), built, answer)
+            return Skipped(range(last + 1, target + 1), built, page)
         return None
 
 

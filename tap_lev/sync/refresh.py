@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from singer_sdk import Stream
 
-    from tap_lev.tap import TapLev
+    from tap_lev.sync.run import Run
 
 
 MAX_DIGITS = 20
@@ -58,22 +58,21 @@ def check(wanted: Any, streams: Mapping[str, Stream]) -> None:  # noqa: ANN401
                 f"The stream {shown(name)} cannot be refreshed by id; these can: "
                 f"{', '.join(possible)}."
             )
-        if not any(each.selected and _source(each) is streams[name] for each in streams.values()):
+        if not any(each.selected and _list_name(each) == name for each in streams.values()):
             raise ConfigError(
                 f"The stream {name} is not selected, nor one that follows it, so its rows cannot "
                 "be refreshed: select it in the catalog, or in Meltano by select."
             )
 
 
-def _source(stream: Stream) -> LevStream | None:
-    return stream.source if isinstance(stream, LevStream) else None
+def _list_name(stream: Stream) -> str | None:
+    return stream.list_type().name if isinstance(stream, LevStream) else None
 
 
-def refresh(tap: TapLev, wanted: Mapping[str, Iterable[int]]) -> None:
+def refresh(run: Run, wanted: Mapping[str, Iterable[int]]) -> None:
     """Write single rows, and the selected streams that live on them."""
-    for stream in tap.selected:
-        stream.walking.keep_open_version()
+    for stream in run.selected:
+        stream.tracker.keep_open_version()
     for name, keys in wanted.items():
-        source = tap.stream(name)
-        if isinstance(source, ListStream):
-            ListSync(tap, source, [s for s in tap.selected if s.source is source]).refresh(keys)
+        streams = [stream for stream in run.selected if stream.list_type().name == name]
+        ListSync(run, streams).refresh(keys)

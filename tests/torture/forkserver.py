@@ -22,6 +22,7 @@ import threading
 from typing import Any, NoReturn
 
 from tap_lev import tap
+from tap_lev.sync import state_writer
 
 WORD = 1 << 16
 
@@ -90,7 +91,7 @@ def become(order: dict[str, Any], stdout: int, stderr: int) -> None:
     sys.argv = ["tap-lev", *order["args"]]
     random.seed(order["seed"])
     if order["interval"] is not None:
-        tap.STATE_INTERVAL = order["interval"]
+        state_writer.STATE_INTERVAL = order["interval"]
 
 
 def leave(code: object) -> NoReturn:

@@ -1,0 +1,249 @@
+"""The streams that one list is read for: what each takes of the rows, and what fails."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any
+
+from singer_sdk.exceptions import SingerSDKError, SyncLifecycleSignal
+
+from tap_lev.errors import (
+    AuthenticationError,
+    InvalidResponseError,
+    LevAPIError,
+    LevConnectionError,
+    LevError,
+    RowsFailedError,
+)
+from tap_lev.state.tracker import MAX_STREAK, UPDATED_AT
+from tap_lev.streams.child import ChildStream
+from tap_lev.sync.child_reader import ChildReader
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from datetime import datetime
+
+    from tap_lev.streams.base import LevStream
+    from tap_lev.sync.run import Run
+
+ROW_FAULTS = (InvalidResponseError, LevAPIError, LevConnectionError)
+"""Failures of one row, as long as other rows come."""
+
+MAX_LISTED = 10
+"""How many rows an error names."""
+
+
+class ActiveStream:
+    """A stream while its list is read.
+
+    Args:
+        run: The run.
+        stream: The stream.
+
+    Attributes:
+        reader: Reads its rows, where it is a child stream.
+        row_faults: Why single rows, or their children, could not be read in this run.
+        done_rows: Rows of the list that were read in this run before the walk came to them.
+        is_answered: Whether Lev has answered a request for the stream in this run.
+    """
+
+    def __init__(self, run: Run, stream: LevStream) -> None:
+        self.stream = stream
+        self.name = stream.name
+        self.tracker = stream.tracker
+        self.report = stream.report
+        self.reader = ChildReader(run, stream) if isinstance(stream, ChildStream) else None
+        self.row_faults: dict[int, Exception] = {}
+        self.done_rows: set[int] = set()
+        self.is_answered = False
+        self._list_stream = run.list_of(stream)
+        self._skips_forbidden = run.config["forbidden_streams"] == "skip"
+
+    def begin(self, server_time: datetime) -> None:
+        """Begin a walk, at a moment of the server's clock."""
+        self.tracker.begin(server_time)
+        if self.reader is not None:
+            self.reader.begin()
+
+    @property
+    def is_read_apart(self) -> bool:
+        """Whether the stream costs requests for each row of the list."""
+        return self.reader is not None and not self.reader.is_embedded
+
+    @property
+    def awaits_embed(self) -> bool:
+        """Whether rows came without an embed that is there: they must come again."""
+        if self.reader is not None:
+            return self.reader.awaits_embed
+        embeds = self._list_stream.embeds
+        return any(embeds[field].unread is not None for field in self.stream.includes)
+
+    def includes(self, row: Mapping[str, Any]) -> bool:
+        """Return whether a row of the list belongs to the stream's walk."""
+        return self.tracker.includes(row.get(UPDATED_AT))
+
+    def takes(self, row: Mapping[str, Any]) -> bool:
+        """Return whether a row is wanted, and was not read before in this run."""
+        return self.includes(row) and row["id"] not in self.done_rows
+
+    # -- Failing
+
+    def fail(self, error: Exception) -> None:
+        """Give the stream up for this run. Its walk stays in the state."""
+        stream = self.stream
+        forbidden = isinstance(error, LevAPIError) and error.is_forbidden and not self.is_answered
+        if forbidden and self._skips_forbidden:
+            stream.warn(f"skipped, because the key may not read it. {error}")
+            self.report.skipped = True
+            # With a walk of its own it would be read apart from the others ever after.
+            self.tracker.begin_anew()
+            return
+        self.report.failure = error
+        if not isinstance(error, LevError | SingerSDKError):
+            stream.logger.error("%s failed by a fault of tap-lev", self.name, exc_info=error)
+            return
+        advice = (
+            " Give the key that scope, deselect the stream, or set forbidden_streams to skip."
+            if forbidden
+            else ""
+        )
+        stream.logger.error("The stream %s is not complete: %s%s", self.name, error, advice)
+
+    def fail_row(self, key: int, error: LevError) -> None:
+        """Record that a row, or what belongs to it, cannot be read; the others are.
+
+        Args:
+            key: The id of the row of the list.
+            error: Why.
+
+        Raises:
+            LevError: The failure is the stream's.
+        """
+        status = error.status if isinstance(error, LevAPIError) else None
+        if status == HTTPStatus.UNAUTHORIZED:
+            raise error
+        if key in self.done_rows:
+            return  # it was requested first of all, and is counted
+        self.row_faults[key] = error
+        if self.stream.accepts_gap(key):
+            self.tracker.keep_failed(key)
+            return
+        most = MAX_STREAK
+        is_first = not self.is_answered and not self.tracker.is_resumed
+        if isinstance(error, LevAPIError) and error.is_forbidden and is_first:
+            # No row was answered yet. If the message names a scope, the key may not read the
+            # stream. If not, one deal may be restricted by itself: several rows decide.
+            most = 1 if "scope" in error.message.lower() else MAX_STREAK
+        self.tracker.fail_row(key, error, (type(error), status), most)
+
+    def report_row_faults(self, keys: Iterable[int] | None = None) -> None:
+        """Report the rows that are still to be read, once the others are.
+
+        Args:
+            keys: Their ids; by default those that the state keeps.
+        """
+        list_name, rest = self._list_stream.name, []
+        is_kept = keys is None
+        if keys is None:
+            keys = [each.key for each in self.tracker.bookmark.failed]
+        for key in sorted(keys):
+            if self.stream.accepts_gap(key):
+                self.report.gaps.append(f"{self.name}: {list_name} {key} (accepted_gaps)")
+            else:
+                rest.append(key)
+        if not rest:
+            return
+        first = self.row_faults.get(rest[0])
+        setting = json.dumps({self.name: rest})
+        error = RowsFailedError(
+            f"{_listed(rest)} of {list_name} could not be read"
+            + ("" if list_name == self.name else f" for {self.name}")
+            + (f": {first}" if first else ".")
+            + " The next run asks for them first." * is_kept
+            + f" To accept the gap, add to the setting accepted_gaps: {setting}.",
+            first,
+        )
+        self.report.failure = error
+        self.stream.logger.error("The stream %s is not complete: %s", self.name, error)
+
+
+class ActiveStreams:
+    """The streams that a list is still read for. One that fails leaves them.
+
+    Args:
+        run: The run.
+        streams: The streams.
+
+    Attributes:
+        list_stream: The list. Its rows are written only if it is one of the streams.
+    """
+
+    def __init__(self, run: Run, streams: Sequence[LevStream]) -> None:
+        self.list_stream = run.list_of(streams[0])
+        self._run = run
+        self._streams = [ActiveStream(run, stream) for stream in streams]
+
+    def __iter__(self) -> Iterator[ActiveStream]:
+        """Go through the streams, whichever leaves meanwhile."""
+        return iter(tuple(self._streams))
+
+    def __len__(self) -> int:
+        """Return how many streams are still read."""
+        return len(self._streams)
+
+    def __contains__(self, active: object) -> bool:
+        """Return whether a stream is still read."""
+        return active in self._streams
+
+    @property
+    def list_member(self) -> ActiveStream | None:
+        """The list itself, None where only its children are wanted."""
+        return next((a for a in self._streams if a.stream is self.list_stream), None)
+
+    @property
+    def first(self) -> ActiveStream:
+        """The list itself, else the first of its children: requests for pages count for it."""
+        return self.list_member or self._streams[0]
+
+    @property
+    def readers(self) -> list[ChildReader]:
+        """The readers of the child streams."""
+        return [active.reader for active in self._streams if active.reader is not None]
+
+    @contextlib.contextmanager
+    def isolate(self, *concerned: ActiveStream) -> Iterator[None]:
+        """Contain a failure: the streams that the work is done for leave, the others go on.
+
+        Args:
+            concerned: These streams; by default all.
+
+        Raises:
+            AuthenticationError: Lev does not accept the key.
+            Exception: Lev cannot be reached at all, or the output cannot be written.
+        """
+        try:
+            yield
+        except (AuthenticationError, OSError, SyncLifecycleSignal):
+            raise
+        except Exception as error:
+            if not self._run.client.has_responded:
+                raise
+            if isinstance(error, RecursionError):
+                error = InvalidResponseError("Lev sends something that is nested too deeply.")
+            for active in concerned or self:
+                if active in self._streams:
+                    self._leave(active, error)
+
+    def _leave(self, active: ActiveStream, error: Exception) -> None:
+        self._streams.remove(active)
+        self._run.expect_none(active)
+        active.report.course.ended = True
+        active.fail(error)
+
+
+def _listed(keys: Sequence[int]) -> str:
+    shown = ", ".join(map(str, keys[:MAX_LISTED]))
+    more = f" and {len(keys) - MAX_LISTED} more" if len(keys) > MAX_LISTED else ""
+    return f"{'Row' if len(keys) == 1 else 'Rows'} {shown}{more}"

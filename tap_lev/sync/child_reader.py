@@ -1,0 +1,523 @@
+"""Read the rows of a child stream: out of the parent's row, or by requests for each parent."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import logging
+from collections import defaultdict
+from typing import TYPE_CHECKING, Any
+
+from tap_lev.api.pagination import PageCap, Paginator
+from tap_lev.api.response import extract_rows
+from tap_lev.api.row_counter import RowCounter, keys_of, total_of
+from tap_lev.errors import (
+    AuthenticationError,
+    InvalidResponseError,
+    LevAPIError,
+    LevConnectionError,
+    LevError,
+)
+from tap_lev.streams.child import ChildStream
+from tap_lev.sync.filter_proof import value_of
+from tap_lev.sync.row_request import request_row
+from tap_lev.text import shown
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Mapping
+
+    from tap_lev.api.cache import ResponseCache
+    from tap_lev.api.pagination import Position
+    from tap_lev.api.request import LevRequest, PathParams
+    from tap_lev.api.response import LevResponse
+    from tap_lev.sync.run import Run
+
+PARENTS_PER_ROW = 10
+"""How many parents are assumed below a row of the list, where they are not its row."""
+
+Row = dict[str, Any]
+RowSource = tuple[Row, "LevResponse"]
+"""A row, and the response that brought it."""
+
+
+class ChildReader:
+    """Reads the rows of a child stream for the rows of its list.
+
+    Args:
+        run: The run.
+        stream: The child stream.
+        reads_for: The stream that requests count for: the child itself, or one below it.
+
+    Attributes:
+        stream: The child stream.
+        list_stream: The list whose walk brings the parents.
+        embed_is_complete: Whether the embed holds all that the endpoint returns. None: not known.
+        parents_gone: Listed parents, not archived, that Lev says are not there.
+        parents_answered: Parents in the walk whose rows were read.
+    """
+
+    def __init__(self, run: Run, stream: ChildStream, reads_for: ChildStream | None = None) -> None:
+        self.stream = stream
+        self.list_stream = run.list_of(stream)
+        self.embed_is_complete: bool | None = None
+        self.parents_gone = self.parents_answered = 0
+        self._run = run
+        self._reads_for = reads_for or stream
+        self._client = run.client_for(self._reads_for)
+        parent = run.streams[stream.parent.name]
+        self._parent = (
+            ChildReader(run, parent, self._reads_for) if isinstance(parent, ChildStream) else None
+        )
+        self._proven_fields: frozenset[str] = frozenset()
+        self._has_full_embeds = False
+        self._written: set[Any] = set()
+        self._page_caps: defaultdict[str, PageCap] = defaultdict(PageCap)
+
+    def begin(self) -> None:
+        """Begin a walk: what was written before belongs to another walk and another version."""
+        self._has_full_embeds = False
+        self.parents_gone = self.parents_answered = 0
+        self._written.clear()
+        if not self.stream.embed and self.stream.endpoint is None:
+            self.stream.warn("selected, but the setting that says what to ask for is empty.")
+
+    # -- What has to be requested
+
+    @property
+    def is_embedded(self) -> bool:
+        """Whether the rows are taken out of the parent's row."""
+        stream = self.stream
+        if stream.embed is None or self.list_stream.optional.is_refused(f"include={stream.embed}"):
+            return False
+        return not stream.verify_embed or bool(self.embed_is_complete)
+
+    @property
+    def is_plain_embed(self) -> bool:
+        """Whether the rows leave the parent's row as they are."""
+        stream = self.stream
+        return (
+            stream.is_plain
+            and self.is_embedded
+            and not (stream.verify_embed or stream.deduplicate)
+            and self._parent is None
+        )
+
+    @property
+    def awaits_embed(self) -> bool:
+        """Whether rows came without the embed, and none with it, though it has no endpoint."""
+        if self.stream.path or self.stream.embed is None or not self.is_embedded:
+            return False
+        embed = self.list_stream.embeds[self.stream.embed]
+        return embed.missing > 0 and not embed.seen
+
+    @property
+    def needs_row(self) -> bool:
+        """Whether the children of a row are read with the row itself, not by its id alone."""
+        above = self._parent is not None and self._parent.needs_row
+        return self.is_embedded or self.stream.verify_embed or above
+
+    @functools.cached_property
+    def needed_endpoints(self) -> list[str]:
+        """The endpoints that return the parents: as urgent as the child's own."""
+        parent = self._parent
+        if parent is None or parent.stream.endpoint is None:
+            return []
+        return [parent.stream.endpoint, *parent.needed_endpoints]
+
+    @property
+    def requests_per_row(self) -> float:
+        """How many requests a row of the list takes, before it is known."""
+        requests = len(list(self.stream.requests()))
+        return requests if self._parent is None else PARENTS_PER_ROW * requests
+
+    # -- For one row of the list
+
+    def write_children(self, row: Row, response: LevResponse, cache: ResponseCache) -> None:
+        """Write the rows of one row of the list."""
+        for child, source in self.rows(row, response, cache):
+            if self.stream.deduplicate:
+                key = tuple(child[name] for name in self.stream.primary_keys)
+                if key in self._written:
+                    continue
+                self._written.add(key)
+            self.stream.write(child, source)
+
+    def prefetch(self, row: Row, response: LevResponse, cache: ResponseCache) -> None:
+        """Send the requests that ``write_children`` needs first.
+
+        Raises:
+            Exception: A request fails that others depend on.
+        """
+        for params in self.parents(row, response, cache):
+            for request in self._bound_requests(params):
+                try:
+                    cache.fetch_first(request, self._pages(request))
+                except LevAPIError as error:
+                    if not error.is_gone:
+                        raise
+
+    def sample(
+        self, row: Row, response: LevResponse, cache: ResponseCache
+    ) -> tuple[list[Row], LevResponse] | None:
+        """Read the first rows of a row of the list, at one request for each level below.
+
+        Returns:
+            The rows, and the response that brought them. None: there is nothing to request.
+        """
+        params = next(iter(self.parents(row, response, cache)), None)
+        request = None if params is None else next(iter(self._bound_requests(params)), None)
+        if request is None:
+            return None
+        missing_is_empty = self.stream.missing_is_empty
+        try:
+            page = next(cache.pages(request, self._pages(request)))
+        except LevAPIError as error:
+            if not error.is_gone:
+                raise
+            return ([], response) if missing_is_empty else None
+        is_empty = missing_is_empty and not page.data
+        return [] if is_empty else list(self._rows_of_page(request, page)), page
+
+    def rows(self, row: Row, response: LevResponse, cache: ResponseCache) -> Iterator[RowSource]:
+        """Yield the rows of one row of the list, each with the response that brought it.
+
+        Args:
+            row: The row of the list.
+            response: The response that brought it.
+            cache: The responses for that row so far.
+        """
+        stream, params = self.stream, {self.stream.parent_key: row["id"]}
+        embed = row.get(stream.embed) if stream.embed else None
+        # 1. The row holds its children.
+        if self.is_embedded and stream.embed in row and not self._lacks_proven_fields(embed):
+            for child in self._embedded(row, response):
+                yield self._of_parent(child, params, {}, response), response
+            return
+        # 2. It should hold them, and does not.
+        if self.is_embedded and stream.embed and stream.embed not in row:
+            yield from self._rows_elsewhere(row, cache)
+            return
+        if not stream.path:
+            raise LevError(
+                f"Lev does not embed {stream.embed}, and gives {stream.name} in no other way."
+            )
+        # 3. They have an endpoint.
+        for parent_params in self.parents(row, response, cache):
+            for request in self._bound_requests(parent_params):
+                is_empty = True
+                for child_source in self._rows_for(request, cache, row):
+                    is_empty = False
+                    yield child_source
+                if is_empty and embed and stream.missing_is_empty:
+                    self._check_empty(request, row)
+
+    def parents(
+        self, row: Row, response: LevResponse, cache: ResponseCache
+    ) -> Iterator[PathParams]:
+        """Yield the ids of the parents at or below a row of the list."""
+        if self._parent is None:
+            yield {self.stream.parent_key: row["id"]}
+            return
+        for parent, _ in self._parent.rows(row, response, cache):
+            key = self._parent.stream.parent_key
+            yield {key: row["id"], self.stream.parent_key: parent["id"]}
+
+    # -- Embeds
+
+    def verify_embed(self, rows: Iterable[Row], cache_of: Callable[[Row], ResponseCache]) -> None:
+        """Find out, by the first row with an embed, whether it is as good as the endpoint.
+
+        Args:
+            rows: The rows whose children are wanted.
+            cache_of: Returns the cache of a row; the endpoint's response is added.
+        """
+        stream = self.stream
+        if not stream.verify_embed or self.embed_is_complete is not None:
+            return
+        embed = stream.embed or ""
+        row = next((row for row in rows if isinstance(row.get(embed), dict)), None)
+        if row is None:
+            return
+        params = {stream.parent_key: row["id"]}
+        (request,) = self._bound_requests(params)
+        try:
+            read = list(self._rows_for(request, cache_of(row), row))
+        except AuthenticationError:
+            raise
+        except (InvalidResponseError, LevAPIError, LevConnectionError):
+            return  # it is that row's own failure, and another row decides
+        for child, _ in read:
+            fields = child.keys() - params.keys()
+            missing = [n for n in fields if n not in row[embed] or row[embed][n] != child[n]]
+            self.embed_is_complete = not missing
+            self._proven_fields = frozenset(fields)
+            stream.logger.info(
+                "%s: %s comes with each row %s",
+                stream.name,
+                embed,
+                f"without {len(missing)} of its fields, or with other values, so it is read for "
+                "each."
+                if missing
+                else "and whole, so no further request is made.",
+            )
+
+    def warn_of_full_embeds(self, rows: Iterable[Any]) -> None:
+        """Warn that an embed holds as many rows as it can: more of them may be missing.
+
+        Args:
+            rows: Rows of the list, as dicts or as structs.
+        """
+        stream = self.stream
+        if stream.embed_limit is None or not self.is_embedded:
+            return
+        for row in rows:
+            embed = value_of(row, stream.embed or "")
+            if isinstance(embed, list) and len(embed) >= stream.embed_limit:
+                stream.tracker.keep_rows()
+                if not self._has_full_embeds:
+                    self._has_full_embeds = True
+                    stream.warn(
+                        f"{stream.parent.name} {value_of(row, 'id')} comes with {len(embed)} "
+                        f"{stream.embed}, the most that Lev embeds: it may have more."
+                    )
+
+    def _lacks_proven_fields(self, embed: object) -> bool:
+        is_verified = self.stream.verify_embed and isinstance(embed, dict)
+        return is_verified and not self._proven_fields <= embed.keys()  # type: ignore[attr-defined]
+
+    def _embedded(self, row: Row, response: LevResponse) -> Iterator[Row]:
+        stream = self.stream
+        content = row.get(stream.embed or "")
+        if not content:
+            return
+        endpoint = f"{response.endpoint} ({stream.embed})"
+        embedded = dataclasses.replace(response, data=content, endpoint=endpoint)
+        for item in extract_rows(embedded, single_row=stream.single_row):
+            for child in stream.split(item):
+                yield stream.transform(child, response)
+
+    def _rows_elsewhere(self, row: Row, cache: ResponseCache) -> Iterator[RowSource]:
+        """Read the rows that should have come embedded: at their endpoint, or with the row."""
+        stream, list_stream, name = self.stream, self.list_stream, self.stream.embed or ""
+        embed, params = list_stream.embeds[name], {self.stream.parent_key: row["id"]}
+        # The endpoint does not say whether a page would show an empty field: another row must have
+        # come with it.
+        if embed.is_omitted_when_empty and (embed.seen or not stream.path):
+            return
+        found: list[RowSource] = []
+        if stream.path:
+            for request in self._bound_requests(params):
+                found += self._rows_for(request, cache, row)
+        else:
+            try:
+                response = request_row(self._client, list_stream, row["id"], {"include": name})
+            except LevAPIError as error:
+                if not error.is_gone:
+                    raise
+                self._count_gone(params, row, str(error))
+                return
+            (single,) = response.data
+            if name in single:  # even if there is nothing in it, it is not left out for that
+                embed.seen = True
+                for child in self._embedded(single, response):
+                    yield self._of_parent(child, params, {}, response), response
+                return
+        embed.check(found=bool(found))
+        if found and stream.path and not embed.seen:
+            list_stream.optional.leave_out(f"include={name}")
+            list_stream.warn(f"Lev embeds no {name} though it is asked to, so it is read for each.")
+        yield from found
+
+    # -- Requests for one parent
+
+    def _bound_requests(self, params: PathParams) -> Iterator[LevRequest]:
+        for request in self.stream.requests():
+            yield dataclasses.replace(request, path_params=params)
+
+    def _rows_for(self, request: LevRequest, cache: ResponseCache, row: Row) -> Iterator[RowSource]:
+        stream = self.stream
+        try:
+            for page in cache.pages(request, self._pages(request)):
+                if stream.missing_is_empty and not page.data:
+                    continue
+                for child in self._rows_of_page(request, page):
+                    yield child, page
+            self.parents_answered += 1
+        except LevAPIError as error:
+            if not error.is_gone:
+                raise
+            if not stream.missing_is_empty:
+                self._count_gone(dict(request.path_params), row, str(error))
+
+    def _rows_of_page(self, request: LevRequest, page: LevResponse) -> Iterator[Row]:
+        stream = self.stream
+        for item in extract_rows(page, single_row=stream.single_row):
+            for child in stream.split(item):
+                child = stream.transform(child, page)  # noqa: PLW2901
+                yield self._of_parent(child, request.path_params, request.extra_columns, page)
+
+    def _of_parent(
+        self,
+        row: Row,
+        params: Mapping[str, Any],
+        extra_columns: Mapping[str, Any],
+        response: LevResponse,
+    ) -> Row:
+        known = self.stream.schema["properties"]
+        row = self.stream.mend({**row, **extra_columns}, response)
+        for name, value in params.items():
+            if name in known and row.get(name) is None:
+                row[name] = value
+        return self.stream.require_key(row, response)
+
+    def _pages(self, request: LevRequest) -> Iterator[LevResponse]:
+        stream, limit = self.stream, self.stream.page_limit
+        first: Position = {} if limit is None else {"limit": limit}
+
+        def fetch(position: Position) -> LevResponse:
+            return self._fetch(request, first | position)
+
+        # A read by POST has pages only where they have numbers.
+        has_pages = not stream.single_row and (request.json is None or stream.page_numbered)
+        counter = RowCounter()
+        paginator = Paginator(
+            request.endpoint,
+            counter,
+            cursor_only=False,
+            api_url=self._run.config["api_url"],
+            limit=limit,
+            has_pages=has_pages,
+            cap=self._page_caps[request.endpoint],
+        )
+        position: Position | None = {**first, "page": 1} if stream.page_numbered else {}
+        while position is not None:
+            try:
+                page = fetch(position)
+                if paginator.is_unclear(page, position):
+                    page = fetch(position)
+            except LevAPIError as error:
+                if paginator.ends_with(error):
+                    break
+                raise
+            counter.add(page.pagination, self._keys(request, page))
+            if not counter.is_repeated:
+                yield page
+            if not has_pages and counter.on_page == limit:
+                self._warn_of_limit(request, page)
+                return
+            position = paginator.after(page, position)
+        if counter.shortfall:
+            self._report_shortfall(request, counter)
+
+    def _report_shortfall(self, request: LevRequest, counter: RowCounter) -> None:
+        """Name a gap that the settings accept.
+
+        Raises:
+            InvalidResponseError: They do not.
+        """
+        stream = self.stream
+        if stream.accepts_gap():
+            self._reads_for.tracker.keep_rows()
+            gap = f"{stream.name}: rows of a parent that Lev counts and does not send"
+            if gap not in stream.report.gaps:
+                stream.report.gaps.append(gap)
+        else:
+            raise InvalidResponseError(
+                f"Lev counts {counter.min_total} rows of {request.endpoint} for "
+                f"{_named(request.path_params)}, but {counter.rows_read} different ones came: "
+                f"{counter.shortfall} are missing."
+            )
+
+    def _fetch(self, request: LevRequest, position: Position) -> LevResponse:
+        if request.json is not None:
+            body = {**request.json, **position}
+            return self._client.send(dataclasses.replace(request, json=body))
+        stream = self.stream
+        return stream.optional.ask(
+            stream.fields_option(written=True),
+            lambda params: self._client.send(
+                dataclasses.replace(request, params=position | params)
+            ),
+        )
+
+    def _keys(self, request: LevRequest, page: LevResponse) -> list[Any]:
+        """Return what tells the rows of one parent apart."""
+        stream = self.stream
+        if stream.single_row or not page.data:
+            return []
+        known = {stream.parent_key, *request.extra_columns}
+        rows = (stream.transform(item, page) for item in extract_rows(page))
+        return keys_of(rows, [key for key in stream.primary_keys if key not in known])
+
+    def _warn_of_limit(self, request: LevRequest, page: LevResponse) -> None:
+        """Warn once that a read brings no more rows than its limit, though there may be more."""
+        stream, limit = self.stream, self.stream.page_limit
+        if total_of(page.pagination) == limit:
+            return
+        stream.report.at_limit += 1
+        if stream.report.at_limit == 1:
+            extra = {n: v for n, v in request.extra_columns.items() if n not in stream.primary_keys}
+            stream.warn(
+                f"Lev sent {limit} rows of {request.endpoint} for "
+                f"{_named({**request.path_params, **extra})}, as many as one request can bring, "
+                "so rows may be missing."
+            )
+
+    # -- Parents that are not there
+
+    def _check_empty(self, request: LevRequest, row: Row) -> None:
+        """Look into a response with nothing, where the embed shows that there is something.
+
+        Raises:
+            InvalidResponseError: The parent is there, so the response is wrong.
+        """
+        stream, params = self.stream, dict(request.path_params)
+        reason = (
+            f"Lev answers {request.endpoint} with nothing for {self.list_stream.name} "
+            f"{row['id']}, but embeds its {stream.embed}."
+        )
+        # What is below an archived row may be hidden as a whole.
+        if not (_is_archived(row) or self._is_gone(params)):
+            raise InvalidResponseError(reason)
+        self._count_gone(params, row, reason)
+
+    def _count_gone(self, params: PathParams, row: Row, reason: str) -> None:
+        """Count a parent that is listed, but whose rows Lev says are not there.
+
+        Its rows may be hidden, and not gone. So if the parent itself can still be read, no row is
+        dropped from the target in this run.
+        """
+        stream, tracker = self.stream, self._reads_for.tracker
+        if _is_archived(row):
+            stream.logger.info(
+                "%s: the parent is archived, so it is skipped. %s", stream.name, reason
+            )
+        else:
+            self.parents_gone += 1
+            gone = (stream.parent.name, *params.values())
+            # Each of many streams may read the same parent: one warning is enough.
+            known = self._run.report.parents_gone
+            level = logging.DEBUG if gone in known else logging.WARNING
+            known.add(gone)
+            stream.logger.log(
+                level, "%s: the parent is gone, so it is skipped. %s", stream.name, reason
+            )
+        if tracker.version is None or tracker.keeps_rows or self._is_gone(params):
+            return
+        tracker.keep_rows()
+
+    def _is_gone(self, params: PathParams) -> bool:
+        """Return whether Lev says that the row of the list is not there, either."""
+        try:
+            request_row(self._client, self.list_stream, next(iter(params.values())), {})
+        except LevAPIError as error:
+            return error.is_gone
+        return False
+
+
+def _is_archived(row: Mapping[str, Any]) -> bool:
+    return bool(row.get("archived") or row.get("archived_at"))
+
+
+def _named(values: Mapping[str, Any]) -> str:
+    return " and ".join(f"{name} {shown(value)}" for name, value in values.items())

@@ -1,0 +1,64 @@
+"""Update the progress of the streams that one list is read for."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from tap_lev.progress.stream_progress import ROWS
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from tap_lev.api.row_counter import RowCounter
+    from tap_lev.sync.active_streams import ActiveStream, ActiveStreams
+
+
+class PassProgress:
+    """Updates the progress of streams, page by page or row by row.
+
+    Args:
+        active: The streams.
+        counter: Counts the rows of the list.
+        clock: Returns seconds.
+
+    Attributes:
+        requested_rows: How many rows are requested by id; None in a walk.
+    """
+
+    def __init__(
+        self, active: ActiveStreams, counter: RowCounter, clock: Callable[[], float]
+    ) -> None:
+        self.requested_rows: int | None = None
+        self._active = active
+        self._counter = counter
+        self._clock = clock
+
+    def on_page(self) -> None:
+        """Record that a page has come, for the streams whose rows are in it."""
+        list_stream = self._active.list_stream
+        together = []
+        for active in self._active:
+            progress = active.report.course
+            progress.source = list_stream.name
+            if active.is_read_apart and active.reader is not None:
+                progress.leader, progress.endpoint = None, active.reader.stream.endpoint
+                progress.unit = list_stream.name
+            else:
+                progress.unit, progress.endpoint = ROWS, f"GET {list_stream.path}"
+                together.append(active)
+        together.sort(key=lambda active: active.stream is not list_stream)
+        for active in together:
+            is_first = active is together[0]
+            active.report.course.leader = None if is_first else together[0].name
+        self._move(together, self._counter.rows_read)
+
+    def on_parents(self, done: int) -> None:
+        """Record how many rows of the page are done, for the streams that are read apart."""
+        before = self._counter.before_page
+        apart = (active for active in self._active if active.is_read_apart)
+        self._move(apart, None if before is None else before + done)
+
+    def _move(self, moved: Iterable[ActiveStream], done: int | None) -> None:
+        total, now = self.requested_rows or self._counter.total, self._clock()
+        for active in moved:
+            active.report.course.move(done or 0, None if done is None else total, now)

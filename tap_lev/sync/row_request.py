@@ -1,0 +1,54 @@
+"""Request a single row of a list."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from typing import TYPE_CHECKING
+
+from tap_lev.api.request import LevRequest
+from tap_lev.errors import InvalidResponseError, LevError, NoRowError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from tap_lev.api.client import BoundClient, RetryPolicy
+    from tap_lev.api.response import LevResponse
+    from tap_lev.streams.lists import ListStream
+
+
+def request_row(
+    client: BoundClient,
+    list_stream: ListStream,
+    key: int,
+    params: Mapping[str, str],
+    policy: RetryPolicy | None = None,
+) -> LevResponse:
+    """Request a single row of a list.
+
+    Args:
+        client: Sends the request.
+        list_stream: The list.
+        key: The row's id.
+        params: Query parameters.
+        policy: How long to try; as the settings say by default.
+
+    Returns:
+        The response, with the row as the only one of a list.
+
+    Raises:
+        LevError: Lev has no read of single rows of this list, or does not answer it.
+    """
+    path = list_stream.detail_path
+    if path is None:
+        raise LevError(f"Lev has no read of single rows of {list_stream.name}.")
+    (name,) = re.findall(r"\{(\w+)\}", path)
+    request = LevRequest(f"GET {path}", params, path_params={name: key})
+    response = client.send(request, policy=policy)
+    if not isinstance(response.data, dict):
+        kind = InvalidResponseError if response.data else NoRowError
+        raise kind(
+            f"Lev answered {response.endpoint} without a row "
+            f"(request_id {response.request_id or 'not given'})."
+        )
+    return dataclasses.replace(response, data=[response.data])

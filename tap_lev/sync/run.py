@@ -1,0 +1,78 @@
+"""Run: what every part of a run shares."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import TYPE_CHECKING, Any
+
+from tap_lev.streams.lists import ListStream
+
+if TYPE_CHECKING:
+    import logging
+    from collections.abc import Mapping
+
+    from tap_lev.api.client import BoundClient, LevClient
+    from tap_lev.concurrency.lock import RunLock
+    from tap_lev.concurrency.workers import Workers
+    from tap_lev.progress.report import RunReport
+    from tap_lev.streams.base import LevStream
+    from tap_lev.sync.state_writer import StateWriter
+
+
+@dataclasses.dataclass(frozen=True)
+class Run:
+    """One run of the tap, from the first request to the summary.
+
+    Attributes:
+        config: The tap's settings.
+        client: Sends requests.
+        lock: Held by the one thread that runs.
+        workers: The threads of the run.
+        report: Counts what the run does.
+        streams: All streams by name, selected or not.
+        state_writer: Writes STATE messages.
+        logger: The tap's logger.
+    """
+
+    config: Mapping[str, Any]
+    client: LevClient
+    lock: RunLock
+    workers: Workers
+    report: RunReport
+    streams: Mapping[str, LevStream]
+    state_writer: StateWriter
+    logger: logging.Logger
+
+    @property
+    def selected(self) -> list[LevStream]:
+        """The streams to write."""
+        return [stream for stream in self.streams.values() if stream.selected]
+
+    @property
+    def is_parallel(self) -> bool:
+        """Whether several requests may be in flight at the same time."""
+        return bool(self.config["max_parallel_streams"] > 1)
+
+    def list_of(self, stream: LevStream) -> ListStream:
+        """Return the list whose walk brings a stream's rows."""
+        list_stream = self.streams[stream.list_type().name]
+        assert isinstance(list_stream, ListStream)  # noqa: S101
+        return list_stream
+
+    def client_for(self, stream: LevStream) -> BoundClient:
+        """Return the client, bound to the stream that requests count for."""
+        return self.client.bind(stream.name)
+
+    def expect_requests(self, reader: object, endpoint: str, requests: float) -> None:
+        """Record how many more requests a reader will make; it replaces the last number.
+
+        Args:
+            reader: Who makes them.
+            endpoint: Method and route template.
+            requests: How many.
+        """
+        self.client.scheduler.workload.set_remaining(reader, endpoint, requests)
+
+    def expect_none(self, reader: object) -> None:
+        """Record that a reader makes no more requests."""
+        self.client.scheduler.workload.remove(reader)
