@@ -115,7 +115,7 @@ def test_a_page_as_the_schemas_say_is_written_by_one_call_for_each_stream(
     written: Callable[..., None] = LevStream.write_typed
     monkeypatch.setattr(
         LevStream,
-        "write_all",
+        "write_typed",
         lambda self, rows, shape: (
             calls.append((self.name, len(rows))),
             written(self, rows, shape),

@@ -25,8 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from tap_lev.records.schema import JSONSchema
-    from tap_lev.streams.child import ChildStream
-    from tap_lev.streams.lists import ListStream
+    from tap_lev.records.spec import ChildSpec, ListSpec
 
 _SCALARS: dict[str, Any] = {
     "boolean": bool,
@@ -45,10 +44,10 @@ class PageDecoder:
         children: The streams whose rows stand in its rows.
     """
 
-    def __init__(self, source: ListStream, children: Sequence[ChildStream]) -> None:
+    def __init__(self, source: ListSpec, children: Sequence[ChildSpec]) -> None:
         self.embed_fields = {child.embed for child in children}
         """The fields that hold the rows of the children."""
-        self._foreign = source.embed_fields - set(source.includes)
+        self._foreign = set(source.embed_fields) - set(source.includes)
         embeds: dict[str, Any] = dict.fromkeys(self._foreign, msgspec.Raw)
         self._shapes = {source.name: RowDecoder(source.schema, source.primary_keys)}
         for child in children:
@@ -66,7 +65,7 @@ class PageDecoder:
         }
         self.decoder = _CheckedDecoder(decoder, self._shapes[source.name], dated)
 
-    def children(self, child: ChildStream, parents: Iterable[Any]) -> list[Any]:
+    def children(self, child: ChildSpec, parents: Iterable[Any]) -> list[Any]:
         """Take a stream's rows out of those that they stand in."""
         block, key = operator.attrgetter(child.embed or ""), child.parent_key
         found = []
@@ -78,7 +77,7 @@ class PageDecoder:
         return found
 
     @staticmethod
-    def lacking(child: ChildStream, parents: Iterable[Any]) -> list[Any]:
+    def lacking(child: ChildSpec, parents: Iterable[Any]) -> list[Any]:
         """Return the rows that came without the field that embeds a stream's rows."""
         block = operator.attrgetter(child.embed or "")
         return [parent for parent in parents if block(parent) is UNSET]

@@ -16,8 +16,8 @@ from tap_lev.errors import (
     LevConnectionError,
     LevError,
 )
+from tap_lev.records.rows import value_of
 from tap_lev.streams.per_parent import PerParentStream
-from tap_lev.sync.filter_proof import value_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator

@@ -15,10 +15,11 @@ from tap_lev.api.response import extract_rows
 from tap_lev.api.row_counter import total_of
 from tap_lev.errors import AuthenticationError, LevAPIError, LevError, NoRowError
 from tap_lev.records.page_decoder import PageDecoder
+from tap_lev.records.rows import has, value_of
 from tap_lev.state.tracker import UPDATED_AT
 from tap_lev.streams.base import FIELDS
 from tap_lev.streams.child import ChildStream
-from tap_lev.sync.filter_proof import INEXACT, MARGIN, FilterProof, Sent, oldest_of, value_of
+from tap_lev.sync.filter_proof import INEXACT, MARGIN, FilterProof, Sent, oldest_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -448,8 +449,3 @@ class ListRequester:
         oldest = oldest_of(extract_rows(answer))
         is_left_out = oldest is not None and self.bound is not None and oldest < self.bound
         return is_left_out and total_of(answer.pagination) == total
-
-
-def has(row: Any, field: str) -> bool:  # noqa: ANN401 - a row of either form
-    """Whether a row has a field, null included."""
-    return field in row if isinstance(row, dict) else getattr(row, field) is not UNSET

@@ -15,11 +15,10 @@ from tap_lev.api.cache import ResponseCache
 from tap_lev.api.response import LevResponse
 from tap_lev.api.row_counter import keys_of
 from tap_lev.errors import InvalidResponseError, LevAPIError, LevConnectionError, LevError
+from tap_lev.records.rows import has, value_of
 from tap_lev.state.tracker import MAX_STREAK, UPDATED_AT
 from tap_lev.streams.child import ChildStream
 from tap_lev.sync.courses import Courses
-from tap_lev.sync.filter_proof import value_of
-from tap_lev.sync.list_requester import ListRequester, has
 from tap_lev.sync.prefetch import Prefetcher
 
 if TYPE_CHECKING:
@@ -30,6 +29,7 @@ if TYPE_CHECKING:
     from tap_lev.records.page_decoder import PageDecoder
     from tap_lev.streams.base import LevStream
     from tap_lev.streams.lists import ListStream
+    from tap_lev.sync.list_requester import ListRequester
     from tap_lev.tap import TapLev
 
 ROW_FAULTS = (InvalidResponseError, LevAPIError, LevConnectionError)
