@@ -12,21 +12,12 @@ import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from singer_sdk import typing as th
 
 from tap_lev import timestamps
 from tap_lev.api.json_values import whole
 from tap_lev.api.response import parse_response
-from tap_lev.records.schema import (
-    BOOLEAN,
-    DATE_TIME,
-    INTEGER,
-    NUMBER,
-    OBJECT,
-    STRING,
-    array,
-    record,
-    table,
-)
+from tap_lev.records.schema import OPEN_OBJECT, object_type
 from tap_lev.records.values import Kind, Mended, Mender
 from tests.inprocess import catalog_of, config_of, sync
 from tests.support import run_tap
@@ -36,18 +27,32 @@ if TYPE_CHECKING:
     from tests.conftest import StartLev
     from tests.support import Run
 
-SCHEMA = table(
-    ("id",),
-    id=INTEGER,
-    text=STRING,
-    at=DATE_TIME,
-    amount=NUMBER,
-    on=BOOLEAN,
-    free=OBJECT,
-    person=record(id=INTEGER, name=STRING, seen_at=DATE_TIME),
-    people=array(record(id=INTEGER, tags=array(STRING))),
-    numbers=array(INTEGER),
-)
+SCHEMA = th.PropertiesList(
+    th.Property("id", th.IntegerType, required=True),
+    th.Property("text", th.StringType),
+    th.Property("at", th.DateTimeType),
+    th.Property("amount", th.DecimalType),
+    th.Property("on", th.BooleanType),
+    th.Property("free", OPEN_OBJECT),
+    th.Property(
+        "person",
+        object_type(
+            th.Property("id", th.IntegerType),
+            th.Property("name", th.StringType),
+            th.Property("seen_at", th.DateTimeType),
+        ),
+    ),
+    th.Property(
+        "people",
+        th.ArrayType(
+            object_type(
+                th.Property("id", th.IntegerType),
+                th.Property("tags", th.ArrayType(th.StringType(nullable=True))),
+            )
+        ),
+    ),
+    th.Property("numbers", th.ArrayType(th.IntegerType(nullable=True))),
+).to_dict()
 MENDER = Mender(SCHEMA["properties"], ("block",))
 
 

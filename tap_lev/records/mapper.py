@@ -5,16 +5,28 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from tap_lev import timestamps
-from tap_lev.records.schema import UNKNOWN_FIELDS, python_types
+from tap_lev.records.schema import UNKNOWN_FIELDS
 from tap_lev.text import quoted
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping, Sequence
 
+    from tap_lev.records.schema import JSONSchema
+
 NEVER_EMITTED = frozenset(
     {"api_key", "download_url", "pdf_url", "pdf_versions", "signed_url", "signed_url_error"}
 )
 """Fields that are never emitted: secrets, and links that are signed anew with each answer."""
+
+_PYTHON_TYPES: dict[str, set[type]] = {
+    "array": {list},
+    "boolean": {bool},
+    "integer": {int},
+    "null": {type(None)},
+    "number": {int, float},
+    "object": {dict},
+    "string": {str},
+}
 
 
 class RecordMapper:
@@ -35,7 +47,7 @@ class RecordMapper:
         tell: Callable[[str], None],
     ) -> None:
         self._columns = columns
-        self._types = {name: python_types(properties[name]) for name in columns}
+        self._types = {name: _python_types(properties[name]) for name in columns}
         self._instants = [n for n in columns if properties[n].get("format") == "date-time"]
         self._expected = {*properties, *blocks, *NEVER_EMITTED}
         self.news: set[str] = set()
@@ -92,3 +104,8 @@ def drop_secrets(value: Any) -> Any:  # noqa: ANN401 - JSON is anything
     if isinstance(value, dict):
         return {name: drop_secrets(v) for name, v in value.items() if name not in NEVER_EMITTED}
     return [drop_secrets(item) for item in value] if isinstance(value, list) else value
+
+
+def _python_types(column: JSONSchema) -> set[type]:
+    """Find the types that a column's values have once JSON is decoded."""
+    return {python_type for kind in column["type"] for python_type in _PYTHON_TYPES[kind]}

@@ -11,7 +11,7 @@ from typing_extensions import override
 
 from tap_lev.api.optional_params import OptionalParam, OptionalParams
 from tap_lev.errors import InvalidResponseError, LevAPIError, LevError, RowsFailedError
-from tap_lev.records.schema import OBJECT, UNKNOWN_FIELDS
+from tap_lev.records.schema import UNKNOWN_FIELDS, complete_schema
 from tap_lev.records.values import Mender
 from tap_lev.state.tracker import UPDATED_AT, WalkTracker
 from tap_lev.streams.sdk import SDKStream
@@ -59,11 +59,8 @@ class LevStream(SDKStream):
 
     def __init__(self, tap: TapLev) -> None:
         collects = self.keeps_unknown_fields and tap.config.get("unknown_fields") == "collect"
-        collected = {UNKNOWN_FIELDS: OBJECT} if collects else {}
-        self.schema = self.schema | {
-            "description": (self.__doc__ or "").partition("\n")[0],
-            "properties": self.schema["properties"] | collected,
-        }
+        description = (self.__doc__ or "").partition("\n")[0]
+        self.schema = complete_schema(self.schema, description, keeps_unknown_fields=collects)
         super().__init__(tap)
 
     @property
