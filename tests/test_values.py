@@ -59,7 +59,7 @@ MENDER = Mender(SCHEMA["properties"], ("block",))
 def mended(is_odd: bool = True, **row: Any) -> tuple[dict[str, Any], list[tuple[str, Kind]]]:  # noqa: ANN401, FBT001, FBT002
     """Mend a row; find what was."""
     given_ = json.dumps(row)
-    new = MENDER.row(row, is_odd=is_odd)
+    new = MENDER.mend(row, is_odd=is_odd)
     assert json.dumps(row) == given_, "the row itself must stay"
     return new, new.mends if isinstance(new, Mended) else []
 
@@ -159,9 +159,9 @@ ROWS = st.dictionaries(st.sampled_from([*SCHEMA["properties"], "new", "n\0"]), J
 @given(ROWS, st.booleans())
 def test_mending_never_raises_and_mends_nothing_twice(row: dict[str, Any], is_odd: bool) -> None:  # noqa: FBT001
     before = repr(row)
-    once = MENDER.row(row, is_odd=is_odd)
+    once = MENDER.mend(row, is_odd=is_odd)
     assert repr(row) == before
-    again = MENDER.row(dict(once), is_odd=is_odd)
+    again = MENDER.mend(dict(once), is_odd=is_odd)
     assert not isinstance(again, Mended)
     assert isinstance(once, Mended) or once is row
     at = once.get("at")
@@ -419,7 +419,7 @@ def test_a_page_without_such_values_is_not_looked_at_row_by_row(
 ) -> None:
     lev = start_lev(contacts=3)
     answering(lev, contacts(lev, created_at=SPELLINGS["offset"], title="Partner"))
-    monkeypatch.setattr(Mender, "row", lambda *_, **__: pytest.fail("it was asked"))
+    monkeypatch.setattr(Mender, "mend", lambda *_, **__: pytest.fail("it was asked"))
     run = sync(config_of(lev), streams=("contacts",))
     assert run.exit_code == 0
     assert run.records("contacts")[1]["created_at"] == "2026-11-26T10:00:00Z"

@@ -35,26 +35,26 @@ class RecordMapper:
     Args:
         properties: The columns' JSON schemas, by name.
         columns: The selected columns.
-        blocks: Fields that come for other streams, and are no news.
-        tell: Called with a sentence about what Lev has changed, once for each change.
+        embeds: Fields that hold the rows of other streams.
+        warn: Called with a sentence about what Lev has changed, once for each change.
     """
 
     def __init__(
         self,
         properties: Mapping[str, Any],
         columns: Sequence[str],
-        blocks: Collection[str],
-        tell: Callable[[str], None],
+        embeds: Collection[str],
+        warn: Callable[[str], None],
     ) -> None:
         self._columns = columns
         self._types = {name: _python_types(properties[name]) for name in columns}
         self._instants = [n for n in columns if properties[n].get("format") == "date-time"]
-        self._expected = {*properties, *blocks, *NEVER_EMITTED}
-        self.news: set[str] = set()
+        self._expected = {*properties, *embeds, *NEVER_EMITTED}
+        self.unknown_fields: set[str] = set()
         """Fields that Lev has added since this release, as far as they were met."""
-        self._tell = tell
+        self._warn = warn
 
-    def record(self, row: Mapping[str, Any], request_id: str | None) -> dict[str, Any]:
+    def to_record(self, row: Mapping[str, Any], request_id: str | None) -> dict[str, Any]:
         """Make the record of a row.
 
         Args:
@@ -63,10 +63,10 @@ class RecordMapper:
         """
         record = {name: row[name] for name in self._columns if name in row}
         if len(record) < len(row):
-            self._look_for_news(row, record)
+            self._keep_unknown_fields(row, record)
         for name, value in record.items():
             if type(value) not in self._types[name]:
-                self._tell_type(name, value, request_id)
+                self._warn_about_type(name, value, request_id)
             if isinstance(value, dict | list):
                 record[name] = drop_secrets(value)
         for name in self._instants:
@@ -75,25 +75,25 @@ class RecordMapper:
                 record[name] = timestamps.normalise(value)
         return record
 
-    def _look_for_news(self, row: Mapping[str, Any], record: dict[str, Any]) -> None:
+    def _keep_unknown_fields(self, row: Mapping[str, Any], record: dict[str, Any]) -> None:
         """Report the fields that Lev has added since this release, and keep them if asked to."""
         unknown = {name: value for name, value in row.items() if name not in self._expected}
         if not unknown:
             return
-        collected = UNKNOWN_FIELDS in self._types
-        if collected:
+        is_kept = UNKNOWN_FIELDS in self._types
+        if is_kept:
             record[UNKNOWN_FIELDS] = unknown
-        if news := unknown.keys() - self.news:
-            self.news.update(news)
-            self._tell(
+        if added := unknown.keys() - self.unknown_fields:
+            self.unknown_fields.update(added)
+            self._warn(
                 "Lev sends fields that this release does not know: "
-                f"{quoted(', '.join(sorted(news)))}. They are "
-                + (f"collected in {UNKNOWN_FIELDS}." if collected else "left out.")
+                f"{quoted(', '.join(sorted(added)))}. They are "
+                + (f"collected in {UNKNOWN_FIELDS}." if is_kept else "left out.")
             )
 
-    def _tell_type(self, name: str, value: object, request_id: str | None) -> None:
+    def _warn_about_type(self, name: str, value: object, request_id: str | None) -> None:
         self._types[name].add(type(value))
-        self._tell(
+        self._warn(
             f"Lev sends {name} as {type(value).__name__}, which the schema does not expect; it is "
             f"passed on (request_id {request_id or 'not given'})."
         )

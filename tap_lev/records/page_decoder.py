@@ -49,48 +49,48 @@ class PageDecoder:
         """The fields that hold the rows of the children."""
         self._foreign = set(source.embed_fields) - set(source.includes)
         embeds: dict[str, Any] = dict.fromkeys(self._foreign, msgspec.Raw)
-        self._shapes = {source.name: RowDecoder(source.schema, source.primary_keys)}
+        self._row_decoders = {source.name: RowDecoder(source.schema, source.primary_keys)}
         for child in children:
             own = [key for key in child.primary_keys if key != child.parent_key]
-            self._shapes[child.name] = shape = RowDecoder(child.schema, own)
-            embeds[child.embed or ""] = list[shape.row_type(child.name)] | None  # type: ignore[misc]
-        row = self._shapes[source.name].row_type(source.name, embeds)
+            self._row_decoders[child.name] = row_decoder = RowDecoder(child.schema, own)
+            embeds[child.embed or ""] = list[row_decoder.row_type(child.name)] | None  # type: ignore[misc]
+        row = self._row_decoders[source.name].row_type(source.name, embeds)
         decoder: msgspec.json.Decoder[Envelope] = msgspec.json.Decoder(
             msgspec.defstruct("Page", [("data", list[row])], bases=(Envelope,), kw_only=True)  # type: ignore[valid-type]
         )
         dated: dict[Callable[[Any], Any], RowDecoder] = {
-            operator.attrgetter(child.embed or ""): self._shapes[child.name]
+            operator.attrgetter(child.embed or ""): self._row_decoders[child.name]
             for child in children
-            if self._shapes[child.name].instants
+            if self._row_decoders[child.name].instants
         }
-        self.decoder = _CheckedDecoder(decoder, self._shapes[source.name], dated)
+        self.decoder = _CheckedDecoder(decoder, self._row_decoders[source.name], dated)
 
-    def children(self, child: ChildSpec, parents: Iterable[Any]) -> list[Any]:
+    def child_rows(self, child: ChildSpec, parents: Iterable[Any]) -> list[Any]:
         """Take a stream's rows out of those that they stand in."""
-        block, key = operator.attrgetter(child.embed or ""), child.parent_key
+        embed, key = operator.attrgetter(child.embed or ""), child.parent_key
         found = []
         for parent in parents:
-            for row in block(parent) or ():
+            for row in embed(parent) or ():
                 if getattr(row, key) is UNSET:
                     setattr(row, key, parent.id)
                 found.append(row)
         return found
 
     @staticmethod
-    def lacking(child: ChildSpec, parents: Iterable[Any]) -> list[Any]:
+    def without_embed(child: ChildSpec, parents: Iterable[Any]) -> list[Any]:
         """Return the rows that came without the field that embeds a stream's rows."""
-        block = operator.attrgetter(child.embed or "")
-        return [parent for parent in parents if block(parent) is UNSET]
+        embed = operator.attrgetter(child.embed or "")
+        return [parent for parent in parents if embed(parent) is UNSET]
 
-    def strip(self, rows: Iterable[Any]) -> None:
+    def drop_embeds(self, rows: Iterable[Any]) -> None:
         """Take the rows of other streams out of rows."""
         for row in rows:
-            for block in self._foreign:
-                setattr(row, block, UNSET)
+            for embed in self._foreign:
+                setattr(row, embed, UNSET)
 
-    def tidy(self, stream: str, rows: Sequence[Any]) -> None:
+    def normalize(self, stream: str, rows: Sequence[Any]) -> None:
         """Leave secrets and signed links out of rows."""
-        self._shapes[stream].tidy(rows)
+        self._row_decoders[stream].normalize(rows)
 
 
 class _CheckedDecoder:
@@ -98,18 +98,18 @@ class _CheckedDecoder:
 
     Args:
         decoder: Decodes any page of the form.
-        shape: The shape of the rows.
-        children: The shapes of rows in these that have instants, by what finds these rows.
+        row_decoder: That of the rows.
+        children: Those of embedded rows that have instants, by what finds these rows.
     """
 
     def __init__(
         self,
         decoder: msgspec.json.Decoder[Envelope],
-        shape: RowDecoder,
+        row_decoder: RowDecoder,
         children: Mapping[Callable[[Any], Any], RowDecoder],
     ) -> None:
         self._decoder = decoder
-        self._shape = shape
+        self._row_decoder = row_decoder
         self._children = children
 
     def decode(self, body: bytes, /) -> Envelope:
@@ -121,9 +121,11 @@ class _CheckedDecoder:
         if may_hold_nul(body):
             raise msgspec.ValidationError("There may be a NUL character in it.")
         page = self._decoder.decode(body)
-        self._shape.settle(page.data)
-        for block, shape in self._children.items():
-            shape.settle([row for parent in page.data for row in block(parent) or ()])
+        self._row_decoder.convert_instants(page.data)
+        for embed, row_decoder in self._children.items():
+            row_decoder.convert_instants(
+                [row for parent in page.data for row in embed(parent) or ()]
+            )
         return page
 
 
@@ -155,7 +157,7 @@ class RowDecoder:
         fields += [_field(*field) for field in (more or {}).items()]
         return _struct(name, fields)
 
-    def settle(self, rows: Sequence[Any]) -> None:
+    def convert_instants(self, rows: Sequence[Any]) -> None:
         """Write the instants of rows in UTC.
 
         Raises:
@@ -173,7 +175,7 @@ class RowDecoder:
                     raise msgspec.ValidationError(f"{column} holds a text that has to be mended.")
                 setattr(row, column, settled)
 
-    def tidy(self, rows: Sequence[Any]) -> None:
+    def normalize(self, rows: Sequence[Any]) -> None:
         """Leave out what must not go out."""
         for column in self._open:
             for row in rows:

@@ -2,7 +2,7 @@
 
 A target that meets such a value ends, and so does each later run: the row comes again. So the value
 is mended before it is written. Rows that need it are told from others by cheap signs: see
-``Mender.row`` here, and ``_CheckedDecoder`` in ``page``.
+``Mender.mend`` here, and ``_CheckedDecoder`` in ``page``.
 """
 
 from __future__ import annotations
@@ -47,15 +47,15 @@ class Mender:
 
     Args:
         properties: The columns' JSON schemas, by name.
-        blocks: Fields that hold the rows of other streams, which mend them.
+        embeds: Fields that hold the rows of other streams, which mend them.
     """
 
-    def __init__(self, properties: Mapping[str, JSONSchema], blocks: Collection[str] = ()) -> None:
+    def __init__(self, properties: Mapping[str, JSONSchema], embeds: Collection[str] = ()) -> None:
         self._properties = properties
-        self._blocks = frozenset(blocks) - properties.keys()
+        self._embeds = frozenset(embeds) - properties.keys()
         self._suspects = {n: s for n, s in properties.items() if _is_suspect(s)}
 
-    def row(self, row: dict[str, Any], *, is_odd: bool) -> dict[str, Any]:
+    def mend(self, row: dict[str, Any], *, is_odd: bool) -> dict[str, Any]:
         """Mend a row. It is not changed itself.
 
         Args:
@@ -70,7 +70,7 @@ class Mender:
         changed: dict[str, Any] = {}
         for name in row if is_odd else self._suspects:
             value = row.get(name)
-            if value is None or name in self._blocks:
+            if value is None or name in self._embeds:
                 continue
             kinds: list[Kind] = []
             new = _mended(value, self._properties.get(name, {}), kinds, everywhere=is_odd)

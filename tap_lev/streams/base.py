@@ -165,7 +165,7 @@ class LevStream(SDKStream):
             BrokenAnswerError: The row is nested too deeply.
         """
         try:
-            return self._mender.row(row, is_odd=answer.is_odd)
+            return self._mender.mend(row, is_odd=answer.is_odd)
         except RecursionError:
             raise InvalidResponseError(
                 f"Lev sent a row of {answer.endpoint} that is nested too deeply."

@@ -104,7 +104,7 @@ class SDKStream(Stream):
             rows: The rows, as the page's shape decodes them.
             shape: The page's shape.
         """
-        shape.tidy(self.name, rows)
+        shape.normalize(self.name, rows)
         version, now = self.version, datetime.now(UTC)
         self._tap.message_writer.write_records(
             [RecordMessage(self.name, row, version or UNSET, now) for row in rows]
@@ -139,7 +139,7 @@ class SDKStream(Stream):
     def _record(self, row: dict[str, Any], answer: LevResponse) -> dict[str, Any]:
         if isinstance(row, Mended):
             self._note_mends(row, answer)
-        return self._shape.record(row, answer.request_id)
+        return self._shape.to_record(row, answer.request_id)
 
     def _note_mends(self, row: Mended, answer: LevResponse) -> None:
         """Count the values that were mended in a row, and tell the first of each kind."""
@@ -170,7 +170,7 @@ class SDKStream(Stream):
     @property
     def unknown_fields(self) -> list[str]:
         """The fields of the rows so far that this release does not know."""
-        return sorted(self._shape.news)
+        return sorted(self._shape.unknown_fields)
 
     @functools.cached_property
     def _shape(self) -> RecordMapper:

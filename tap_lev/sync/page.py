@@ -121,14 +121,14 @@ class PageProcessor:
         for member in self._members:
             held = member.walking.held(rows)
             if isinstance(member, ChildStream):
-                bare = shape.lacking(member, held)
+                bare = shape.without_embed(member, held)
                 lacking[member] = [_row_without_blocks(row) for row in bare]
                 self._guard(partial(member.note_full_embeds, held), member)
-                held = shape.children(member, held)
+                held = shape.child_rows(member, held)
             elif member.done_rows:
                 held = [row for row in held if row.id not in member.done_rows]
             taken[member] = held
-        shape.strip(rows)
+        shape.drop_embeds(rows)
         for member, found in taken.items():
             if member in self._members:
                 self._guard(partial(self._write_all, member, found, shape), member)
