@@ -1,4 +1,4 @@
-"""From a row of Lev to a record of the stream: columns, instants, and what Lev has changed."""
+"""Map a row of Lev to a record, and report fields and types that Lev changed."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 NEVER_EMITTED = frozenset(
     {"api_key", "download_url", "pdf_url", "pdf_versions", "signed_url", "signed_url_error"}
 )
-"""Fields that are never emitted: secrets, and links that are signed anew with each answer."""
+"""Fields that are never emitted: secrets, and links that are signed anew in each response."""
 
 _PYTHON_TYPES: dict[str, set[type]] = {
     "array": {list},
@@ -30,13 +30,16 @@ _PYTHON_TYPES: dict[str, set[type]] = {
 
 
 class RecordMapper:
-    """What a stream takes of each row.
+    """Makes the records of one stream.
 
     Args:
         properties: The columns' JSON schemas, by name.
         columns: The selected columns.
         embeds: Fields that hold the rows of other streams.
-        warn: Called with a sentence about what Lev has changed, once for each change.
+        warn: Called with a sentence for each field or type that Lev changed, once.
+
+    Attributes:
+        unknown_fields: Fields in the rows so far that this release does not know.
     """
 
     def __init__(
@@ -51,17 +54,17 @@ class RecordMapper:
         self._instants = [n for n in columns if properties[n].get("format") == "date-time"]
         self._expected = {*properties, *embeds, *NEVER_EMITTED}
         self.unknown_fields: set[str] = set()
-        """Fields that Lev has added since this release, as far as they were met."""
         self._warn = warn
 
     def to_record(self, row: Mapping[str, Any], request_id: str | None) -> dict[str, Any]:
         """Make the record of a row.
 
         Args:
-            row: The row, in the schema's form.
-            request_id: Lev's id of the answer that brought it.
+            row: The row, as the schema describes it.
+            request_id: Lev's id of the response that brought it.
         """
         record = {name: row[name] for name in self._columns if name in row}
+        # Counting is cheap: a row without any further field has no unknown ones.
         if len(record) < len(row):
             self._keep_unknown_fields(row, record)
         for name, value in record.items():
@@ -71,12 +74,12 @@ class RecordMapper:
                 record[name] = drop_secrets(value)
         for name in self._instants:
             if isinstance(value := record.get(name), str):
-                # What names no instant, the Mender has replaced before.
+                # Never None: the Mender has replaced every text that is no date-time.
                 record[name] = timestamps.normalise(value)
         return record
 
     def _keep_unknown_fields(self, row: Mapping[str, Any], record: dict[str, Any]) -> None:
-        """Report the fields that Lev has added since this release, and keep them if asked to."""
+        """Warn about unknown fields once, and keep them where that column is selected."""
         unknown = {name: value for name, value in row.items() if name not in self._expected}
         if not unknown:
             return
@@ -92,6 +95,7 @@ class RecordMapper:
             )
 
     def _warn_about_type(self, name: str, value: object, request_id: str | None) -> None:
+        # From now on the type counts as expected, so each is reported once.
         self._types[name].add(type(value))
         self._warn(
             f"Lev sends {name} as {type(value).__name__}, which the schema does not expect; it is "
@@ -100,12 +104,12 @@ class RecordMapper:
 
 
 def drop_secrets(value: Any) -> Any:  # noqa: ANN401 - JSON is anything
-    """Leave secrets and signed links out, at every level."""
+    """Copy a value without secrets and signed links, at every level."""
     if isinstance(value, dict):
         return {name: drop_secrets(v) for name, v in value.items() if name not in NEVER_EMITTED}
     return [drop_secrets(item) for item in value] if isinstance(value, list) else value
 
 
 def _python_types(column: JSONSchema) -> set[type]:
-    """Find the types that a column's values have once JSON is decoded."""
+    """Return the Python types of a column's values, as JSON is decoded."""
     return {python_type for kind in column["type"] for python_type in _PYTHON_TYPES[kind]}

@@ -1,4 +1,4 @@
-"""Fields of a row in either form: a dict, or a struct that a ``PageDecoder`` made."""
+"""Read fields of a row in either form: a dict, or a struct of a ``PageDecoder``."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from msgspec import UNSET
 
 def value_of(row: Any, name: str) -> Any:  # noqa: ANN401 - a row of either form
     """Return the value of a field, or None if it is missing or empty."""
+    # UNSET, which a struct has for a missing field, is false as well.
     return (row.get(name) if isinstance(row, dict) else getattr(row, name, None)) or None
 
 

@@ -1,7 +1,7 @@
-"""Schemas, as far as ``singer_sdk.typing`` cannot say them (lev-api.md §1.8).
+"""Extend ``singer_sdk.typing`` by what Lev's schemas need (lev-api.md §1.8).
 
-Every column can be null except the keys. Enums stay open texts, and dates plain ones: Lev adds
-values to the first and times to the second.
+Every column can be null except the keys. Enums stay open texts because Lev adds values to them, and
+dates stay plain texts because Lev adds times to them.
 """
 
 from __future__ import annotations
@@ -15,14 +15,14 @@ JSONSchema = dict[str, Any]
 UNKNOWN_FIELDS = "_unknown_fields"
 """The column for fields that Lev has added since this release."""
 
-# The SDK's own object without properties would say ``"properties": {}``: an object with no field.
+# th.ObjectType() would add an empty "properties", as if the object were known to have no fields.
 OPEN_OBJECT = th.CustomType({"type": ["object", "null"], "additionalProperties": True})
-"""An object whose fields are not documented, passed on as it comes."""
+"""An object whose fields Lev does not document. It is passed on unchanged."""
 
 
 def object_type(*fields: th.Property[Any]) -> th.ObjectType:
-    """Build the type of a nested object: it may be null, an array's item as well."""
-    # With additionalProperties, targets would store the object as open: its fields are known.
+    """Build the type of a nested object, which may be null."""
+    # th.Property makes a column nullable, but nothing does so for the items of an array.
     return th.ObjectType(*fields, additional_properties=None, nullable=True)
 
 
@@ -32,11 +32,11 @@ def complete_schema(
     """Complete the schema that a stream class declares.
 
     Args:
-        schema: The declared schema, made by ``th.PropertiesList``.
-        description: What the rows are.
+        schema: The declared schema, built by ``th.PropertiesList``.
+        description: What one row of the stream is.
         keeps_unknown_fields: Whether to add the column for unknown fields.
     """
     unknown = {UNKNOWN_FIELDS: OPEN_OBJECT.to_dict()} if keeps_unknown_fields else {}
-    # The SDK adds "$schema", which binds a target to one draft of JSON Schema.
+    # Only th.PropertiesList adds "$schema". It would bind targets to one draft of JSON Schema.
     declared = {name: value for name, value in schema.items() if name != "$schema"}
     return declared | {"properties": schema["properties"] | unknown, "description": description}

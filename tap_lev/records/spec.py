@@ -1,6 +1,6 @@
-"""What the records need to know of a stream, as Protocols that the stream classes fulfil.
+"""Describe what this package needs to know of a stream.
 
-So this package decodes and writes the rows of any stream without importing one.
+Stream classes fulfil these Protocols, so records are made without importing any stream.
 """
 
 from __future__ import annotations

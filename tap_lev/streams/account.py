@@ -1,4 +1,4 @@
-"""The account, its people and the key's own user (lev-api.md §2.24 to §2.28)."""
+"""Streams of the account, its people and the key's own user (lev-api.md §2.24 to §2.28)."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from tap_lev.api.response import LevResponse
 
 PERSON = object_type(th.Property("id", th.IntegerType), th.Property("name", th.StringType))
-"""A user of Lev, as rows of other resources name one."""
+"""A user, as rows of other resources name one."""
 
 ACCOUNT_FIELDS = (
     th.Property("name", th.StringType),
@@ -43,8 +43,8 @@ class AccountTeamMembers(FullTableStream):
     ).to_dict()
 
     @override
-    def transform(self, row: dict[str, Any], answer: LevResponse) -> dict[str, Any]:
-        """Call the key the same, whichever of Lev's two names it comes under."""
+    def transform(self, row: dict[str, Any], response: LevResponse) -> dict[str, Any]:
+        """Rename the key, which Lev names in two ways."""
         return row if "user_id" in row else renamed(row, "id", "user_id")
 
 
@@ -82,8 +82,8 @@ class CurrentUser(FullTableStream):
     ).to_dict()
 
     @override
-    def transform(self, row: dict[str, Any], answer: LevResponse) -> dict[str, Any]:
-        """Lift the user's own fields beside the objects that come with them."""
+    def transform(self, row: dict[str, Any], response: LevResponse) -> dict[str, Any]:
+        """Move the user's own fields to the top level, beside the other objects."""
         user = row.get("user")
         if not isinstance(user, dict):
             return row
@@ -134,8 +134,8 @@ class BillingSummary(FullTableStream):
     ).to_dict()
 
     @override
-    def transform(self, row: dict[str, Any], answer: LevResponse) -> dict[str, Any]:
-        """Say whose summary it is: Lev does not."""
+    def transform(self, row: dict[str, Any], response: LevResponse) -> dict[str, Any]:
+        """Add the id of the account, which Lev leaves out."""
         return row | {"account_id": self.account_id}
 
 
@@ -144,7 +144,8 @@ class ApiKeys(FullTableStream):
 
     name = "api_keys"
     path = "/api-keys"
-    keeps_unknown_fields = False  # What Lev adds to a key may be a secret.
+    # A field that Lev adds to a key may be a secret.
+    keeps_unknown_fields = False
     selected_by_default = False
     schema = th.PropertiesList(
         th.Property("id", th.IntegerType, required=True),

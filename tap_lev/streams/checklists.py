@@ -1,4 +1,4 @@
-"""Checklists of deals, whole and task by task (lev-api.md §2.18)."""
+"""Streams of the checklists of deals, and of their tasks (lev-api.md §2.18)."""
 
 from __future__ import annotations
 
@@ -122,14 +122,16 @@ class ChecklistTasks(ChildStream):
 
     @override
     def split(self, item: dict[str, Any]) -> Iterator[dict[str, Any]]:
-        """Go through a checklist: a section's tasks, each followed by its subtasks."""
-        for place in ({"tasks": item.get("tasks")}, *nested(item, "sections")):
-            origin = {"checklist_id": item.get("id"), "section_id": place.get("id")}
-            for task in nested(place, "tasks"):
-                yield from _flattened(task, origin | {"parent_task_id": None})
+        """Yield the tasks of a checklist, each followed by its subtasks."""
+        # Tasks outside any section come first: they stand beside the sections.
+        for section in ({"tasks": item.get("tasks")}, *nested(item, "sections")):
+            origin = {"checklist_id": item.get("id"), "section_id": section.get("id")}
+            for task in nested(section, "tasks"):
+                yield from _flatten(task, origin | {"parent_task_id": None})
 
 
-def _flattened(task: dict[str, Any], origin: dict[str, Any]) -> Iterator[dict[str, Any]]:
+def _flatten(task: dict[str, Any], origin: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """Yield a task and its subtasks as rows, with the ids of what they belong to."""
     yield without(task, ("subtasks",)) | origin
     for subtask in nested(task, "subtasks"):
-        yield from _flattened(subtask, origin | {"parent_task_id": task.get("id")})
+        yield from _flatten(subtask, origin | {"parent_task_id": task.get("id")})

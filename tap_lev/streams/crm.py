@@ -1,4 +1,4 @@
-"""Contacts and companies (lev-api.md §2.8, §2.9)."""
+"""Streams of contacts and companies (lev-api.md §2.8, §2.9)."""
 
 from __future__ import annotations
 

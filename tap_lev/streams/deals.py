@@ -1,4 +1,4 @@
-"""Deals and what Lev embeds in them (lev-api.md §2.1 to §2.5)."""
+"""Streams of deals and what Lev embeds in them (lev-api.md §2.1, §2.3 to §2.5)."""
 
 from __future__ import annotations
 
@@ -111,7 +111,8 @@ class DealPipelines(ChildStream):
     parent_key = "deal_id"
     path = None
     embed = "pipelines"
-    embed_limit = 10  # lev-api.md §1.7
+    # Lev cuts the embedded list off here (lev-api.md §1.7).
+    embed_limit = 10
     primary_keys = ("deal_id", "pipeline_id")
     selected_by_default = True
     schema = th.PropertiesList(

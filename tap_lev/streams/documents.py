@@ -1,4 +1,4 @@
-"""Vaults, documents and memos of deals (lev-api.md §2.16, §2.17, §2.19)."""
+"""Streams of the vaults, documents and memos of deals (lev-api.md §2.16, §2.17, §2.19)."""
 
 from __future__ import annotations
 
@@ -25,7 +25,8 @@ class Documents(ChildStream):
     path = "/deals/{deal_id}/documents"
     supports_fields = True
     page_limit = 200
-    primary_keys = ("deal_id", "id")  # a file may belong to several deals
+    # A file may belong to several deals, so its id alone is no key.
+    primary_keys = ("deal_id", "id")
     former_key = ("id",)
     schema = th.PropertiesList(
         th.Property("deal_id", th.IntegerType, required=True),

@@ -1,4 +1,4 @@
-"""Deal financials (lev-api.md §2.2)."""
+"""Stream of the financials of deals (lev-api.md §2.2)."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ class DealFinancials(ChildStream):
     parent_key = "deal_id"
     path = "/deals/{deal_id}/financials"
     embed = "financials"
+    # The embedded object may have fewer fields than the endpoint's (lev-api.md §3 row 22).
     verify_embed = True
     single_row = True
     missing_is_empty = True

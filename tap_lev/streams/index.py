@@ -1,4 +1,4 @@
-"""What Lev extracted from the documents of deals (lev-api.md §2.20 to §2.23)."""
+"""Streams of what Lev extracts from documents of deals (lev-api.md §2.20 to §2.23)."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from tap_lev.api.response import LevResponse
 
-HASH_LENGTH = 32
+HASH_LENGTH = 32  # hex digits
 SOURCE = object_type(
     th.Property("type", th.StringType),
     th.Property("document_id", th.IntegerType, description="The id in documents."),
@@ -77,8 +77,8 @@ class IndexEntities(ChildStream):
     ).to_dict()
 
     @override
-    def transform(self, row: dict[str, Any], answer: LevResponse) -> dict[str, Any]:
-        """Build the key the way Lev does, where only its parts are given."""
+    def transform(self, row: dict[str, Any], response: LevResponse) -> dict[str, Any]:
+        """Build ``entity_ref`` as Lev does, for rows with its parts only."""
         parts = row.get("entity_type"), whole(row.get("entity_id"))
         if row.get("entity_ref") is not None or None in parts:
             return row
@@ -138,7 +138,7 @@ class IndexFacts(ChildStream):
     def requests(self) -> Iterable[LevRequest]:
         for query in self.config.get("fact_queries") or ():
             body = {"context": query, "include_signed_urls": False}
-            # Not every query fits into an index of PostgreSQL: the key has its hash.
+            # The key holds a hash, because a long query does not fit into an index of PostgreSQL.
             digest = hashlib.sha256(query.encode()).hexdigest()[:HASH_LENGTH]
             yield LevRequest(f"POST {self.path}", body, {"query": query, "query_hash": digest})
 

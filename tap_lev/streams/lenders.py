@@ -1,4 +1,4 @@
-"""The lender directory, the same for every account (lev-api.md §2.12, §2.13)."""
+"""Streams of the lender directory, which all accounts share (lev-api.md §2.12, §2.13)."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ DETAIL_FIELDS = (
     th.Property("aliases", th.ArrayType(th.StringType(nullable=True))),
     th.Property("domains", th.ArrayType(th.StringType(nullable=True))),
 )
-"""The columns that only the read of a single lender has."""
+"""Columns that only the read of a single lender has."""
 
 DETAIL_NAMES = frozenset({*(field.name for field in DETAIL_FIELDS), "programs"})
-"""These, and the embedded rows of lender_programs."""
+"""All that only the read of a single lender has."""
 
 
 class Lenders(IncrementalStream):
@@ -57,8 +57,9 @@ class Lenders(IncrementalStream):
     ).to_dict()
 
     @override
-    def transform(self, row: dict[str, Any], answer: LevResponse) -> dict[str, Any]:
-        """Leave to lender_details and lender_programs what the single read has for them."""
+    def transform(self, row: dict[str, Any], response: LevResponse) -> dict[str, Any]:
+        """Drop what belongs to lender_details and lender_programs."""
+        # Only the read of a single lender has it, as when a failed row is read again.
         return without(row, DETAIL_NAMES)
 
 
@@ -76,8 +77,8 @@ class LenderDetails(ChildStream):
     ).to_dict()
 
     @override
-    def transform(self, row: dict[str, Any], answer: LevResponse) -> dict[str, Any]:
-        """Leave out what stands in lenders and lender_programs."""
+    def transform(self, row: dict[str, Any], response: LevResponse) -> dict[str, Any]:
+        """Drop what belongs to lenders and lender_programs."""
         return without(row, (Lenders.schema["properties"].keys() - {"id"}) | {"programs"})
 
 

@@ -1,4 +1,4 @@
-"""Market data, the same for every account (lev-api.md §2.14, §2.15)."""
+"""Streams of market data, which all accounts share (lev-api.md §2.14, §2.15)."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ class AssetTypes(FullTableStream):
     ).to_dict()
 
     @override
-    def transform(self, row: dict[str, Any], answer: LevResponse) -> dict[str, Any]:
-        """Make a list of the sub types, of which Lev's pages say that they may be anything."""
+    def transform(self, row: dict[str, Any], response: LevResponse) -> dict[str, Any]:
+        """Wrap sub types that are no list: Lev documents them as a string as well."""
         sub_types = row.get("property_sub_types")
         if sub_types is None or isinstance(sub_types, list):
             return row
@@ -57,6 +57,6 @@ class BaseRates(FullTableStream):
     ).to_dict()
 
     @override
-    def transform(self, row: dict[str, Any], answer: LevResponse) -> dict[str, Any]:
-        """Date the row: it has no time of its own."""
-        return row | {"as_of": timestamps.render(answer.server_time)}
+    def transform(self, row: dict[str, Any], response: LevResponse) -> dict[str, Any]:
+        """Add the time of the response, because a rate has none."""
+        return row | {"as_of": timestamps.render(response.server_time)}

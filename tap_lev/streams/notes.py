@@ -1,4 +1,4 @@
-"""Notes on deals, placements, contacts, companies and checklist tasks (lev-api.md §2.10)."""
+"""Streams of notes on deals, placements, contacts, companies and tasks (lev-api.md §2.10)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Pipelines (lev-api.md §2.11)."""
+"""Stream of deal pipelines (lev-api.md §2.11)."""
 
 from __future__ import annotations
 

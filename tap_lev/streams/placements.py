@@ -1,4 +1,4 @@
-"""Placements (lev-api.md §2.6)."""
+"""Stream of placements (lev-api.md §2.6)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Term sheets (lev-api.md §2.7)."""
+"""Stream of term sheets (lev-api.md §2.7)."""
 
 from __future__ import annotations
 
