@@ -12,9 +12,9 @@ import msgspec
 import pytest
 from typing_extensions import override
 
-from tap_lev.sync import state_writer
 from tap_lev.errors import LevError
 from tap_lev.records.writer import MessageWriter, RecordMessage
+from tap_lev.sync import state_writer
 from tap_lev.tap import TapLev
 from tests.support import UNLIMITED, Run
 

@@ -115,7 +115,7 @@ def test_a_page_as_the_schemas_say_is_written_by_one_call_for_each_stream(
     written: Callable[..., None] = LevStream.write_typed
     monkeypatch.setattr(
         LevStream,
-        "write_all",
+        "write_typed",
         lambda self, rows, shape: (
             calls.append((self.name, len(rows))),
             written(self, rows, shape),
@@ -181,9 +181,9 @@ def test_every_schema_can_be_a_type() -> None:
 def test_open_objects_lose_what_must_not_go_out() -> None:
     schema = {"properties": {"id": {"type": ["integer"]}, "free": {"type": ["object"]}}}
     schema["properties"]["free"] |= {"properties": {}, "additionalProperties": True}
-    shape = RowDecoder(schema, ["id"])
-    row = shape.row_type("row")(id=1, free={"a": [{"signed_url": "x", "b": 1}]})
-    shape.tidy([row])
+    decoder = RowDecoder(schema, ["id"])
+    row = decoder.row_type("row")(id=1, free={"a": [{"signed_url": "x", "b": 1}]})
+    decoder.normalize([row])
     assert row.free == {"a": [{"b": 1}]}
 
 

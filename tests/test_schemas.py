@@ -58,6 +58,13 @@ def test_the_changelog_names_every_stream(now: Catalog) -> None:
     assert [name for name in names if f"`{name}`" not in changelog] == []
 
 
+def test_the_keys_and_nothing_else_are_required(now: Catalog) -> None:
+    for entry in now["streams"]:
+        assert entry["schema"]["required"] == entry["key_properties"]
+        for name, column in columns(now, entry["tap_stream_id"]).items():
+            assert ("null" in column["type"]) == (name not in entry["key_properties"]), name
+
+
 def test_a_snapshot_is_the_same_in_whatever_order_it_is_discovered(now: Catalog) -> None:
     shuffled = copy.deepcopy(now)
     shuffled["streams"].reverse()

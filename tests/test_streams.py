@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any
 
 import jsonschema
 import pytest
+from singer_sdk import typing as th
 
 from lev_sandbox import Sandbox, SandboxServer, router
 from lev_sandbox.routes import Route
 from tap_lev import tap
 from tap_lev.api import client
-from tap_lev.records.schema import BOOLEAN, INTEGER, STRING, table
 from tap_lev.streams import STREAMS
 from tap_lev.streams.child import ChildStream
 from tap_lev.streams.deals import Deals
@@ -462,7 +462,11 @@ class Widgets(IncrementalStream):
 
     name = "widgets"
     path = "/widgets"
-    schema = table(IncrementalStream.primary_keys, id=INTEGER, name=STRING, updated_at=STRING)
+    schema = th.PropertiesList(
+        th.Property("id", th.IntegerType, required=True),
+        th.Property("name", th.StringType),
+        th.Property("updated_at", th.StringType),
+    ).to_dict()
 
 
 class DealRooms(ChildStream):
@@ -472,11 +476,13 @@ class DealRooms(ChildStream):
     parent = Deals
     parent_key = "deal_id"
     path = "/deals/{deal_id}/rooms"
-    limit = 2
-    schema = table(
-        ChildStream.primary_keys, id=INTEGER, deal_id=INTEGER, type=STRING, title=STRING,
-        is_default=BOOLEAN, document_count=INTEGER,
-    )  # fmt: skip
+    page_limit = 2
+    schema = th.PropertiesList(
+        th.Property("id", th.IntegerType, required=True),
+        th.Property("deal_id", th.IntegerType), th.Property("type", th.StringType),
+        th.Property("title", th.StringType), th.Property("is_default", th.BooleanType),
+        th.Property("document_count", th.IntegerType),
+    ).to_dict()  # fmt: skip
 
 
 def test_a_resource_takes_one_class_of_15_lines(

@@ -12,21 +12,12 @@ import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from singer_sdk import typing as th
 
 from tap_lev import timestamps
 from tap_lev.api.json_values import whole
 from tap_lev.api.response import parse_response
-from tap_lev.records.schema import (
-    BOOLEAN,
-    DATE_TIME,
-    INTEGER,
-    NUMBER,
-    OBJECT,
-    STRING,
-    array,
-    record,
-    table,
-)
+from tap_lev.records.schema import OPEN_OBJECT, object_type
 from tap_lev.records.values import Kind, Mended, Mender
 from tests.inprocess import catalog_of, config_of, sync
 from tests.support import run_tap
@@ -36,25 +27,39 @@ if TYPE_CHECKING:
     from tests.conftest import StartLev
     from tests.support import Run
 
-SCHEMA = table(
-    ("id",),
-    id=INTEGER,
-    text=STRING,
-    at=DATE_TIME,
-    amount=NUMBER,
-    on=BOOLEAN,
-    free=OBJECT,
-    person=record(id=INTEGER, name=STRING, seen_at=DATE_TIME),
-    people=array(record(id=INTEGER, tags=array(STRING))),
-    numbers=array(INTEGER),
-)
+SCHEMA = th.PropertiesList(
+    th.Property("id", th.IntegerType, required=True),
+    th.Property("text", th.StringType),
+    th.Property("at", th.DateTimeType),
+    th.Property("amount", th.DecimalType),
+    th.Property("on", th.BooleanType),
+    th.Property("free", OPEN_OBJECT),
+    th.Property(
+        "person",
+        object_type(
+            th.Property("id", th.IntegerType),
+            th.Property("name", th.StringType),
+            th.Property("seen_at", th.DateTimeType),
+        ),
+    ),
+    th.Property(
+        "people",
+        th.ArrayType(
+            object_type(
+                th.Property("id", th.IntegerType),
+                th.Property("tags", th.ArrayType(th.StringType(nullable=True))),
+            )
+        ),
+    ),
+    th.Property("numbers", th.ArrayType(th.IntegerType(nullable=True))),
+).to_dict()
 MENDER = Mender(SCHEMA["properties"], ("block",))
 
 
 def mended(is_odd: bool = True, **row: Any) -> tuple[dict[str, Any], list[tuple[str, Kind]]]:  # noqa: ANN401, FBT001, FBT002
     """Mend a row; find what was."""
     given_ = json.dumps(row)
-    new = MENDER.row(row, is_odd=is_odd)
+    new = MENDER.mend(row, is_odd=is_odd)
     assert json.dumps(row) == given_, "the row itself must stay"
     return new, new.mends if isinstance(new, Mended) else []
 
@@ -154,9 +159,9 @@ ROWS = st.dictionaries(st.sampled_from([*SCHEMA["properties"], "new", "n\0"]), J
 @given(ROWS, st.booleans())
 def test_mending_never_raises_and_mends_nothing_twice(row: dict[str, Any], is_odd: bool) -> None:  # noqa: FBT001
     before = repr(row)
-    once = MENDER.row(row, is_odd=is_odd)
+    once = MENDER.mend(row, is_odd=is_odd)
     assert repr(row) == before
-    again = MENDER.row(dict(once), is_odd=is_odd)
+    again = MENDER.mend(dict(once), is_odd=is_odd)
     assert not isinstance(again, Mended)
     assert isinstance(once, Mended) or once is row
     at = once.get("at")
@@ -414,7 +419,7 @@ def test_a_page_without_such_values_is_not_looked_at_row_by_row(
 ) -> None:
     lev = start_lev(contacts=3)
     answering(lev, contacts(lev, created_at=SPELLINGS["offset"], title="Partner"))
-    monkeypatch.setattr(Mender, "row", lambda *_, **__: pytest.fail("it was asked"))
+    monkeypatch.setattr(Mender, "mend", lambda *_, **__: pytest.fail("it was asked"))
     run = sync(config_of(lev), streams=("contacts",))
     assert run.exit_code == 0
     assert run.records("contacts")[1]["created_at"] == "2026-11-26T10:00:00Z"

@@ -1,1 +1,1 @@
-"""From a row of Lev to a RECORD message: schemas, values, pages, the writer."""
+"""Turn rows of Lev into RECORD messages: schemas, decoding, mapping, writing."""

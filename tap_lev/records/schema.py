@@ -1,81 +1,42 @@
-"""The column types of Lev's resources (lev-api.md §1.8) and how a stream's schema is put together.
+"""Extend ``singer_sdk.typing`` by what Lev's schemas need (lev-api.md §1.8).
 
-Every column can be null except the keys. Enums stay open texts, and dates plain ones: Lev adds
-values to the first and times to the second.
+Every column can be null except the keys. Enums stay open texts because Lev adds values to them, and
+dates stay plain texts because Lev adds times to them.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-if TYPE_CHECKING:
-    from collections.abc import Sequence
+from singer_sdk import typing as th
 
 JSONSchema = dict[str, Any]
 
-STRING: JSONSchema = {"type": ["string", "null"]}
-INTEGER: JSONSchema = {"type": ["integer", "null"]}
-NUMBER: JSONSchema = {"type": ["number", "null"]}
-BOOLEAN: JSONSchema = {"type": ["boolean", "null"]}
-DATE_TIME: JSONSchema = {"type": ["string", "null"], "format": "date-time"}
-OBJECT: JSONSchema = {"type": ["object", "null"], "additionalProperties": True}
-"""An object whose fields are not documented, kept as it comes."""
-
-
 UNKNOWN_FIELDS = "_unknown_fields"
-"""The column for what Lev has added since this release."""
+"""The column for fields that Lev has added since this release."""
 
-_PYTHON_TYPES: dict[str, set[type]] = {
-    "array": {list},
-    "boolean": {bool},
-    "integer": {int},
-    "null": {type(None)},
-    "number": {int, float},
-    "object": {dict},
-    "string": {str},
-}
+# th.ObjectType() would add an empty "properties", as if the object were known to have no fields.
+OPEN_OBJECT = th.CustomType({"type": ["object", "null"], "additionalProperties": True})
+"""An object whose fields Lev does not document. It is passed on unchanged."""
 
 
-def python_types(column: JSONSchema) -> set[type]:
-    """Find the types that a column's values have once JSON is decoded."""
-    kinds: list[str] = column["type"]
-    return {python_type for kind in kinds for python_type in _PYTHON_TYPES[kind]}
+def object_type(*fields: th.Property[Any]) -> th.ObjectType:
+    """Build the type of a nested object, which may be null."""
+    # th.Property makes a column nullable, but nothing does so for the items of an array.
+    return th.ObjectType(*fields, additional_properties=None, nullable=True)
 
 
-def array(items: JSONSchema) -> JSONSchema:
-    """Build the type of an array column."""
-    return {"type": ["array", "null"], "items": items}
-
-
-def record(**columns: JSONSchema) -> JSONSchema:
-    """Build the type of an object with known fields."""
-    return {"type": ["object", "null"], "properties": columns}
-
-
-def described(column: JSONSchema, description: str) -> JSONSchema:
-    """Add a description to a column."""
-    return column | {"description": description}
-
-
-def table(key: Sequence[str], **columns: JSONSchema) -> JSONSchema:
-    """Build a stream's schema.
+def complete_schema(
+    schema: JSONSchema, description: str, *, keeps_unknown_fields: bool
+) -> JSONSchema:
+    """Complete the schema that a stream class declares.
 
     Args:
-        key: The columns that identify a row. They are required and never null.
-        columns: All columns, by name.
+        schema: The declared schema, built by ``th.PropertiesList``.
+        description: What one row of the stream is.
+        keeps_unknown_fields: Whether to add the column for unknown fields.
     """
-    properties = {
-        name: column | {"type": [kind for kind in column["type"] if kind != "null"]}
-        if name in key
-        else column
-        for name, column in columns.items()
-    }
-    return {"type": "object", "properties": properties, "required": list(key)}
-
-
-PERSON = record(id=INTEGER, name=STRING)
-VAULT = record(
-    id=INTEGER,
-    type=described(STRING, "resources (private) or shared (a Deal Room)."),
-    title=STRING,
-)
+    unknown = {UNKNOWN_FIELDS: OPEN_OBJECT.to_dict()} if keeps_unknown_fields else {}
+    # Only th.PropertiesList adds "$schema". It would bind targets to one draft of JSON Schema.
+    declared = {name: value for name, value in schema.items() if name != "$schema"}
+    return declared | {"properties": schema["properties"] | unknown, "description": description}

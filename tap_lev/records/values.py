@@ -1,8 +1,8 @@
-"""Values of Lev that stop a target: what each kind becomes.
+"""Mend values that would stop a target.
 
-A target that meets such a value ends, and so does each later run: the row comes again. So the value
-is mended before it is written. Rows that need it are told from others by cheap signs: see
-``Mender.row`` here, and ``_CheckedDecoder`` in ``page``.
+A target fails on such a value, and fails again in each later run because the row comes again. So
+the tap replaces the value before it writes the row. Cheap checks find the rows that need it: see
+``Mender.mend`` here, and ``_CheckedDecoder`` in ``page_decoder``.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ NUL = "\0"
 
 
 class Kind(enum.Enum):
-    """A kind of value that is mended: what comes, and what becomes of it."""
+    """A kind of value that is mended: what Lev sends, and what the tap writes."""
 
     NUL = "a NUL character", "It is removed."
     NOT_FINITE = "NaN or an infinite number", "It is written as null."
@@ -36,7 +36,7 @@ class Mended(dict[str, Any]):
     """A row in which values were mended.
 
     Attributes:
-        mends: The columns, and of which kind the value was.
+        mends: The column and the kind of each value that was mended.
     """
 
     mends: list[tuple[str, Kind]]
@@ -47,39 +47,42 @@ class Mender:
 
     Args:
         properties: The columns' JSON schemas, by name.
-        blocks: Fields that hold the rows of other streams, which mend them.
+        embeds: Fields that hold the rows of other streams, which mend them.
     """
 
-    def __init__(self, properties: Mapping[str, JSONSchema], blocks: Collection[str] = ()) -> None:
+    def __init__(self, properties: Mapping[str, JSONSchema], embeds: Collection[str] = ()) -> None:
         self._properties = properties
-        self._blocks = frozenset(blocks) - properties.keys()
+        self._embeds = frozenset(embeds) - properties.keys()
         self._suspects = {n: s for n, s in properties.items() if _is_suspect(s)}
 
-    def row(self, row: dict[str, Any], *, is_odd: bool) -> dict[str, Any]:
-        """Mend a row. It is not changed itself.
+    def mend(self, row: dict[str, Any], *, is_odd: bool) -> dict[str, Any]:
+        """Mend a row, without changing the given one.
 
         Args:
             row: The row.
-            is_odd: Whether it may hold what JSON or a text should not, in any place. Else only
-                columns are looked at whose schema says what a text or a number has to be.
+            is_odd: Whether any value may hold a NUL character, NaN or an infinite number. Otherwise
+                only columns are checked whose schema restricts texts or numbers.
 
         Returns:
-            The row; a ``Mended`` one if there was something to mend.
+            The given row, or a ``Mended`` copy if something was mended.
         """
         mends: list[tuple[str, Kind]] = []
         changed: dict[str, Any] = {}
         for name in row if is_odd else self._suspects:
             value = row.get(name)
-            if value is None or name in self._blocks:
+            if value is None or name in self._embeds:
                 continue
             kinds: list[Kind] = []
-            new = _mended(value, self._properties.get(name, {}), kinds, everywhere=is_odd)
+            new = _mend_value(value, self._properties.get(name, {}), kinds, everywhere=is_odd)
             if kinds:
                 changed[name] = new
                 mends += [(name, kind) for kind in kinds]
+        # 1. A name holds a NUL character: all fields are copied under their clean names.
+        # 2. Only values were mended: they replace the given ones.
+        # 3. Nothing was mended, as in nearly every row: it is passed on without a copy.
         if is_odd and any(NUL in name for name in row):
             mends += [(_without_nul(name), Kind.NUL) for name in row if NUL in name]
-            row = _renamed({**row, **changed})
+            row = _clean_names({**row, **changed})
         elif mends:
             row = {**row, **changed}
         if not mends:
@@ -90,49 +93,51 @@ class Mender:
 
 
 def _is_suspect(schema: JSONSchema) -> bool:
-    """Say whether the schema says more of a value than JSON does."""
+    """Return whether the schema restricts texts or numbers, at any level."""
     if schema.get("format") == "date-time" or "integer" in schema.get("type", ()):
         return True
     inner = [*schema.get("properties", {}).values(), *filter(None, [schema.get("items")])]
     return any(map(_is_suspect, inner))
 
 
-def _mended(value: Any, schema: JSONSchema, kinds: list[Kind], *, everywhere: bool) -> Any:  # noqa: ANN401
+def _mend_value(value: Any, schema: JSONSchema, kinds: list[Kind], *, everywhere: bool) -> Any:  # noqa: ANN401
     """Mend a value, at every level.
 
     Args:
         value: The value.
-        schema: Its schema; an empty one where nothing is known of it.
-        kinds: What was mended is added.
-        everywhere: Whether to look also where the schema says nothing.
+        schema: Its schema, empty if the value is not documented.
+        kinds: The kind of each mended value is added to it.
+        everywhere: Whether to check also values that the schema does not restrict.
     """
     match value:
         case str():
-            return _text(value, schema, kinds)
+            return _mend_text(value, schema, kinds)
         case float():
-            return _number(value, schema, kinds)
+            return _mend_number(value, schema, kinds)
         case list() if everywhere or "items" in schema:
             inner = schema.get("items", {})
-            return [_mended(item, inner, kinds, everywhere=everywhere) for item in value]
+            return [_mend_value(item, inner, kinds, everywhere=everywhere) for item in value]
         case dict() if everywhere:
             inner = schema.get("properties", {})
             if any(NUL in name for name in value):
                 kinds += [Kind.NUL for name in value if NUL in name]
-                value = _renamed(value)
+                value = _clean_names(value)
             return {
-                n: _mended(v, inner.get(n, {}), kinds, everywhere=True) for n, v in value.items()
+                n: _mend_value(v, inner.get(n, {}), kinds, everywhere=True)
+                for n, v in value.items()
             }
         case dict():
+            # Fields that the schema does not know cannot need mending, and are kept.
             fields = schema.get("properties", {})
             return value | {
-                name: _mended(value[name], field, kinds, everywhere=False)
+                name: _mend_value(value[name], field, kinds, everywhere=False)
                 for name, field in fields.items()
                 if name in value
             }
     return value
 
 
-def _text(text: str, schema: JSONSchema, kinds: list[Kind]) -> str | None:
+def _mend_text(text: str, schema: JSONSchema, kinds: list[Kind]) -> str | None:
     if NUL in text:
         kinds.append(Kind.NUL)
         text = _without_nul(text)
@@ -147,10 +152,11 @@ def _text(text: str, schema: JSONSchema, kinds: list[Kind]) -> str | None:
     return text
 
 
-def _number(number: float, schema: JSONSchema, kinds: list[Kind]) -> float | None:
+def _mend_number(number: float, schema: JSONSchema, kinds: list[Kind]) -> float | None:
     if not math.isfinite(number):
         kinds.append(Kind.NOT_FINITE)
         return None
+    # Targets with typed columns refuse 5.0 for an integer, though JSON does not tell them apart.
     types = schema.get("type", ())
     if "integer" in types and "number" not in types and type(whole(number)) is int:
         kinds.append(Kind.WHOLE)
@@ -158,8 +164,9 @@ def _number(number: float, schema: JSONSchema, kinds: list[Kind]) -> float | Non
     return number
 
 
-def _renamed(row: dict[str, Any]) -> dict[str, Any]:
-    """Remove NUL characters from names. A field that has the name already keeps its value."""
+def _clean_names(row: dict[str, Any]) -> dict[str, Any]:
+    """Remove NUL characters from the names of fields."""
+    # A field that has the clean name already keeps its value.
     clean = {_without_nul(name): value for name, value in row.items() if NUL in name}
     return clean | {name: value for name, value in row.items() if NUL not in name}
 

@@ -12,7 +12,7 @@ from typing_extensions import override
 from tap_lev import timestamps
 from tap_lev.api.optional_params import OptionalParam, OptionalParams
 from tap_lev.errors import InvalidResponseError
-from tap_lev.records.schema import OBJECT, UNKNOWN_FIELDS
+from tap_lev.records.schema import UNKNOWN_FIELDS, complete_schema
 from tap_lev.records.values import Mender
 from tap_lev.state.tracker import UPDATED_AT, StreamFacts, WalkTracker
 from tap_lev.streams.sdk import SDKStream
@@ -57,11 +57,8 @@ class LevStream(SDKStream):
 
     def __init__(self, tap: Tap) -> None:
         collects = self.keeps_unknown_fields and tap.config.get("unknown_fields") == "collect"
-        collected = {UNKNOWN_FIELDS: OBJECT} if collects else {}
-        self.schema = self.schema | {
-            "description": (self.__doc__ or "").partition("\n")[0],
-            "properties": self.schema["properties"] | collected,
-        }
+        description = (self.__doc__ or "").partition("\n")[0]
+        self.schema = complete_schema(self.schema, description, keeps_unknown_fields=collects)
         super().__init__(tap)
 
     @classmethod
@@ -180,7 +177,7 @@ class LevStream(SDKStream):
             InvalidResponseError: The row is nested too deeply.
         """
         try:
-            return self._mender.row(row, is_odd=response.is_odd)
+            return self._mender.mend(row, is_odd=response.is_odd)
         except RecursionError:
             raise InvalidResponseError(
                 f"Lev sent a row of {response.endpoint} that is nested too deeply."

@@ -1,49 +1,90 @@
-"""Checklists of deals, whole and task by task (lev-api.md §2.18)."""
+"""Streams of the checklists of deals, and of their tasks (lev-api.md §2.18)."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from singer_sdk import typing as th
 from typing_extensions import override
 
-from tap_lev.records.schema import BOOLEAN, INTEGER, STRING, VAULT, array, described, record, table
+from tap_lev.records.schema import object_type
 from tap_lev.streams.child import ChildStream
 from tap_lev.streams.deals import Deals
+from tap_lev.streams.documents import VAULT
 from tap_lev.streams.rows import nested, without
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-TASK = {
-    "id": INTEGER,
-    "title": STRING,
-    "description": STRING,
-    "status": described(STRING, "Such as to_do, requested or approved."),
-    "is_completed": described(BOOLEAN, "Independent of status."),
-    "position": INTEGER,
-    "due_date": STRING,
-    "role": described(STRING, "Such as borrower or lender."),
-    "assignee": record(id=INTEGER, first_name=STRING, last_name=STRING, email=STRING),
-    "assigned_team": record(
-        id=INTEGER, type=described(STRING, "account or private_company."), name=STRING
+TASK_FIELDS = (
+    th.Property("title", th.StringType),
+    th.Property("description", th.StringType),
+    th.Property("status", th.StringType, description="Such as to_do, requested or approved."),
+    th.Property("is_completed", th.BooleanType, description="Independent of status."),
+    th.Property("position", th.IntegerType),
+    th.Property("due_date", th.StringType),
+    th.Property("role", th.StringType, description="Such as borrower or lender."),
+    th.Property(
+        "assignee",
+        object_type(
+            th.Property("id", th.IntegerType),
+            th.Property("first_name", th.StringType),
+            th.Property("last_name", th.StringType),
+            th.Property("email", th.StringType),
+        ),
     ),
-    "collaborators": array(
-        record(id=described(INTEGER, "Null for people outside Lev."), email=STRING)
+    th.Property(
+        "assigned_team",
+        object_type(
+            th.Property("id", th.IntegerType),
+            th.Property("type", th.StringType, description="account or private_company."),
+            th.Property("name", th.StringType),
+        ),
     ),
-    "document_types": array(record(id=INTEGER, name=STRING)),
-    "files": array(
-        record(
-            vault_resource_id=INTEGER,
-            document_id=described(INTEGER, "The id in documents."),
-            name=STRING,
-            origin=described(STRING, "auto_match or manually_added."),
-        )
+    th.Property(
+        "collaborators",
+        th.ArrayType(
+            object_type(
+                th.Property("id", th.IntegerType, description="Null for people outside Lev."),
+                th.Property("email", th.StringType),
+            )
+        ),
     ),
-}
-SUBTASK = record(**TASK, subtasks=described(array({}), "Always empty: tasks nest once."))
-TASKS = array(record(**TASK, subtasks=array(SUBTASK)))
-SECTION = record(
-    id=INTEGER, name=STRING, position=INTEGER, start_date=STRING, end_date=STRING, tasks=TASKS
+    th.Property(
+        "document_types",
+        th.ArrayType(
+            object_type(th.Property("id", th.IntegerType), th.Property("name", th.StringType))
+        ),
+    ),
+    th.Property(
+        "files",
+        th.ArrayType(
+            object_type(
+                th.Property("vault_resource_id", th.IntegerType),
+                th.Property("document_id", th.IntegerType, description="The id in documents."),
+                th.Property("name", th.StringType),
+                th.Property("origin", th.StringType, description="auto_match or manually_added."),
+            )
+        ),
+    ),
+)
+SUBTASK = object_type(
+    th.Property("id", th.IntegerType),
+    *TASK_FIELDS,
+    th.Property("subtasks", th.ArrayType(th.AnyType), description="Always empty: tasks nest once."),
+)
+TASK = object_type(
+    th.Property("id", th.IntegerType),
+    *TASK_FIELDS,
+    th.Property("subtasks", th.ArrayType(SUBTASK)),
+)
+SECTION = object_type(
+    th.Property("id", th.IntegerType),
+    th.Property("name", th.StringType),
+    th.Property("position", th.IntegerType),
+    th.Property("start_date", th.StringType),
+    th.Property("end_date", th.StringType),
+    th.Property("tasks", th.ArrayType(TASK)),
 )
 
 
@@ -54,14 +95,13 @@ class Checklists(ChildStream):
     parent = Deals
     parent_key = "deal_id"
     path = "/deals/{deal_id}/checklists"
-    schema = table(
-        ChildStream.primary_keys,
-        id=INTEGER,
-        deal_id=INTEGER,
-        vault=VAULT,
-        sections=array(SECTION),
-        tasks=described(TASKS, "Those outside any section."),
-    )
+    schema = th.PropertiesList(
+        th.Property("id", th.IntegerType, required=True),
+        th.Property("deal_id", th.IntegerType),
+        th.Property("vault", VAULT),
+        th.Property("sections", th.ArrayType(SECTION)),
+        th.Property("tasks", th.ArrayType(TASK), description="Those outside any section."),
+    ).to_dict()
 
 
 class ChecklistTasks(ChildStream):
@@ -71,25 +111,27 @@ class ChecklistTasks(ChildStream):
     parent = Deals
     parent_key = "deal_id"
     path = Checklists.path
-    schema = table(
-        ChildStream.primary_keys,
-        **TASK,
-        deal_id=INTEGER,
-        checklist_id=INTEGER,
-        section_id=described(INTEGER, "Null outside any section."),
-        parent_task_id=described(INTEGER, "Null unless this is a subtask."),
-    )
+    schema = th.PropertiesList(
+        th.Property("id", th.IntegerType, required=True),
+        *TASK_FIELDS,
+        th.Property("deal_id", th.IntegerType),
+        th.Property("checklist_id", th.IntegerType),
+        th.Property("section_id", th.IntegerType, description="Null outside any section."),
+        th.Property("parent_task_id", th.IntegerType, description="Null unless this is a subtask."),
+    ).to_dict()
 
     @override
     def split(self, item: dict[str, Any]) -> Iterator[dict[str, Any]]:
-        """Go through a checklist: a section's tasks, each followed by its subtasks."""
-        for place in ({"tasks": item.get("tasks")}, *nested(item, "sections")):
-            origin = {"checklist_id": item.get("id"), "section_id": place.get("id")}
-            for task in nested(place, "tasks"):
-                yield from _flattened(task, origin | {"parent_task_id": None})
+        """Yield the tasks of a checklist, each followed by its subtasks."""
+        # Tasks outside any section come first: they stand beside the sections.
+        for section in ({"tasks": item.get("tasks")}, *nested(item, "sections")):
+            origin = {"checklist_id": item.get("id"), "section_id": section.get("id")}
+            for task in nested(section, "tasks"):
+                yield from _flatten(task, origin | {"parent_task_id": None})
 
 
-def _flattened(task: dict[str, Any], origin: dict[str, Any]) -> Iterator[dict[str, Any]]:
+def _flatten(task: dict[str, Any], origin: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """Yield a task and its subtasks as rows, with the ids of what they belong to."""
     yield without(task, ("subtasks",)) | origin
     for subtask in nested(task, "subtasks"):
-        yield from _flattened(subtask, origin | {"parent_task_id": task.get("id")})
+        yield from _flatten(subtask, origin | {"parent_task_id": task.get("id")})

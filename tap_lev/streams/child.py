@@ -14,7 +14,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 
-
 class ChildStream(LevStream):
     """Rows of a parent's row."""
 

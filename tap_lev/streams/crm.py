@@ -1,26 +1,19 @@
-"""Contacts and companies (lev-api.md §2.8, §2.9)."""
+"""Streams of contacts and companies (lev-api.md §2.8, §2.9)."""
 
 from __future__ import annotations
 
-from tap_lev.records.schema import (
-    BOOLEAN,
-    DATE_TIME,
-    INTEGER,
-    STRING,
-    array,
-    described,
-    record,
-    table,
-)
+from singer_sdk import typing as th
+
+from tap_lev.records.schema import object_type
 from tap_lev.streams.lists import IncrementalStream
 
-PHONE = record(
-    id=STRING,
-    type=described(STRING, "mobile, office or fax."),
-    raw=STRING,
-    country=described(STRING, "Two letters."),
-    e164=STRING,
-    extension=STRING,
+PHONE = object_type(
+    th.Property("id", th.StringType),
+    th.Property("type", th.StringType, description="mobile, office or fax."),
+    th.Property("raw", th.StringType),
+    th.Property("country", th.StringType, description="Two letters."),
+    th.Property("e164", th.StringType),
+    th.Property("extension", th.StringType),
 )
 
 
@@ -31,30 +24,37 @@ class Contacts(IncrementalStream):
     path = "/contacts"
     detail_path = "/contacts/{contact_id}"
     supports_fields = True
-    schema = table(
-        IncrementalStream.primary_keys,
-        id=INTEGER,
-        contact_type=described(STRING, "The first of contact_types."),
-        contact_types=described(array(STRING), "Such as lender_contact or sponsor."),
-        first_name=STRING,
-        last_name=STRING,
-        email=STRING,
-        title=STRING,
-        department=STRING,
-        address=STRING,
-        address2=STRING,
-        city=STRING,
-        state=STRING,
-        zip=STRING,
-        linkedin_url=STRING,
-        photo_url=STRING,
-        phones=array(PHONE),
-        is_primary=described(BOOLEAN, "Whether this is the main contact of its company."),
-        owner_account_id=INTEGER,
-        is_connected=BOOLEAN,
-        created_at=DATE_TIME,
-        updated_at=DATE_TIME,
-    )
+    schema = th.PropertiesList(
+        th.Property("id", th.IntegerType, required=True),
+        th.Property("contact_type", th.StringType, description="The first of contact_types."),
+        th.Property(
+            "contact_types",
+            th.ArrayType(th.StringType(nullable=True)),
+            description="Such as lender_contact or sponsor.",
+        ),
+        th.Property("first_name", th.StringType),
+        th.Property("last_name", th.StringType),
+        th.Property("email", th.StringType),
+        th.Property("title", th.StringType),
+        th.Property("department", th.StringType),
+        th.Property("address", th.StringType),
+        th.Property("address2", th.StringType),
+        th.Property("city", th.StringType),
+        th.Property("state", th.StringType),
+        th.Property("zip", th.StringType),
+        th.Property("linkedin_url", th.StringType),
+        th.Property("photo_url", th.StringType),
+        th.Property("phones", th.ArrayType(PHONE)),
+        th.Property(
+            "is_primary",
+            th.BooleanType,
+            description="Whether this is the main contact of its company.",
+        ),
+        th.Property("owner_account_id", th.IntegerType),
+        th.Property("is_connected", th.BooleanType),
+        th.Property("created_at", th.DateTimeType),
+        th.Property("updated_at", th.DateTimeType),
+    ).to_dict()
 
 
 class Companies(IncrementalStream):
@@ -64,19 +64,20 @@ class Companies(IncrementalStream):
     path = "/companies"
     detail_path = "/companies/{company_id}"
     supports_fields = True
-    schema = table(
-        IncrementalStream.primary_keys,
-        id=INTEGER,
-        name=STRING,
-        website=STRING,
-        address=STRING,
-        city=STRING,
-        state=STRING,
-        zip=STRING,
-        linkedin_url=STRING,
-        org_id=described(INTEGER, "The organization's id in the lender directory."),
-        owner_account_id=INTEGER,
-        is_connected=BOOLEAN,
-        created_at=DATE_TIME,
-        updated_at=DATE_TIME,
-    )
+    schema = th.PropertiesList(
+        th.Property("id", th.IntegerType, required=True),
+        th.Property("name", th.StringType),
+        th.Property("website", th.StringType),
+        th.Property("address", th.StringType),
+        th.Property("city", th.StringType),
+        th.Property("state", th.StringType),
+        th.Property("zip", th.StringType),
+        th.Property("linkedin_url", th.StringType),
+        th.Property(
+            "org_id", th.IntegerType, description="The organization's id in the lender directory."
+        ),
+        th.Property("owner_account_id", th.IntegerType),
+        th.Property("is_connected", th.BooleanType),
+        th.Property("created_at", th.DateTimeType),
+        th.Property("updated_at", th.DateTimeType),
+    ).to_dict()

@@ -1,17 +1,10 @@
-"""Deals and what Lev embeds in them (lev-api.md §2.1 to §2.5)."""
+"""Streams of deals and what Lev embeds in them (lev-api.md §2.1, §2.3 to §2.5)."""
 
 from __future__ import annotations
 
-from tap_lev.records.schema import (
-    BOOLEAN,
-    DATE_TIME,
-    INTEGER,
-    NUMBER,
-    OBJECT,
-    STRING,
-    described,
-    table,
-)
+from singer_sdk import typing as th
+
+from tap_lev.records.schema import OPEN_OBJECT
 from tap_lev.streams.child import ChildStream
 from tap_lev.streams.lists import IncrementalStream
 
@@ -25,27 +18,34 @@ class Deals(IncrementalStream):
     supports_fields = True
     includes = ("financials",)
     child_embeds = ("properties", "team", "pipelines")
-    schema = table(
-        IncrementalStream.primary_keys,
-        id=INTEGER,
-        title=STRING,
-        loan_amount=described(NUMBER, "The amount asked for."),
-        loan_type=described(STRING, "Such as construction, permanent or land."),
-        transaction_type=described(STRING, "Such as acquisition or refinance."),
-        business_plan=described(STRING, "Such as stabilized or value_add."),
-        description=STRING,
-        estimated_close_date=described(STRING, "A date."),
-        close_date=described(STRING, "A date: when the deal did close."),
-        owner_account_id=described(INTEGER, "The account that owns the deal."),
-        created_at=DATE_TIME,
-        updated_at=DATE_TIME,
-        archived=BOOLEAN,
-        archived_at=DATE_TIME,
-        financials=described(
-            OBJECT,
-            "Key figures as Lev embeds them: ltv, dscr, noi and appraised_value stand only here.",
+    schema = th.PropertiesList(
+        th.Property("id", th.IntegerType, required=True),
+        th.Property("title", th.StringType),
+        th.Property("loan_amount", th.DecimalType, description="The amount asked for."),
+        th.Property(
+            "loan_type", th.StringType, description="Such as construction, permanent or land."
         ),
-    )
+        th.Property(
+            "transaction_type", th.StringType, description="Such as acquisition or refinance."
+        ),
+        th.Property("business_plan", th.StringType, description="Such as stabilized or value_add."),
+        th.Property("description", th.StringType),
+        th.Property("estimated_close_date", th.StringType, description="A date."),
+        th.Property("close_date", th.StringType, description="A date: when the deal did close."),
+        th.Property(
+            "owner_account_id", th.IntegerType, description="The account that owns the deal."
+        ),
+        th.Property("created_at", th.DateTimeType),
+        th.Property("updated_at", th.DateTimeType),
+        th.Property("archived", th.BooleanType),
+        th.Property("archived_at", th.DateTimeType),
+        th.Property(
+            "financials",
+            OPEN_OBJECT,
+            description="Key figures as Lev embeds them: ltv, dscr, noi and appraised_value "
+            "stand only here.",
+        ),
+    ).to_dict()
 
 
 class DealProperties(ChildStream):
@@ -58,20 +58,19 @@ class DealProperties(ChildStream):
     embed = "properties"
     primary_keys = ("deal_id", "id")
     selected_by_default = True
-    schema = table(
-        primary_keys,
-        deal_id=INTEGER,
-        id=INTEGER,
-        name=STRING,
-        address=STRING,
-        city=STRING,
-        state=described(STRING, "Two letters."),
-        zip=STRING,
-        asset_type_id=described(INTEGER, "The id in asset_types."),
-        units=INTEGER,
-        square_footage=NUMBER,
-        year_built=INTEGER,
-    )
+    schema = th.PropertiesList(
+        th.Property("deal_id", th.IntegerType, required=True),
+        th.Property("id", th.IntegerType, required=True),
+        th.Property("name", th.StringType),
+        th.Property("address", th.StringType),
+        th.Property("city", th.StringType),
+        th.Property("state", th.StringType, description="Two letters."),
+        th.Property("zip", th.StringType),
+        th.Property("asset_type_id", th.IntegerType, description="The id in asset_types."),
+        th.Property("units", th.IntegerType),
+        th.Property("square_footage", th.DecimalType),
+        th.Property("year_built", th.IntegerType),
+    ).to_dict()
 
 
 class DealTeamMembers(ChildStream):
@@ -84,19 +83,25 @@ class DealTeamMembers(ChildStream):
     embed = "team"
     primary_keys = ("deal_id", "id")
     selected_by_default = True
-    schema = table(
-        primary_keys,
-        deal_id=INTEGER,
-        id=described(INTEGER, "The id of the assignment, not of the user."),
-        user_id=described(INTEGER, "The id in account_team_members."),
-        first_name=STRING,
-        last_name=STRING,
-        email=STRING,
-        deal_role=described(STRING, "Such as deal_lead, originator or closer."),
-        is_primary=BOOLEAN,
-        permission=STRING,
-        photo_url=STRING,
-    )
+    schema = th.PropertiesList(
+        th.Property("deal_id", th.IntegerType, required=True),
+        th.Property(
+            "id",
+            th.IntegerType,
+            required=True,
+            description="The id of the assignment, not of the user.",
+        ),
+        th.Property("user_id", th.IntegerType, description="The id in account_team_members."),
+        th.Property("first_name", th.StringType),
+        th.Property("last_name", th.StringType),
+        th.Property("email", th.StringType),
+        th.Property(
+            "deal_role", th.StringType, description="Such as deal_lead, originator or closer."
+        ),
+        th.Property("is_primary", th.BooleanType),
+        th.Property("permission", th.StringType),
+        th.Property("photo_url", th.StringType),
+    ).to_dict()
 
 
 class DealPipelines(ChildStream):
@@ -107,13 +112,13 @@ class DealPipelines(ChildStream):
     parent_key = "deal_id"
     path = None
     embed = "pipelines"
-    embed_limit = 10  # lev-api.md §1.7
+    # Lev cuts the embedded list off here (lev-api.md §1.7).
+    embed_limit = 10
     primary_keys = ("deal_id", "pipeline_id")
     selected_by_default = True
-    schema = table(
-        primary_keys,
-        deal_id=INTEGER,
-        pipeline_id=INTEGER,
-        status_name=described(STRING, "A name, not an id."),
-        updated_at=DATE_TIME,
-    )
+    schema = th.PropertiesList(
+        th.Property("deal_id", th.IntegerType, required=True),
+        th.Property("pipeline_id", th.IntegerType, required=True),
+        th.Property("status_name", th.StringType, description="A name, not an id."),
+        th.Property("updated_at", th.DateTimeType),
+    ).to_dict()

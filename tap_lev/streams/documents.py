@@ -1,20 +1,19 @@
-"""Vaults, documents and memos of deals (lev-api.md §2.16, §2.17, §2.19)."""
+"""Streams of the vaults, documents and memos of deals (lev-api.md §2.16, §2.17, §2.19)."""
 
 from __future__ import annotations
 
-from tap_lev.records.schema import (
-    BOOLEAN,
-    DATE_TIME,
-    INTEGER,
-    PERSON,
-    STRING,
-    VAULT,
-    array,
-    described,
-    table,
-)
+from singer_sdk import typing as th
+
+from tap_lev.records.schema import object_type
+from tap_lev.streams.account import PERSON
 from tap_lev.streams.child import ChildStream
 from tap_lev.streams.deals import Deals
+
+VAULT_FIELDS = (
+    th.Property("type", th.StringType, description="resources (private) or shared (a Deal Room)."),
+    th.Property("title", th.StringType),
+)
+VAULT = object_type(th.Property("id", th.IntegerType), *VAULT_FIELDS)
 
 
 class Documents(ChildStream):
@@ -26,19 +25,19 @@ class Documents(ChildStream):
     path = "/deals/{deal_id}/documents"
     supports_fields = True
     page_limit = 200
-    primary_keys = ("deal_id", "id")  # a file may belong to several deals
+    # A file may belong to several deals, so its id alone is no key.
+    primary_keys = ("deal_id", "id")
     former_key = ("id",)
-    schema = table(
-        primary_keys,
-        deal_id=INTEGER,
-        id=INTEGER,
-        file_name=STRING,
-        extension=described(STRING, "Without the dot."),
-        size_bytes=INTEGER,
-        folder_path=described(STRING, "Null at the root."),
-        uploaded_at=DATE_TIME,
-        vault=VAULT,
-    )
+    schema = th.PropertiesList(
+        th.Property("deal_id", th.IntegerType, required=True),
+        th.Property("id", th.IntegerType, required=True),
+        th.Property("file_name", th.StringType),
+        th.Property("extension", th.StringType, description="Without the dot."),
+        th.Property("size_bytes", th.IntegerType),
+        th.Property("folder_path", th.StringType, description="Null at the root."),
+        th.Property("uploaded_at", th.DateTimeType),
+        th.Property("vault", VAULT),
+    ).to_dict()
 
 
 class Vaults(ChildStream):
@@ -48,13 +47,15 @@ class Vaults(ChildStream):
     parent = Deals
     parent_key = "deal_id"
     path = "/deals/{deal_id}/vaults"
-    schema = table(
-        ChildStream.primary_keys,
-        **VAULT["properties"],
-        deal_id=INTEGER,
-        is_default=described(BOOLEAN, "Whether this is the main Deal Room."),
-        document_count=INTEGER,
-    )
+    schema = th.PropertiesList(
+        th.Property("id", th.IntegerType, required=True),
+        *VAULT_FIELDS,
+        th.Property("deal_id", th.IntegerType),
+        th.Property(
+            "is_default", th.BooleanType, description="Whether this is the main Deal Room."
+        ),
+        th.Property("document_count", th.IntegerType),
+    ).to_dict()
 
 
 class Memos(ChildStream):
@@ -66,18 +67,19 @@ class Memos(ChildStream):
     path = "/deals/{deal_id}/memos"
     page_limit = 200
     primary_keys = ("uuid",)
-    schema = table(
-        primary_keys,
-        uuid=STRING,
-        deal_id=INTEGER,
-        title=STRING,
-        memo_type=described(STRING, "Such as credit_memo or equity_raise."),
-        status=described(STRING, "draft or published."),
-        published_at=DATE_TIME,
-        updated_at=DATE_TIME,
-        created_by=PERSON,
-        pdf_generation_status=STRING,
-        pdf_ready=BOOLEAN,
-        memo_url=STRING,
-        vaults=described(array(VAULT), "Those that the key's user can see."),
-    )
+    schema = th.PropertiesList(
+        th.Property("uuid", th.StringType, required=True),
+        th.Property("deal_id", th.IntegerType),
+        th.Property("title", th.StringType),
+        th.Property("memo_type", th.StringType, description="Such as credit_memo or equity_raise."),
+        th.Property("status", th.StringType, description="draft or published."),
+        th.Property("published_at", th.DateTimeType),
+        th.Property("updated_at", th.DateTimeType),
+        th.Property("created_by", PERSON),
+        th.Property("pdf_generation_status", th.StringType),
+        th.Property("pdf_ready", th.BooleanType),
+        th.Property("memo_url", th.StringType),
+        th.Property(
+            "vaults", th.ArrayType(VAULT), description="Those that the key's user can see."
+        ),
+    ).to_dict()

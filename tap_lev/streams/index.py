@@ -1,15 +1,16 @@
-"""What Lev extracted from the documents of deals (lev-api.md §2.20 to §2.23)."""
+"""Streams of what Lev extracts from documents of deals (lev-api.md §2.20 to §2.23)."""
 
 from __future__ import annotations
 
 import hashlib
 from typing import TYPE_CHECKING, Any
 
+from singer_sdk import typing as th
 from typing_extensions import override
 
 from tap_lev.api.json_values import whole
 from tap_lev.api.request import LevRequest
-from tap_lev.records.schema import BOOLEAN, INTEGER, NUMBER, STRING, array, described, record, table
+from tap_lev.records.schema import object_type
 from tap_lev.streams.child import ChildStream
 from tap_lev.streams.deals import Deals
 
@@ -18,33 +19,32 @@ if TYPE_CHECKING:
 
     from tap_lev.api.response import LevResponse
 
-HASH_LENGTH = 32
-ENTITY_REF = described(STRING, "Such as property:690.")
-SOURCE = record(
-    type=STRING,
-    document_id=described(INTEGER, "The id in documents."),
-    document_type=STRING,
-    file_name=STRING,
-    file_extension=STRING,
-    pages=array(INTEGER),
-    observation_count=INTEGER,
+HASH_LENGTH = 32  # hex digits
+SOURCE = object_type(
+    th.Property("type", th.StringType),
+    th.Property("document_id", th.IntegerType, description="The id in documents."),
+    th.Property("document_type", th.StringType),
+    th.Property("file_name", th.StringType),
+    th.Property("file_extension", th.StringType),
+    th.Property("pages", th.ArrayType(th.IntegerType(nullable=True))),
+    th.Property("observation_count", th.IntegerType),
 )
-VALUE = {
-    "metric_key": STRING,
-    "metric_id": described(INTEGER, "The id in index_metric_definitions."),
-    "value_text": described(STRING, "Every value is a text."),
-    "value_type": STRING,
-    "context": STRING,
-    "summary": STRING,
-    "period_type": STRING,
-    "period_value": STRING,
-    "entity_type": STRING,
-    "entity_id": INTEGER,
-    "entity_ref": ENTITY_REF,
-    "group_ref": STRING,
-    "category_id": INTEGER,
-    "source": SOURCE,
-}
+VALUE_FIELDS = (
+    th.Property("metric_key", th.StringType),
+    th.Property("metric_id", th.IntegerType, description="The id in index_metric_definitions."),
+    th.Property("value_text", th.StringType, description="Every value is a text."),
+    th.Property("value_type", th.StringType),
+    th.Property("context", th.StringType),
+    th.Property("summary", th.StringType),
+    th.Property("period_type", th.StringType),
+    th.Property("period_value", th.StringType),
+    th.Property("entity_type", th.StringType),
+    th.Property("entity_id", th.IntegerType),
+    th.Property("entity_ref", th.StringType, description="Such as property:690."),
+    th.Property("group_ref", th.StringType),
+    th.Property("category_id", th.IntegerType),
+    th.Property("source", SOURCE),
+)
 
 
 class IndexEntities(ChildStream):
@@ -55,26 +55,30 @@ class IndexEntities(ChildStream):
     parent_key = "deal_id"
     path = "/deals/{deal_id}/index/entities"
     primary_keys = ("deal_id", "entity_ref")
-    schema = table(
-        primary_keys,
-        deal_id=INTEGER,
-        entity_ref=ENTITY_REF,
-        entity_type=STRING,
-        entity_id=INTEGER,
-        group_ref=STRING,
-        identifying_metrics=array(
-            record(
-                metric_key=STRING,
-                metric_label=STRING,
-                value_text=STRING,
-                support_multiple_values=BOOLEAN,
-            )
+    schema = th.PropertiesList(
+        th.Property("deal_id", th.IntegerType, required=True),
+        th.Property(
+            "entity_ref", th.StringType, required=True, description="Such as property:690."
         ),
-    )
+        th.Property("entity_type", th.StringType),
+        th.Property("entity_id", th.IntegerType),
+        th.Property("group_ref", th.StringType),
+        th.Property(
+            "identifying_metrics",
+            th.ArrayType(
+                object_type(
+                    th.Property("metric_key", th.StringType),
+                    th.Property("metric_label", th.StringType),
+                    th.Property("value_text", th.StringType),
+                    th.Property("support_multiple_values", th.BooleanType),
+                )
+            ),
+        ),
+    ).to_dict()
 
     @override
     def transform(self, row: dict[str, Any], response: LevResponse) -> dict[str, Any]:
-        """Build the key the way Lev does, where only its parts are given."""
+        """Build ``entity_ref`` as Lev does, for rows with its parts only."""
         parts = row.get("entity_type"), whole(row.get("entity_id"))
         if row.get("entity_ref") is not None or None in parts:
             return row
@@ -91,14 +95,13 @@ class IndexMetricDefinitions(ChildStream):
     page_limit = 200
     page_numbered = True
     deduplicate = True
-    schema = table(
-        ChildStream.primary_keys,
-        id=INTEGER,
-        metric_key=STRING,
-        metric_label=STRING,
-        value_type=STRING,
-        category_id=INTEGER,
-    )
+    schema = th.PropertiesList(
+        th.Property("id", th.IntegerType, required=True),
+        th.Property("metric_key", th.StringType),
+        th.Property("metric_label", th.StringType),
+        th.Property("value_type", th.StringType),
+        th.Property("category_id", th.IntegerType),
+    ).to_dict()
 
 
 class IndexFacts(ChildStream):
@@ -111,25 +114,31 @@ class IndexFacts(ChildStream):
     page_limit = 200
     primary_keys = ("deal_id", "query_hash", "id")
     former_key = ("deal_id", "query", "id")
-    schema = table(
-        primary_keys,
-        deal_id=INTEGER,
-        query_hash=described(STRING, "The first 32 hex digits of the SHA-256 of query."),
-        query=described(STRING, "The one of fact_queries that found the fact."),
-        id=described(STRING, "Such as a:123:property:690."),
-        sot_id=described(INTEGER, "The number in id."),
-        metric_label=STRING,
-        category_label=STRING,
-        **VALUE,
-        needs_review=BOOLEAN,
-        score=described(NUMBER, "How near the fact is to the query."),
-    )
+    schema = th.PropertiesList(
+        th.Property("deal_id", th.IntegerType, required=True),
+        th.Property(
+            "query_hash",
+            th.StringType,
+            required=True,
+            description="The first 32 hex digits of the SHA-256 of query.",
+        ),
+        th.Property(
+            "query", th.StringType, description="The one of fact_queries that found the fact."
+        ),
+        th.Property("id", th.StringType, required=True, description="Such as a:123:property:690."),
+        th.Property("sot_id", th.IntegerType, description="The number in id."),
+        th.Property("metric_label", th.StringType),
+        th.Property("category_label", th.StringType),
+        *VALUE_FIELDS,
+        th.Property("needs_review", th.BooleanType),
+        th.Property("score", th.DecimalType, description="How near the fact is to the query."),
+    ).to_dict()
 
     @override
     def requests(self) -> Iterable[LevRequest]:
         for query in self.config.get("fact_queries") or ():
             body = {"context": query, "include_signed_urls": False}
-            # Not every query fits into an index of PostgreSQL: the key has its hash.
+            # The key holds a hash, because a long query does not fit into an index of PostgreSQL.
             digest = hashlib.sha256(query.encode()).hexdigest()[:HASH_LENGTH]
             yield LevRequest(
                 f"POST {self.path}",
@@ -148,15 +157,14 @@ class IndexObservations(ChildStream):
     page_limit = 200
     page_numbered = True
     primary_keys = ("deal_id", "id")
-    schema = table(
-        primary_keys,
-        deal_id=INTEGER,
-        id=INTEGER,
-        **VALUE,
-        original_text=STRING,
-        confidence=NUMBER,
-        weight=INTEGER,
-    )
+    schema = th.PropertiesList(
+        th.Property("deal_id", th.IntegerType, required=True),
+        th.Property("id", th.IntegerType, required=True),
+        *VALUE_FIELDS,
+        th.Property("original_text", th.StringType),
+        th.Property("confidence", th.DecimalType),
+        th.Property("weight", th.IntegerType),
+    ).to_dict()
 
     @override
     def requests(self) -> Iterable[LevRequest]:

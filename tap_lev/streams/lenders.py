@@ -1,12 +1,12 @@
-"""The lender directory, the same for every account (lev-api.md §2.12, §2.13)."""
+"""Streams of the lender directory, which all accounts share (lev-api.md §2.12, §2.13)."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from singer_sdk import typing as th
 from typing_extensions import override
 
-from tap_lev.records.schema import DATE_TIME, INTEGER, NUMBER, STRING, array, described, table
 from tap_lev.streams.child import ChildStream
 from tap_lev.streams.lists import IncrementalStream
 from tap_lev.streams.rows import without
@@ -14,13 +14,16 @@ from tap_lev.streams.rows import without
 if TYPE_CHECKING:
     from tap_lev.api.response import LevResponse
 
-DETAILS = {
-    "linkedin_url": STRING,
-    "square_logo_url": STRING,
-    "aliases": array(STRING),
-    "domains": array(STRING),
-}
-"""What only the read of a single lender has, beside the rows of lender_programs."""
+DETAIL_FIELDS = (
+    th.Property("linkedin_url", th.StringType),
+    th.Property("square_logo_url", th.StringType),
+    th.Property("aliases", th.ArrayType(th.StringType(nullable=True))),
+    th.Property("domains", th.ArrayType(th.StringType(nullable=True))),
+)
+"""Columns that only the read of a single lender has."""
+
+DETAIL_NAMES = frozenset({*(field.name for field in DETAIL_FIELDS), "programs"})
+"""All that only the read of a single lender has."""
 
 
 class Lenders(IncrementalStream):
@@ -31,27 +34,33 @@ class Lenders(IncrementalStream):
     detail_path = "/lenders/{org_id}"
     supports_fields = True
     selected_by_default = False
-    schema = table(
-        IncrementalStream.primary_keys,
-        id=described(INTEGER, "The org_id of other streams."),
-        name=STRING,
-        website=STRING,
-        logo_url=STRING,
-        address=STRING,
-        city=STRING,
-        state=STRING,
-        zip=STRING,
-        about=STRING,
-        lender_type=described(array(STRING), "Labels such as bank or CMBS."),
-        category=STRING,
-        created_at=DATE_TIME,
-        updated_at=DATE_TIME,
-    )
+    schema = th.PropertiesList(
+        th.Property(
+            "id", th.IntegerType, required=True, description="The org_id of other streams."
+        ),
+        th.Property("name", th.StringType),
+        th.Property("website", th.StringType),
+        th.Property("logo_url", th.StringType),
+        th.Property("address", th.StringType),
+        th.Property("city", th.StringType),
+        th.Property("state", th.StringType),
+        th.Property("zip", th.StringType),
+        th.Property("about", th.StringType),
+        th.Property(
+            "lender_type",
+            th.ArrayType(th.StringType(nullable=True)),
+            description="Labels such as bank or CMBS.",
+        ),
+        th.Property("category", th.StringType),
+        th.Property("created_at", th.DateTimeType),
+        th.Property("updated_at", th.DateTimeType),
+    ).to_dict()
 
     @override
     def transform(self, row: dict[str, Any], response: LevResponse) -> dict[str, Any]:
-        """Leave to lender_details and lender_programs what the single read has for them."""
-        return without(row, (*DETAILS, "programs"))
+        """Drop what belongs to lender_details and lender_programs."""
+        # Only the read of a single lender has it, as when a failed row is read again.
+        return without(row, DETAIL_NAMES)
 
 
 class LenderDetails(ChildStream):
@@ -62,15 +71,14 @@ class LenderDetails(ChildStream):
     parent_key = "org_id"
     path = "/lenders/{org_id}"
     single_row = True
-    schema = table(
-        ChildStream.primary_keys,
-        id=described(INTEGER, "The id in lenders."),
-        **DETAILS,
-    )
+    schema = th.PropertiesList(
+        th.Property("id", th.IntegerType, required=True, description="The id in lenders."),
+        *DETAIL_FIELDS,
+    ).to_dict()
 
     @override
     def transform(self, row: dict[str, Any], response: LevResponse) -> dict[str, Any]:
-        """Leave out what stands in lenders and lender_programs."""
+        """Drop what belongs to lenders and lender_programs."""
         return without(row, (Lenders.schema["properties"].keys() - {"id"}) | {"programs"})
 
 
@@ -82,17 +90,20 @@ class LenderPrograms(ChildStream):
     parent_key = "org_id"
     path = "/lenders/{org_id}/programs"
     primary_keys = ("org_id", "id")
-    schema = table(
-        primary_keys,
-        org_id=described(INTEGER, "The lender's id in lenders."),
-        id=INTEGER,
-        title=STRING,
-        loan_types=array(STRING),
-        recourse_types=array(STRING),
-        min_loan_amount=NUMBER,
-        max_loan_amount=NUMBER,
-        capital_source_type=described(STRING, "Such as balance_sheet."),
-        positions=described(array(STRING), "Such as senior."),
-        sponsor_states=array(STRING),
-        status=STRING,
-    )
+    schema = th.PropertiesList(
+        th.Property(
+            "org_id", th.IntegerType, required=True, description="The lender's id in lenders."
+        ),
+        th.Property("id", th.IntegerType, required=True),
+        th.Property("title", th.StringType),
+        th.Property("loan_types", th.ArrayType(th.StringType(nullable=True))),
+        th.Property("recourse_types", th.ArrayType(th.StringType(nullable=True))),
+        th.Property("min_loan_amount", th.DecimalType),
+        th.Property("max_loan_amount", th.DecimalType),
+        th.Property("capital_source_type", th.StringType, description="Such as balance_sheet."),
+        th.Property(
+            "positions", th.ArrayType(th.StringType(nullable=True)), description="Such as senior."
+        ),
+        th.Property("sponsor_states", th.ArrayType(th.StringType(nullable=True))),
+        th.Property("status", th.StringType),
+    ).to_dict()

@@ -1,13 +1,13 @@
-"""Market data, the same for every account (lev-api.md §2.14, §2.15)."""
+"""Streams of market data, which all accounts share (lev-api.md §2.14, §2.15)."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from singer_sdk import typing as th
 from typing_extensions import override
 
 from tap_lev import timestamps
-from tap_lev.records.schema import DATE_TIME, INTEGER, NUMBER, STRING, array, described, table
 from tap_lev.streams.lists import FullTableStream
 
 if TYPE_CHECKING:
@@ -19,16 +19,19 @@ class AssetTypes(FullTableStream):
 
     name = "asset_types"
     path = "/market/asset-types"
-    schema = table(
-        FullTableStream.primary_keys,
-        id=INTEGER,
-        description=described(STRING, "The label."),
-        property_sub_types=described(array({}), "Such as Garden or Mid-rise."),
-    )
+    schema = th.PropertiesList(
+        th.Property("id", th.IntegerType, required=True),
+        th.Property("description", th.StringType, description="The label."),
+        th.Property(
+            "property_sub_types",
+            th.ArrayType(th.AnyType),
+            description="Such as Garden or Mid-rise.",
+        ),
+    ).to_dict()
 
     @override
     def transform(self, row: dict[str, Any], response: LevResponse) -> dict[str, Any]:
-        """Make a list of the sub types, of which Lev's pages say that they may be anything."""
+        """Wrap sub types that are no list: Lev documents them as a string as well."""
         sub_types = row.get("property_sub_types")
         if sub_types is None or isinstance(sub_types, list):
             return row
@@ -41,15 +44,19 @@ class BaseRates(FullTableStream):
     name = "base_rates"
     path = "/market/base-rates"
     primary_keys = ("code",)
-    schema = table(
-        primary_keys,
-        code=described(STRING, "A key such as sofr_30, or a display name."),
-        name=STRING,
-        rate=described(NUMBER, "Percent."),
-        as_of=described(DATE_TIME, "When Lev gave the rate."),
-    )
+    schema = th.PropertiesList(
+        th.Property(
+            "code",
+            th.StringType,
+            required=True,
+            description="A key such as sofr_30, or a display name.",
+        ),
+        th.Property("name", th.StringType),
+        th.Property("rate", th.DecimalType, description="Percent."),
+        th.Property("as_of", th.DateTimeType, description="When Lev gave the rate."),
+    ).to_dict()
 
     @override
     def transform(self, row: dict[str, Any], response: LevResponse) -> dict[str, Any]:
-        """Date the row: it has no time of its own."""
+        """Add the time of the response, because a rate has none."""
         return row | {"as_of": timestamps.render(response.server_time)}

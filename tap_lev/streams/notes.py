@@ -1,31 +1,36 @@
-"""Notes on deals, placements, contacts, companies and checklist tasks (lev-api.md §2.10)."""
+"""Streams of notes on deals, placements, contacts, companies and tasks (lev-api.md §2.10)."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING
 
-from tap_lev.records.schema import DATE_TIME, INTEGER, PERSON, STRING, table
+from singer_sdk import typing as th
+
+from tap_lev.streams.account import PERSON
 from tap_lev.streams.checklists import ChecklistTasks
 from tap_lev.streams.child import ChildStream
 from tap_lev.streams.crm import Companies, Contacts
 from tap_lev.streams.deals import Deals
 from tap_lev.streams.placements import Placements
 
+if TYPE_CHECKING:
+    from tap_lev.records.schema import JSONSchema
 
-def notes(key: tuple[str, str]) -> dict[str, Any]:
+
+def note_schema(parent_key: str) -> JSONSchema:
     """Build the schema of the notes on one kind of row.
 
     Args:
-        key: The column with the id of what the note is on, and the note's own.
+        parent_key: The column with the id of the row that a note is on.
     """
-    return table(
-        key,
-        **dict.fromkeys(key, INTEGER),
-        text=STRING,
-        created_by=PERSON,
-        created_at=DATE_TIME,
-        updated_at=DATE_TIME,
-    )
+    return th.PropertiesList(
+        th.Property(parent_key, th.IntegerType, required=True),
+        th.Property("id", th.IntegerType, required=True),
+        th.Property("text", th.StringType),
+        th.Property("created_by", PERSON),
+        th.Property("created_at", th.DateTimeType),
+        th.Property("updated_at", th.DateTimeType),
+    ).to_dict()
 
 
 class DealNotes(ChildStream):
@@ -37,7 +42,7 @@ class DealNotes(ChildStream):
     path = "/deals/{deal_id}/notes"
     page_limit = 200
     primary_keys = (parent_key, "id")
-    schema = notes(primary_keys)
+    schema = note_schema(parent_key)
 
 
 class ChecklistTaskNotes(ChildStream):
@@ -49,7 +54,7 @@ class ChecklistTaskNotes(ChildStream):
     path = "/checklist-tasks/{task_id}/notes"
     page_limit = 200
     primary_keys = (parent_key, "id")
-    schema = notes(primary_keys)
+    schema = note_schema(parent_key)
 
 
 class PlacementNotes(ChildStream):
@@ -61,7 +66,7 @@ class PlacementNotes(ChildStream):
     path = "/placements/{placement_id}/notes"
     page_limit = 200
     primary_keys = (parent_key, "id")
-    schema = notes(primary_keys)
+    schema = note_schema(parent_key)
 
 
 class ContactNotes(ChildStream):
@@ -73,7 +78,7 @@ class ContactNotes(ChildStream):
     path = "/contacts/{contact_id}/notes"
     page_limit = 200
     primary_keys = (parent_key, "id")
-    schema = notes(primary_keys)
+    schema = note_schema(parent_key)
 
 
 class CompanyNotes(ChildStream):
@@ -85,4 +90,4 @@ class CompanyNotes(ChildStream):
     path = "/companies/{company_id}/notes"
     page_limit = 200
     primary_keys = (parent_key, "id")
-    schema = notes(primary_keys)
+    schema = note_schema(parent_key)

@@ -1,17 +1,19 @@
-"""Pipelines (lev-api.md §2.11)."""
+"""Stream of deal pipelines (lev-api.md §2.11)."""
 
 from __future__ import annotations
 
-from tap_lev.records.schema import INTEGER, STRING, array, described, record, table
+from singer_sdk import typing as th
+
+from tap_lev.records.schema import object_type
 from tap_lev.streams.lists import FullTableStream
 
-STATUS = record(
-    id=INTEGER,
-    status=described(STRING, "The status key, such as quoting."),
-    custom_status_name=STRING,
-    description=STRING,
-    order=INTEGER,
-    icon=STRING,
+STATUS = object_type(
+    th.Property("id", th.IntegerType),
+    th.Property("status", th.StringType, description="The status key, such as quoting."),
+    th.Property("custom_status_name", th.StringType),
+    th.Property("description", th.StringType),
+    th.Property("order", th.IntegerType),
+    th.Property("icon", th.StringType),
 )
 
 
@@ -21,13 +23,14 @@ class Pipelines(FullTableStream):
     name = "pipelines"
     path = "/pipelines"
     detail_path = "/pipelines/{pipeline_id}"
-    schema = table(
-        FullTableStream.primary_keys,
-        id=INTEGER,
-        pipeline_type=described(STRING, "Such as financing or acquisition."),
-        pipeline_name=STRING,
-        description=STRING,
-        owner_account_id=INTEGER,
-        order=INTEGER,
-        statuses=array(STATUS),
-    )
+    schema = th.PropertiesList(
+        th.Property("id", th.IntegerType, required=True),
+        th.Property(
+            "pipeline_type", th.StringType, description="Such as financing or acquisition."
+        ),
+        th.Property("pipeline_name", th.StringType),
+        th.Property("description", th.StringType),
+        th.Property("owner_account_id", th.IntegerType),
+        th.Property("order", th.IntegerType),
+        th.Property("statuses", th.ArrayType(STATUS)),
+    ).to_dict()

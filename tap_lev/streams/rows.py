@@ -1,4 +1,4 @@
-"""Steps that bring rows of Lev into a stream's form. None of them changes the row it is given."""
+"""Reshape rows of Lev, by copies: the given row never changes."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ Row = dict[str, Any]
 
 
 def without(row: Row, names: Collection[str]) -> Row:
-    """Copy a row without some of its fields."""
+    """Copy a row without the named fields."""
     return {name: value for name, value in row.items() if name not in names}
 
 
 def renamed(row: Row, old: str, new: str) -> Row:
-    """Copy a row with one of its fields under another name."""
+    """Copy a row with one field under another name."""
     return {new if name == old else name: value for name, value in row.items()}
 
 
 def nested(row: Row, name: str) -> list[Row]:
-    """Find the rows that stand in a field of a row. A field that is null or not there has none.
+    """Return the rows nested in a field, none if it is null or missing.
 
     Raises:
-        BrokenAnswerError: The field holds something else.
+        InvalidResponseError: The field holds something else.
     """
     rows = row.get(name)
     if rows is None:

@@ -117,7 +117,7 @@ class SDKStream(Stream):
             rows: The rows, as the page's shape decodes them.
             shape: The page's shape.
         """
-        shape.tidy(self.name, rows)
+        shape.normalize(self.name, rows)
         version, now = self.version, datetime.now(UTC)
         self.host.message_writer.write_records(
             [RecordMessage(self.name, row, version or UNSET, now) for row in rows]
@@ -152,7 +152,7 @@ class SDKStream(Stream):
     def _record(self, row: dict[str, Any], response: LevResponse) -> dict[str, Any]:
         if isinstance(row, Mended):
             self._note_mends(row, response)
-        return self._shape.record(row, response.request_id)
+        return self._shape.to_record(row, response.request_id)
 
     def _note_mends(self, row: Mended, response: LevResponse) -> None:
         """Count the values that were mended in a row, and tell the first of each kind."""
@@ -183,7 +183,7 @@ class SDKStream(Stream):
     @property
     def unknown_fields(self) -> list[str]:
         """The fields of the rows so far that this release does not know."""
-        return sorted(self._shape.news)
+        return sorted(self._shape.unknown_fields)
 
     @functools.cached_property
     def _shape(self) -> RecordMapper:

@@ -18,8 +18,8 @@ from tap_lev.errors import (
     LevConnectionError,
     LevError,
 )
+from tap_lev.records.rows import value_of
 from tap_lev.streams.child import ChildStream
-from tap_lev.sync.filter_proof import value_of
 from tap_lev.sync.row_request import request_row
 from tap_lev.text import shown
 

@@ -13,6 +13,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from tap_lev import timestamps
+from tap_lev.records.rows import value_of
 from tap_lev.state.bookmark import Canary
 from tap_lev.state.tracker import UPDATED_AT
 
@@ -184,8 +185,3 @@ def texts_of(rows: Sequence[Any]) -> list[str]:
     if isinstance(rows[0], dict):
         return [date if isinstance(date := row.get(UPDATED_AT), str) else "" for row in rows]
     return [date or "" for date in map(operator.attrgetter(UPDATED_AT), rows)]
-
-
-def value_of(row: Any, name: str) -> Any:  # noqa: ANN401 - a row of either form
-    """Return a field of a row, None where it has none."""
-    return (row.get(name) if isinstance(row, dict) else getattr(row, name, None)) or None

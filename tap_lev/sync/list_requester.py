@@ -14,11 +14,11 @@ from tap_lev.api.request import LevRequest
 from tap_lev.api.response import extract_rows
 from tap_lev.errors import LevAPIError, LevError, NoRowError
 from tap_lev.records.page_decoder import PageDecoder
+from tap_lev.records.rows import has, value_of
 from tap_lev.streams.base import FIELDS
 from tap_lev.streams.child import ChildStream
-from tap_lev.sync.filter_proof import value_of
 from tap_lev.sync.list_filter import FILTER, ListFilter
-from tap_lev.sync.page import RowPage, TypedPage, has
+from tap_lev.sync.page import RowPage, TypedPage
 from tap_lev.sync.row_request import request_row
 
 if TYPE_CHECKING:

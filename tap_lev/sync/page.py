@@ -172,15 +172,15 @@ class TypedPage(Page):
 
     def children(self, child: ChildStream, parents: Sequence[Any]) -> list[Any]:
         """Return a child stream's rows out of the rows that hold them."""
-        return self._decoder.children(child, parents)
+        return self._decoder.child_rows(child, parents)
 
     def lacking(self, child: ChildStream, parents: Sequence[Any]) -> list[dict[str, Any]]:
         """Return, as dicts, the rows that came without a child stream's embed."""
-        return [_as_parent(row) for row in self._decoder.lacking(child, parents)]
+        return [_as_parent(row) for row in self._decoder.without_embed(child, parents)]
 
     def drop_embeds(self) -> None:
         """Take the rows of child streams out of the rows."""
-        self._decoder.strip(self.items)
+        self._decoder.drop_embeds(self.items)
 
     def write_rows(self, active: ActiveStream, rows: Sequence[Any]) -> None:
         """Write rows as a whole."""
@@ -191,11 +191,6 @@ def is_resumable(position: Position) -> bool:
     """Return whether a later run can resume at a position: an offset is no place to resume at."""
     cursor = position.get("cursor")
     return not position or (isinstance(cursor, str) and bool(cursor))
-
-
-def has(row: Any, field: str) -> bool:  # noqa: ANN401 - a row of either form
-    """Return whether a row has a field, null included."""
-    return field in row if isinstance(row, dict) else getattr(row, field) is not UNSET
 
 
 def _as_parent(row: Any) -> dict[str, Any]:  # noqa: ANN401 - a struct

@@ -10,11 +10,11 @@ from msgspec import UNSET
 from tap_lev.api.cache import ResponseCache
 from tap_lev.api.response import LevResponse
 from tap_lev.errors import InvalidResponseError, LevAPIError, LevError
+from tap_lev.records.rows import has, value_of
 from tap_lev.state.tracker import UPDATED_AT
 from tap_lev.state.walk import Place
 from tap_lev.sync.active_streams import ROW_FAULTS
-from tap_lev.sync.filter_proof import value_of
-from tap_lev.sync.page import RowPage, TypedPage, has, is_resumable
+from tap_lev.sync.page import RowPage, TypedPage, is_resumable
 from tap_lev.sync.pass_progress import PassProgress
 from tap_lev.sync.prefetch import Prefetcher
 
