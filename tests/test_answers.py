@@ -11,12 +11,14 @@ from typing import TYPE_CHECKING, Any, cast
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from typing_extensions import override
 
 from tap_lev.api.cache import ResponseCache
 from tap_lev.api.request import LevRequest
 from tap_lev.errors import AuthenticationError, LevAPIError
 from tap_lev.progress.report import StreamReport
 from tap_lev.streams.child import ChildStream
+from tap_lev.sync.child_reader import ChildReader
 from tap_lev.sync.prefetch import PARENTS_AHEAD, Prefetcher
 from tap_lev.tap import TapLev
 from tests.inprocess import config_of, sync
@@ -25,12 +27,13 @@ from tests.standins import Stage, StandIn
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from lev_sandbox import SandboxServer
     from tap_lev.api.response import LevResponse
     from tests.conftest import StartLev
 
-NOTES = LevRequest("GET /deals/{deal_id}/notes")
-SEARCH = LevRequest("POST /deals/{deal_id}/index/search", {"context": "rent"})
 IDS = {"deal_id": 7}
+NOTES = LevRequest("GET /deals/{deal_id}/notes", path_params=IDS)
+SEARCH = LevRequest("POST /deals/{deal_id}/index/search", path_params=IDS, json={"context": "rent"})
 
 
 def api_error(status: int = 500) -> LevAPIError:
@@ -62,43 +65,45 @@ class Lev:
 
 def test_one_read_is_for_several_streams() -> None:
     lev, answers = Lev(), ResponseCache(StandIn())
-    assert not answers.asked
-    assert list(answers.of(NOTES, IDS, lev.pages("a", "b"))) == ["a", "b"]
-    assert list(answers.of(NOTES, IDS, lev.pages("c"))) == ["a", "b"]
+    assert not answers.is_used
+    assert list(answers.pages(NOTES, lev.pages("a", "b"))) == ["a", "b"]
+    assert list(answers.pages(NOTES, lev.pages("c"))) == ["a", "b"]
     assert lev.asked == ["a", "b"]
-    assert answers.asked
+    assert answers.is_used
 
 
 @pytest.mark.parametrize(
-    ("call", "ids"),
+    "call",
     [
-        pytest.param(LevRequest("GET /deals/{deal_id}/team"), IDS, id="endpoint"),
-        pytest.param(NOTES, {"deal_id": 8}, id="parent"),
-        pytest.param(LevRequest(NOTES.endpoint, {"context": "rent"}), IDS, id="body"),
+        pytest.param(LevRequest("GET /deals/{deal_id}/team", path_params=IDS), id="endpoint"),
+        pytest.param(LevRequest(NOTES.endpoint, path_params={"deal_id": 8}), id="parent"),
+        pytest.param(
+            LevRequest(NOTES.endpoint, path_params=IDS, json={"context": "rent"}), id="body"
+        ),
     ],
 )
-def test_another_call_is_another_read(call: LevRequest, ids: dict[str, Any]) -> None:
+def test_another_call_is_another_read(call: LevRequest) -> None:
     lev, answers = Lev(), ResponseCache(StandIn())
-    assert list(answers.of(NOTES, IDS, lev.pages("a"))) == ["a"]
-    assert list(answers.of(call, ids, lev.pages("b"))) == ["b"]
+    assert list(answers.pages(NOTES, lev.pages("a"))) == ["a"]
+    assert list(answers.pages(call, lev.pages("b"))) == ["b"]
 
 
 def test_what_is_begun_is_the_first_page_and_no_more() -> None:
     lev, answers = Lev(), ResponseCache(StandIn())
-    answers.begin(NOTES, IDS, lev.pages("a", "b"))
+    answers.fetch_first(NOTES, lev.pages("a", "b"))
     assert lev.asked == ["a"]
-    answers.begin(NOTES, IDS, lev.pages("c"))
+    answers.fetch_first(NOTES, lev.pages("c"))
     assert lev.asked == ["a"]
-    assert list(answers.of(NOTES, IDS, lev.pages("d"))) == ["a", "b"]
-    answers.begin(NOTES, IDS, lev.pages("e"))
+    assert list(answers.pages(NOTES, lev.pages("d"))) == ["a", "b"]
+    answers.fetch_first(NOTES, lev.pages("e"))
     assert lev.asked == ["a", "b"]
 
 
 def test_no_page_at_all_is_asked_for_once() -> None:
     lev, answers = Lev(), ResponseCache(StandIn())
-    answers.begin(NOTES, IDS, lev.pages())
-    answers.begin(NOTES, IDS, lev.pages("a"))
-    assert list(answers.of(NOTES, IDS, lev.pages("b"))) == []
+    answers.fetch_first(NOTES, lev.pages())
+    answers.fetch_first(NOTES, lev.pages("a"))
+    assert list(answers.pages(NOTES, lev.pages("b"))) == []
     assert lev.asked == []
 
 
@@ -106,36 +111,36 @@ def test_an_error_is_every_reader_s_and_asked_for_once() -> None:
     lev, answers, error = Lev(), ResponseCache(StandIn()), api_error()
     for _ in range(2):
         with pytest.raises(LevAPIError) as caught:
-            answers.begin(NOTES, IDS, lev.pages(error=error))
+            answers.fetch_first(NOTES, lev.pages(error=error))
         assert caught.value is error
     for _ in range(2):
         with pytest.raises(LevAPIError) as caught:
-            list(answers.of(NOTES, IDS, lev.pages("a")))
+            list(answers.pages(NOTES, lev.pages("a")))
         assert caught.value is error
     assert lev.asked == ["error"]
 
 
 def test_an_error_comes_after_the_pages_before_it() -> None:
     lev, answers = Lev(), ResponseCache(StandIn())
-    answers.begin(NOTES, IDS, lev.pages("a", error=api_error()))
+    answers.fetch_first(NOTES, lev.pages("a", error=api_error()))
     for _ in range(2):
-        pages = answers.of(NOTES, IDS, lev.pages())
+        pages = answers.pages(NOTES, lev.pages())
         assert next(pages) == "a"
         with pytest.raises(LevAPIError):
             next(pages)
-    answers.begin(NOTES, IDS, lev.pages())
+    answers.fetch_first(NOTES, lev.pages())
     assert lev.asked == ["a", "error"]
 
 
 def test_pages_of_a_read_by_post_are_not_kept() -> None:
     lev, answers = Lev(), ResponseCache(StandIn())
-    pages = answers.of(SEARCH, IDS, lev.pages("a", "b", "c"))
+    pages = answers.pages(SEARCH, lev.pages("a", "b", "c"))
     (known,) = answers._known.values()
     for number, name in enumerate(["a", "b", "c"]):
         assert next(pages) == name
         assert known._pages == [None] * (number + 1)
     with pytest.raises(AssertionError):
-        list(answers.of(SEARCH, IDS, lev.pages()))
+        list(answers.pages(SEARCH, lev.pages()))
 
 
 @given(st.integers(0, 1 << 30), st.integers(2, 5), st.booleans(), st.booleans())
@@ -154,8 +159,8 @@ def test_threads_that_want_the_same_read_it_once(
         pages: list[str] = []
         try:
             if begins:
-                answers.begin(NOTES, IDS, lev.pages("a", "b", error=error))
-            pages.extend(map(str, answers.of(NOTES, IDS, lev.pages("a", "b", error=error))))
+                answers.fetch_first(NOTES, lev.pages("a", "b", error=error))
+            pages.extend(map(str, answers.pages(NOTES, lev.pages("a", "b", error=error))))
         except LevAPIError:
             pages.append("error")
         got.append(pages)
@@ -173,9 +178,9 @@ def test_threads_that_want_the_same_read_it_once(
 
 
 class Child:
-    """A stream that reads for each row."""
+    """A stream that reads for each row, and its reader."""
 
-    embedded = False
+    is_read_apart = True
     requests_per_row = 1.0
     needed_endpoints: tuple[str, ...] = ()
 
@@ -189,14 +194,25 @@ class Child:
         self.latency = latency
         self._page = page
 
+    @property
+    def reader(self) -> Child:
+        return self
+
+    @property
+    def stream(self) -> Child:
+        return self
+
     def takes(self, row: dict[str, Any]) -> bool:
         return row["id"] not in self.left_out
 
-    def read_ahead(self, row: dict[str, Any], _: object, answers: ResponseCache) -> None:
-        answers.begin(LevRequest(f"GET /{self.name}"), row, self._pages(row["id"]))
+    def prefetch(self, row: dict[str, Any], _: object, answers: ResponseCache) -> None:
+        answers.fetch_first(self._request(row), self._pages(row["id"]))
 
     def visit(self, row: dict[str, Any], answers: ResponseCache) -> None:
-        list(answers.of(LevRequest(f"GET /{self.name}"), row, self._pages(row["id"])))
+        list(answers.pages(self._request(row), self._pages(row["id"])))
+
+    def _request(self, row: dict[str, Any]) -> LevRequest:
+        return LevRequest(f"GET /{self.name}", path_params=row)
 
     def _pages(self, number: int) -> Iterator[LevResponse]:
         self.read.append(number)
@@ -216,9 +232,8 @@ class Page:
     def __init__(self, rows: int, *names: str, seed: int = 0, more: int = 0) -> None:
         self.stage = Stage(random.Random(seed).randrange)
         self.expected: dict[str, list[float]] = {}
-        gate = SimpleNamespace(workload=SimpleNamespace(set_remaining=self._expect))
-        tap: Any = SimpleNamespace(
-            lock=self.stage, workers=self.stage, client=SimpleNamespace(scheduler=gate)
+        run: Any = SimpleNamespace(
+            lock=self.stage, workers=self.stage, expect_requests=self._expect
         )
         self.children = [Child(self, name) for name in names]
         self.wanted: list[Any] = list(self.children)
@@ -227,7 +242,7 @@ class Page:
         self.too_far: list[tuple[str, int]] = []
         self.time_for_a_row = 0.0
         self.passed_over = {404}
-        self.answers = Prefetcher(tap, self.rows, cast("LevResponse", None), more)
+        self.answers = Prefetcher(run, self.rows, cast("LevResponse", None), more)
 
     def _expect(self, child: Child, endpoint: str, requests: float) -> None:
         assert child in self.children
@@ -241,7 +256,7 @@ class Page:
 
     def _write(self) -> None:
         with self.answers as page:
-            page.read_ahead(cast("Any", self.children), self.wanted)
+            page.start(cast("Any", self.children), self.wanted)
             for row, answers in page:
                 self.writing = row["id"]
                 for child in self.children:
@@ -299,8 +314,8 @@ def test_a_slow_writer_finds_so_many_rows_read_and_no_more() -> None:
 def test_what_was_read_for_a_row_is_forgotten_after_it() -> None:
     page = Page(20, "notes")
     page.write()
-    assert page.answers._answers == {}
-    assert len({id(page.answers.of(row)) for row in page.rows}) == 20
+    assert page.answers._caches == {}
+    assert len({id(page.answers.pages(row)) for row in page.rows}) == 20
 
 
 @pytest.mark.parametrize("status", [403, 500])
@@ -347,7 +362,7 @@ def test_a_page_that_is_left_early_is_read_no_further() -> None:
 
     def write() -> None:
         with page.answers:
-            page.answers.read_ahead(cast("Any", page.children), page.wanted)
+            page.answers.start(cast("Any", page.children), page.wanted)
             page.stage.wait(threading.Event(), 100)
 
     page.stage.start(write, "writer")
@@ -374,10 +389,10 @@ def test_rows_that_a_stream_does_not_hold_are_passed_over() -> None:
 def test_what_is_embedded_or_has_no_endpoint_is_not_read() -> None:
     page = Page(5, "embedded", "none", "unwanted")
     embedded, none, unwanted = page.children
-    embedded.embedded = True
+    embedded.is_read_apart = False
     none.endpoint = None
     page.wanted.remove(unwanted)
-    page.answers.read_ahead(cast("Any", page.children), page.wanted)
+    page.answers.start(cast("Any", page.children), page.wanted)
     assert page.stage._actors == []
 
 
@@ -390,17 +405,20 @@ def test_the_gate_is_told_how_much_is_left() -> None:
 
 
 @pytest.mark.parametrize(("status", "goes_on"), [(404, True), (403, False), (500, False)])
-def test_a_parent_that_is_gone_is_no_reason_to_stop(status: int, goes_on: bool) -> None:  # noqa: FBT001
-    tap = TapLev(config={}, validate_config=False, setup_mapper=False)
-    child = tap.stream("deal_notes")
-    assert isinstance(child, ChildStream)
+def test_a_parent_that_is_gone_is_no_reason_to_stop(
+    lev: SandboxServer, status: int, *, goes_on: bool
+) -> None:
+    run = TapLev(config=config_of(lev), setup_mapper=False).context
+    stream = run.streams["deal_notes"]
+    assert isinstance(stream, ChildStream)
 
     class Gone(ResponseCache):
-        def begin(self, *_: object) -> None:
+        @override
+        def fetch_first(self, *_: object) -> None:
             raise api_error(status)
 
     with contextlib.nullcontext() if goes_on else pytest.raises(LevAPIError):
-        child.read_ahead({"id": 7}, cast("LevResponse", None), Gone(tap.lock))
+        ChildReader(run, stream).prefetch({"id": 7}, cast("LevResponse", None), Gone(run.lock))
 
 
 def test_a_parent_that_is_gone_is_passed_over_and_all_else_is_read(start_lev: StartLev) -> None:

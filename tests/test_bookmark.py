@@ -14,7 +14,7 @@ from tap_lev import timestamps
 from tap_lev.errors import ConfigError
 from tap_lev.state.bookmark import Bookmark, Canary, Failed
 from tap_lev.state.walk import KEYS as WALK_KEYS
-from tap_lev.state.walk import NO_WALK, Walk
+from tap_lev.state.walk import NO_WALK, Place, Walk
 from tests.support import merged
 from tests.test_walk import INSTANTS, JSON, NUMBERS, WALKS
 
@@ -214,15 +214,15 @@ def test_after_a_clock_was_set_back_the_earlier_start_counts(key: str | None) ->
 
 def test_the_first_page_leaves_the_bookmark_and_adds_the_walk() -> None:
     bookmark = whole(replication_key_value="2026-11-01T08:00:00Z")
-    before, walk = entry_of(bookmark), Walk("abc", EIGHT, since=None, cursor="next")
+    before, walk = entry_of(bookmark), Walk("abc", EIGHT, since=None, place=Place("next"))
     bookmark.save_walk(walk)
     assert entry_of(bookmark) == before | {"walk": walk.to_state()}
 
 
 def test_the_end_of_a_walk_makes_its_start_the_bookmark() -> None:
     bookmark = whole(replication_key_value="2026-11-01T08:00:00Z")
-    bookmark.save_walk(Walk("abc", NINE, cursor="next"))
-    bookmark.finish(Walk("abc", NINE, cursor="next"))
+    bookmark.save_walk(Walk("abc", NINE, place=Place("next")))
+    bookmark.finish(Walk("abc", NINE, place=Place("next")))
     assert entry_of(bookmark) == EMPTY | {
         "replication_key": "updated_at", "replication_key_value": "2026-11-02T09:00:00Z",
     }  # fmt: skip
@@ -230,8 +230,8 @@ def test_the_end_of_a_walk_makes_its_start_the_bookmark() -> None:
 
 def test_a_full_table_has_an_end_but_no_bookmark() -> None:
     bookmark = whole(None)
-    bookmark.save_walk(Walk("abc", NINE, cursor="next"))
-    bookmark.finish(Walk("abc", NINE, cursor="next"))
+    bookmark.save_walk(Walk("abc", NINE, place=Place("next")))
+    bookmark.finish(Walk("abc", NINE, place=Place("next")))
     assert entry_of(bookmark) == EMPTY | {"completed_at": "2026-11-02T09:00:00Z"}
 
 
@@ -279,7 +279,7 @@ def test_the_next_walk_covers_what_changed_since_the_last_one_began(
 
 @pytest.mark.parametrize("key", ["updated_at", None])
 def test_an_unfinished_walk_is_found_again(key: str | None) -> None:
-    bookmark, walk = whole(key), Walk("abc", EIGHT, cursor="next")
+    bookmark, walk = whole(key), Walk("abc", EIGHT, place=Place("next"))
     bookmark.save_walk(walk)
     assert whole(key, **entry_of(bookmark)).load_walk() == walk
     bookmark.discard_walk()
@@ -319,6 +319,6 @@ def test_a_walk_of_the_old_release_that_has_not_ended_is_named(key: str, end: st
 @pytest.mark.parametrize("end", ["2026-11-02T08:00:00Z", "2026-11-03T08:00:00Z"])
 def test_a_walk_with_a_digest_is_unfinished_whatever_the_bookmark_is(end: str) -> None:
     """Its digest says that it is whole, and a walk that has ended is not in the state."""
-    walk = Walk("abc", EIGHT, cursor="next")
+    walk = Walk("abc", EIGHT, place=Place("next"))
     entry = {"replication_key_value": end, "walk": walk.to_state()}
     assert whole(**entry).load_walk() == walk

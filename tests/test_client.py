@@ -3,7 +3,6 @@ from __future__ import annotations
 import contextlib
 import http.server
 import json
-import logging
 import math
 import random
 import re
@@ -24,7 +23,9 @@ from tap_lev.api import client, transport
 from tap_lev.api.client import FOR_ME, ONCE, LevClient, RetryPolicy
 from tap_lev.api.connection_errors import innermost
 from tap_lev.api.endpoints import READS
+from tap_lev.api.request import LevRequest
 from tap_lev.api.response import Envelope, parse_response
+from tap_lev.config.settings import ask_about
 from tap_lev.errors import (
     AuthenticationError,
     ConfigError,
@@ -36,7 +37,8 @@ from tap_lev.errors import (
     TooLongWaitError,
     UnknownHostError,
 )
-from tap_lev.progress.report import StreamReport
+from tap_lev.progress.recorder import RequestRecorder
+from tap_lev.progress.report import RunReport
 from tap_lev.ratelimit.budget import RateBudget
 from tap_lev.ratelimit.limits import Limits
 from tap_lev.ratelimit.scheduler import RequestScheduler
@@ -105,7 +107,8 @@ class Setup:
             "max_retries": 1,
             "max_parallel_streams": 1,
         }
-        self.report = StreamReport()
+        self.run_report = RunReport()
+        self.report = self.run_report.stream("contacts")
         self.lock = StandIn()
         self.scheduler = RequestScheduler(
             RateBudget(Limits(1000, 1000), window=window, clock=self.lock.clock),
@@ -113,14 +116,18 @@ class Setup:
             1,
             self.lock.clock,
         )
-        self.client = LevClient(config | changes, logging.getLogger("tap-lev"), self.scheduler)
+        recorder = RequestRecorder(self.run_report)
+        self.client = LevClient(config | changes, self.scheduler, recorder, ask_about(url))
 
     @property
     def waits(self) -> list[float]:
         return self.lock.waits
 
     def read(self, endpoint: str = CONTACTS, **params: str | int) -> Any:  # noqa: ANN401
-        return self.client.read(endpoint, self.report, params)
+        return self.send(LevRequest(endpoint, params))
+
+    def send(self, request: LevRequest, **given: Any) -> Any:  # noqa: ANN401
+        return self.client.bind("contacts").send(request, **given)
 
 
 @pytest.fixture
@@ -273,8 +280,8 @@ def test_ids_fill_the_template_s_places(server: SandboxServer, setup: Callable[.
     made = setup()
     sheet = server.sandbox.add("term_sheets", parent=2)["id"]
     endpoint = "GET /deals/{deal_id}/term-sheets/{term_sheet_id}"
-    answer = made.client.read(
-        endpoint, made.report, ids={"term_sheet_id": sheet, "deal_id": 2, "task_id": 5}
+    answer = made.send(
+        LevRequest(endpoint, path_params={"term_sheet_id": sheet, "deal_id": 2, "task_id": 5})
     )
     assert answer.data["id"] == sheet
     (entry,) = server.sandbox.requests
@@ -292,7 +299,7 @@ def test_an_id_that_leads_to_another_route_is_not_asked_for(
         with pytest.raises(
             InvalidResponseError, match=f"^The deal_id '{re.escape(key)}' "
         ) as error:
-            made.client.read(endpoint, made.report, ids={"deal_id": key})
+            made.send(LevRequest(endpoint, path_params={"deal_id": key}))
     assert str(error.value).endswith(f"lead {endpoint} to another route: it is not asked for.")
     assert (came, made.report.requests, made.waits) == ([], 0, [])
 
@@ -310,7 +317,7 @@ def test_an_id_that_leads_to_another_route_is_not_asked_for(
 def test_an_id_leads_to_no_other_path(setup: Callable[..., Setup], key: str, path: str) -> None:
     with other_server(b'{"data": {}}') as (url, came):
         made = setup(api_url=url)
-        made.client.read("GET /deals/{deal_id}", made.report, ids={"deal_id": key})
+        made.send(LevRequest("GET /deals/{deal_id}", path_params={"deal_id": key}))
     assert came[0].startswith(f"GET {path} HTTP/1.1\n")
 
 
@@ -319,7 +326,7 @@ def test_an_error_names_the_row_that_was_asked_for(
 ) -> None:
     made = setup()
     with pytest.raises(LevAPIError) as caught:
-        made.client.read("GET /deals/{deal_id}/notes", made.report, ids={"deal_id": 4711})
+        made.send(LevRequest("GET /deals/{deal_id}/notes", path_params={"deal_id": 4711}))
     assert caught.value.status == 404
     assert str(caught.value).startswith("Lev answered GET /deals/4711/notes with 404 ")
     assert caught.value.request_id == server.sandbox.requests[0].request_id
@@ -333,8 +340,8 @@ def test_a_read_by_post_sends_its_body_with_each_try(
     server.sandbox.fault("status", status=500)
     made = setup()
     body = {"context": "net operating income", "limit": 5, "include_signed_urls": False}
-    answer = made.client.read(
-        "POST /deals/{deal_id}/index/search", made.report, ids={"deal_id": 1}, json=body
+    answer = made.send(
+        LevRequest("POST /deals/{deal_id}/index/search", path_params={"deal_id": 1}, json=body)
     )
     end()
     assert isinstance(answer.data, list)
@@ -351,11 +358,10 @@ def test_a_read_by_post_sends_its_body_with_each_try(
 def test_the_account_is_asked_for_once(server: SandboxServer, setup: Callable[..., Setup]) -> None:
     made = setup()
     (account,) = server.sandbox.rows("my_accounts")
-    other = StreamReport()
-    assert made.client.account_id(made.report) == account["id"]
-    assert made.client.account_id(other) == account["id"]
+    assert made.client.account_id() == account["id"]
+    assert made.client.account_id() == account["id"]
     assert [entry.path for entry in server.sandbox.requests] == ["/me"]
-    assert (made.report.requests, other.requests) == (1, 0)
+    assert made.run_report.tap.requests == 1
 
 
 @pytest.mark.parametrize(
@@ -367,9 +373,9 @@ def test_an_account_that_lev_does_not_tell_is_a_sentence(
     server.sandbox.fault("wrong_shape", data=data)
     made = setup()
     with pytest.raises(InvalidResponseError) as caught:
-        made.client.account_id(made.report)
+        made.client.account_id()
     assert str(caught.value) == "Lev does not tell the account's id in GET /me."
-    assert made.client.account_id(made.report), "and is asked for anew"
+    assert made.client.account_id(), "and is asked for anew"
 
 
 # -- The answer
@@ -514,7 +520,7 @@ def test_what_does_not_pass_is_told_after_the_last_retry(  # noqa: PLR0913
 ) -> None:
     server.sandbox.fault(**TRANSIENT[fault], times=None)
     made = setup(max_retries=max_retries, request_timeout_seconds=0.1 if fault == "timeout" else 10)
-    made.client.reached = True
+    made.client.has_responded = True
     with pytest.raises(error, match=re.escape(sentence)):
         made.read()
     assert len(server.sandbox.requests) == made.report.requests == max_retries + 1
@@ -551,7 +557,7 @@ def test_nobody_there_is_a_sentence(setup: Callable[..., Setup]) -> None:
     with pytest.raises(LevConnectionError, match=r"failed during GET /contacts: .*refused\.$"):
         made.read()
     assert len(made.waits) == 2
-    assert not made.client.reached
+    assert not made.client.has_responded
 
 
 @pytest.mark.parametrize("form", ["A", "B", "C"])
@@ -563,7 +569,7 @@ def test_any_error_of_lev_s_shows_that_lev_is_there(
     made = setup(max_retries=0)
     with pytest.raises(LevError):
         made.read()
-    assert made.client.reached
+    assert made.client.has_responded
 
 
 @pytest.mark.parametrize("fault", FOREIGN.values(), ids=FOREIGN)
@@ -577,11 +583,11 @@ def test_an_answer_that_is_not_lev_s_does_not_show_that_lev_is_there(
     is_of_address = fault.get("status") == 404
     assert isinstance(caught.value, ConfigError) == is_of_address
     assert caught.value.on_the_way != is_of_address
-    assert not made.client.reached
+    assert not made.client.has_responded
     assert not made.scheduler._is_open
     made = setup(max_retries=1)
     assert made.read().data, "and it passes"
-    assert made.client.reached
+    assert made.client.has_responded
 
 
 # -- How often what is on the way is tried again
@@ -650,7 +656,7 @@ def test_a_request_of_one_try_uses_no_retries_up(
     made.read()
     server.sandbox.fault("status", status=403, form="html", times=3)
     with pytest.raises(LevAPIError):
-        made.client.read(CONTACTS, made.report, patience=ONCE)
+        made.send(LevRequest(CONTACTS), policy=ONCE)
     assert made.read().data
 
 
@@ -673,7 +679,7 @@ def test_a_name_that_cannot_be_resolved_has_two_tries(
     with pytest.raises(error, match=r"Failed to resolve '127\.0\.0\.1'.* Is api_url right\?"):
         made.read()
     assert made.report.requests == 2
-    made.client.reached = True
+    made.client.has_responded = True
     for tries in (9, 1):
         before = made.report.requests
         with pytest.raises(UnknownHostError, match=r"Failed to resolve '127\.0\.0\.1'") as caught:
@@ -687,7 +693,7 @@ def test_a_request_can_be_worth_one_try(server: SandboxServer, setup: Callable[.
     server.sandbox.fault("status", status=500, times=None)
     made = setup(max_retries=8)
     with pytest.raises(LevAPIError):
-        made.client.read(CONTACTS, made.report, patience=ONCE)
+        made.send(LevRequest(CONTACTS), policy=ONCE)
     assert len(server.sandbox.requests) == 1
 
 
@@ -742,11 +748,11 @@ def test_a_success_that_says_it_is_none_is_a_failure(  # noqa: PLR0913
     server.sandbox.fault("not_json", body=body, times=2)
     made = setup(max_retries=2)
     decoder = msgspec.json.Decoder(Envelope) if shaped else None
-    assert made.client.read(CONTACTS, made.report, decoder=decoder).data, "it is tried again"
-    assert made.client.reached
+    assert made.send(LevRequest(CONTACTS), decoder=decoder).data, "it is tried again"
+    assert made.client.has_responded
     server.sandbox.fault("not_json", body=body, times=None)
     with pytest.raises(LevAPIError) as caught:
-        made.client.read(CONTACTS, made.report, decoder=decoder)
+        made.send(LevRequest(CONTACTS), decoder=decoder)
     assert str(caught.value) == f"Lev answered GET /contacts with {told} (request_id 6f0c)."
     assert made.report.retries == 4
     assert not caught.value.is_foreign
@@ -778,7 +784,7 @@ def test_a_success_that_says_so_is_one(
     server.sandbox.fault("not_json", body=json.dumps({"data": [{"id": 1}]} | more))
     made = setup(max_retries=0)
     decoder = msgspec.json.Decoder(Envelope) if shaped else None
-    answer = made.client.read(CONTACTS, made.report, decoder=decoder)
+    answer = made.send(LevRequest(CONTACTS), decoder=decoder)
     assert answer.data == [{"id": 1}]
     assert answer.shaped is shaped
 
@@ -790,7 +796,7 @@ def test_a_key_that_one_endpoint_refuses_is_not_a_key_that_is_refused(
     server: SandboxServer, setup: Callable[..., Setup]
 ) -> None:
     made = setup(max_retries=8)
-    made.client.me(made.report)
+    made.client.me()
     server.sandbox.fault("status", status=401, route="/contacts", message="No.")
     with pytest.raises(EndpointRefusedError) as caught:
         made.read()
@@ -844,12 +850,12 @@ def test_me_has_two_tries(
     made = setup(max_retries=8, request_timeout_seconds=0.2 if fault["kind"] == "hang" else 10)
     server.sandbox.fault(**fault, times=None)
     with pytest.raises(LevError):
-        made.client.me(made.report)
+        made.client.me()
     # The wait that a 429 asks for is longer than all of it may take.
     assert len(server.sandbox.requests) == (1 if fault.get("status") == 429 else 2)
     assert sum(made.waits) < 5
     server.sandbox.clear_faults()
-    assert made.client.me(made.report).data["user"], "and can be asked anew"
+    assert made.client.me().data["user"], "and can be asked anew"
 
 
 def test_me_takes_no_longer_than_it_may_whatever_the_timeout_is(
@@ -859,8 +865,8 @@ def test_me_takes_no_longer_than_it_may_whatever_the_timeout_is(
     server.sandbox.fault("hang", seconds=2, times=None)
     made = setup(request_timeout_seconds=60)
     with pytest.raises(LevConnectionError, match=r"did not answer GET /me within 0\.2 s\."):
-        made.client.me(made.report)
-    assert made.report.requests == 2
+        made.client.me()
+    assert made.run_report.tap.requests == 2
 
 
 def test_the_second_try_of_me_has_what_the_first_left(
@@ -877,7 +883,7 @@ def test_the_second_try_of_me_has_what_the_first_left(
     monkeypatch.setattr(client, "FOR_ME", RetryPolicy(1, seconds=10, each=9))
     server.sandbox.fault("hang", seconds=1.5)
     made = setup(request_timeout_seconds=1)
-    made.client.me(made.report)
+    made.client.me()
     assert given[0] == 9
     assert 0 < given[1] < 9
     assert tuple(FOR_ME) == (1, 10, 5)
@@ -891,7 +897,7 @@ def test_me_does_not_wait_for_a_limit_but_what_follows_does(
     server.sandbox.fault("status", status=429, headers={"Retry-After": "60"})
     made = setup(max_retries=8)
     with pytest.raises(LevAPIError):
-        made.client.me(made.report)
+        made.client.me()
     assert made.waits == []
     made.read()
     assert made.waits == [pytest.approx(60, abs=0.1)]
@@ -899,8 +905,8 @@ def test_me_does_not_wait_for_a_limit_but_what_follows_does(
 
 def test_what_me_says_is_asked_once(server: SandboxServer, setup: Callable[..., Setup]) -> None:
     made = setup()
-    answer = made.client.me(made.report)
-    assert made.client.me(made.report) is made.read("GET /me") is answer
+    answer = made.client.me()
+    assert made.client.me() is made.read("GET /me") is answer
     assert len(server.sandbox.requests) == 1
 
 
@@ -935,7 +941,7 @@ def test_half_of_a_character_is_the_one_for_what_is_unknown(  # noqa: PLR0913
     server.sandbox.fault("not_json", body=body)
     made = setup(max_retries=0)
     decoder = msgspec.json.Decoder(Envelope) if shaped else None
-    answer = made.client.read(CONTACTS, made.report, decoder=decoder)
+    answer = made.send(LevRequest(CONTACTS), decoder=decoder)
     assert answer.data == [{"id": 1, found: [{"a": found}]}]
     assert answer.halves == 2 * halves
     assert answer.shaped is shaped
@@ -968,7 +974,7 @@ def test_half_of_a_character_is_told_once_for_each_stream(
     server.sandbox.fault("not_json", body=body, times=None)
     made = setup(max_retries=0)
     for name in ("contacts", "contacts", "companies"):
-        made.client.read(CONTACTS, StreamReport(name))
+        made.client.bind(name).send(LevRequest(CONTACTS))
     assert caplog.messages == [
         f"{name}: Lev sends half of a character, which JSON allows and no text can hold, 2 times "
         "in GET /contacts (request_id 6f0c). Each is read as U+FFFD; this is logged once."
@@ -1172,7 +1178,7 @@ def test_an_answer_that_is_too_long_is_not_lev_s(
     monkeypatch.setattr(transport, "MAX_BYTES", 10)
     with pytest.raises(LevError, match="It was not read to its end"):
         made.read()
-    assert not made.client.reached
+    assert not made.client.has_responded
 
 
 def test_the_innermost_cause_is_found() -> None:

@@ -315,9 +315,9 @@ def learn() -> Iterator[Callable[..., Limits]]:
     def made(lev: SandboxServer, **settings: Any) -> Limits:  # noqa: ANN401
         config = {"api_url": lev.url, "api_key": lev.key, "max_retries": 0, **settings}
         tap = TapLev(config=config)
-        with tap.lock:
+        with tap.context.lock:
             account.identify(tap)
-        return tap.client.scheduler.budget.limits
+        return tap.context.client.scheduler.budget.limits
 
     yield made
     for signum, handler in handlers.items():

@@ -9,7 +9,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from tap_lev.api.pagination import MAX_CURSOR
-from tap_lev.state.walk import DIGEST, KEYS, NO_WALK, Walk, digest_of
+from tap_lev.state.walk import DIGEST, KEYS, NO_WALK, Place, Walk, digest_of
 
 EIGHT = datetime(2026, 11, 2, 8, tzinfo=UTC)
 NINE, TEN = EIGHT + timedelta(hours=1), EIGHT + timedelta(hours=2)
@@ -23,18 +23,21 @@ INSTANTS = st.datetimes(timezones=st.just(UTC))
 NUMBERS = st.integers(min_value=-(2**63), max_value=2**63 - 1)
 WALKS = st.builds(
     Walk,
-    request=st.text(),
+    query_identity=st.text(),
     started_at=INSTANTS,
     since=st.none() | INSTANTS,
-    cursor=st.none() | st.text(min_size=1),
-    parent=st.none() | st.integers(min_value=1, max_value=2**63 - 1),
     version=st.none() | NUMBERS,
-    seen=st.none() | NUMBERS,
-    filter=st.none() | INSTANTS,
+    place=st.builds(
+        Place,
+        cursor=st.none() | st.text(min_size=1),
+        parent_id=st.none() | st.integers(min_value=1, max_value=2**63 - 1),
+        rows_read=st.none() | NUMBERS,
+        filter_from=st.none() | INSTANTS,
+    ),
 )
 WALK = Walk(
-    "0123456789abcdef", EIGHT, since=EIGHT - timedelta(days=1), cursor="abc=", parent=101,
-    version=1762070400, seen=400, filter=EIGHT - timedelta(days=2),
+    "0123456789abcdef", EIGHT, since=EIGHT - timedelta(days=1), version=1762070400,
+    place=Place("abc=", parent_id=101, rows_read=400, filter_from=EIGHT - timedelta(days=2)),
 )  # fmt: skip
 
 
@@ -70,25 +73,30 @@ def test_every_key_of_a_walk_is_always_there(walk: Walk) -> None:
 
 
 def test_a_walk_within_its_first_page_has_no_cursor_yet() -> None:
-    state = Walk("abc", EIGHT, parent=101).to_state()
+    state = Walk("abc", EIGHT, place=Place(parent_id=101)).to_state()
     assert (state["cursor"], state["parent"]) == (None, 101)
-    assert Walk.from_state(state) == Walk("abc", EIGHT, parent=101)
+    assert Walk.from_state(state) == Walk("abc", EIGHT, place=Place(parent_id=101))
 
 
 @pytest.mark.parametrize(
     ("changes", "is_at_its_beginning"),
-    [({}, True), ({"cursor": "abc="}, False), ({"parent": 101}, False), ({"seen": 0}, True)],
+    [
+        ({}, True),
+        ({"cursor": "abc="}, False),
+        ({"parent_id": 101}, False),
+        ({"rows_read": 0}, True),
+    ],
 )
 def test_a_walk_is_at_its_beginning_until_a_row_is_covered(
     changes: dict[str, Any], *, is_at_its_beginning: bool
 ) -> None:
-    walk = Walk("abc", EIGHT, **changes)
+    walk = Walk("abc", EIGHT, place=Place(**changes))
     assert walk.is_at_its_beginning is is_at_its_beginning
     assert Walk.from_state(walk.to_state()) == walk
 
 
 @given(WALKS)
-@example(Walk("abc", EIGHT, cursor="a" * MAX_CURSOR))
+@example(Walk("abc", EIGHT, place=Place("a" * MAX_CURSOR)))
 def test_a_walk_survives_the_state(walk: Walk) -> None:
     assert Walk.from_state(json.loads(json.dumps(walk.to_state()))) == walk
 
@@ -206,4 +214,4 @@ def signed(value: object) -> object:
 def test_a_walk_holds_what_is_not_older_than_its_bound(
     since: datetime | None, updated_at: datetime | None, *, holds: bool
 ) -> None:
-    assert Walk("", EIGHT, since=since).holds(updated_at) is holds
+    assert Walk("", EIGHT, since=since).includes(updated_at) is holds

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from singer_sdk.exceptions import SingerSDKError
 
 from tap_lev.errors import LevError
-from tap_lev.streams.base import LevStream
+from tap_lev.sync.active_streams import ActiveStream
 from tests.inprocess import sync
 
 if TYPE_CHECKING:
@@ -27,14 +27,14 @@ def attempt(config: Mapping[str, Any], **given: Any) -> Run:  # noqa: ANN401 - w
 
     Anything but a ``LevError`` comes through, and so ends the test.
     """
-    fail: Callable[[LevStream, Exception], None] = LevStream.fail
+    fail: Callable[[ActiveStream, Exception], None] = ActiveStream.fail
     told: list[Exception] = []
 
-    def note(stream: LevStream, error: Exception) -> None:
+    def note(active: ActiveStream, error: Exception) -> None:
         told.append(error)
-        fail(stream, error)
+        fail(active, error)
 
-    with mock.patch.object(LevStream, "fail", note):
+    with mock.patch.object(ActiveStream, "fail", note):
         run = sync(config, **given)
     for error in told:
         assert isinstance(error, LevError | SingerSDKError), repr(error)

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from tap_lev.config import input_files
 from tap_lev.errors import ConfigError
-from tap_lev.state.walk import Walk
+from tap_lev.state.walk import Place, Walk
 from tap_lev.tap import STREAMS_BY_NAME
 from tests.hostile.attempt import attempt, broken, readable, spoiled, text_of
 from tests.hostile.tally import count, examples
@@ -137,7 +137,7 @@ def test_a_cursor_that_fits_into_no_url_does_not_stay_in_the_way(
     entry = state["bookmarks"]["contacts"]
     walk = Walk.from_state(entry["walk"])
     assert walk is not None
-    walk.cursor = "x" * 100_000
+    walk.place = Place("x" * 100_000)
     entry["walk"] = walk.to_state()  # with a digest that fits
     with pytest.raises(ValueError, match=r"length <= 4096 - at `\$.cursor`"):
         Walk.from_state(state["bookmarks"]["contacts"]["walk"])
