@@ -159,7 +159,7 @@ def test_a_wait_ends_with_its_event_or_its_time() -> None:
         lock.wait(event)
         assert event.is_set()
         lock.wait(threading.Event(), 0.001)
-        assert lock._awaited == []
+        assert lock._waited_for == []
     thread.end()
 
 
@@ -222,7 +222,7 @@ def test_after_the_end_whoever_waited_is_stopped(timeout: float | None) -> None:
 
     threads = [Thread(waits), Thread(asks)]
     assert released.wait(LONG)
-    wait_until(lambda: lock._awaited)
+    wait_until(lambda: lock._waited_for)
     with lock:
         threads.append(Thread(begins))
         lock.stop()
@@ -259,7 +259,7 @@ def test_a_signal_ends_the_wait_of_the_main_thread_only() -> None:
     with signals_to(shutdown), lock:
         thread = Thread(waits)
         with pytest.raises(Interruption) as caught, lock.released():  # noqa: PT012 - meanwhile
-            wait_until(lambda: lock._awaited)
+            wait_until(lambda: lock._waited_for)
             send_signal()
             time.sleep(LONG)
         assert caught.value.signum == signal.SIGTERM
@@ -277,7 +277,7 @@ def test_a_signal_while_the_main_thread_works_ends_its_next_wait() -> None:
         with pytest.raises(Interruption):
             lock.wait(threading.Event(), LONG)
         assert lock._holder is threading.current_thread()
-        assert lock._awaited == []
+        assert lock._waited_for == []
 
 
 def test_after_a_signal_another_thread_ends_with_its_next_wait() -> None:
@@ -312,7 +312,7 @@ def test_a_second_signal_ends_the_wait_for_a_baton_that_does_not_come() -> None:
             send_signal()
 
     def handle(signum: int, frame: FrameType | None) -> None:
-        comes_for_it = frame is not None and frame.f_code.co_name == "_take"
+        comes_for_it = frame is not None and frame.f_code.co_name == "_acquire"
         if comes_for_it or not shutdown.is_requested:
             shutdown.handle(signum)
 

@@ -108,10 +108,10 @@ def test_places_of_the_account_can_be_kept_for_others(clock: Clock) -> None:
     for clock.now in (0, 1, 2):
         ask(budget, DEALS)
     assert (budget.available(DEALS), budget.available(NOTES)) == (1, 4)
-    assert [budget.delay(NOTES, kept) for kept in range(5)] == [0, 0, 8, 9, 10]
+    assert [budget.delay(NOTES, reserve=places) for places in range(5)] == [0, 0, 8, 9, 10]
     budget.acquire(DEALS)
-    assert (budget.available(DEALS), budget.delay(NOTES, 4)) == (0, math.inf)
-    assert budget.delay(NOTES, 1000) == math.inf
+    assert (budget.available(DEALS), budget.delay(NOTES, reserve=4)) == (0, math.inf)
+    assert budget.delay(NOTES, reserve=1000) == math.inf
     budget.limits = Limits(2, 2)
     assert budget.available(DEALS) == 0
 
@@ -693,7 +693,7 @@ def test_so_many_requests_take_as_long_as_it_was_said(  # noqa: PLR0913, PLR0917
     if pause:
         budget.pause(endpoint, pause)
     said, began = budget.takes(count, endpoint), clock.now
-    while budget._account.out:
+    while budget._account.in_flight:
         budget.release(DEALS)
     # Of one bucket only: nothing else is to keep the requests waiting.
     account, own = budget.capacity

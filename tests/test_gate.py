@@ -37,13 +37,13 @@ class Play:
         parallel: int = 8,
         share: float = 1.0,
         choose: Callable[[int], int] = lambda _: 0,
-        is_open: bool = True,
+        is_parallel: bool = True,
     ) -> None:
         self.stage = Stage(choose)
         self.budget = RateBudget(limits, share, 60.0, self.stage.clock)
         self.scheduler = RequestScheduler(self.budget, self.stage, parallel, self.stage.clock)
-        if is_open:
-            self.scheduler.open()
+        if is_parallel:
+            self.scheduler.allow_parallel()
         self.passed: list[tuple[str, float]] = []
         """Where requests went, and when."""
         self.out: list[int] = []
@@ -249,15 +249,15 @@ def test_no_more_are_out_than_allowed_and_as_many_as_allowed() -> None:
     assert play.scheduler.waited == 0, "there was always one out"
 
 
-def test_until_it_is_open_one_request_is_out() -> None:
-    play = Play(parallel=4, is_open=False)
+def test_until_it_is_parallel_one_request_is_out() -> None:
+    play = Play(parallel=4, is_parallel=False)
     before: list[int] = []
 
     def first() -> None:
         for _ in range(3):
             play.request(DEALS, 10)
         before.extend(play.out)
-        play.scheduler.open()
+        play.scheduler.allow_parallel()
 
     play.stage.start(first, "first")
     for number in range(8):
@@ -269,11 +269,11 @@ def test_until_it_is_open_one_request_is_out() -> None:
 
 
 def test_opening_lets_go_who_waits() -> None:
-    play = Play(parallel=3, is_open=False)
+    play = Play(parallel=3, is_parallel=False)
 
     def first() -> None:
         play.request(DEALS, 10)
-        play.scheduler.open()
+        play.scheduler.allow_parallel()
 
     play.stage.start(first, "first")
     for number in range(3):
@@ -335,7 +335,7 @@ def test_real_threads_on_a_real_clock_all_get_through() -> None:
     lock, done = RunLock(), []
     budget = RateBudget(Limits(12, 4), window=0.05)
     scheduler = RequestScheduler(budget, lock, 4)
-    scheduler.open()
+    scheduler.allow_parallel()
 
     def work(number: int) -> None:
         with lock:

@@ -34,8 +34,8 @@ if TYPE_CHECKING:
     from lev_sandbox import SandboxServer
 
 HASTY = """
-from tap_lev import progress
-progress.INTERVAL = progress.LONG = progress.GLANCE = 0.02
+from tap_lev.progress import reporter
+reporter.LOG_INTERVAL = reporter.BARS_AFTER = reporter.POLL_INTERVAL = 0.02
 from tap_lev.tap import TapLev
 TapLev.cli()
 """
@@ -77,8 +77,8 @@ def pass_time(lock: StandIn, seconds: float) -> None:
 
 def lines(progress: ProgressReporter) -> list[str]:
     """What the log would say now."""
-    standings = progress.standings()
-    return [*map(str, standings), str(progress.overall(standings))]
+    standings = progress.stream_statuses()
+    return [*map(str, standings), str(progress.run_status(standings))]
 
 
 def test_a_run_that_has_got_nothing_yet_says_so(
@@ -94,11 +94,11 @@ def test_the_time_left_is_not_told_before_it_is_known(
 ) -> None:
     contacts = report.stream("contacts")
     contacts.rows = 200
-    contacts.course.move(200, 5_000, lock.clock())
+    contacts.progress.update(200, 5_000, lock.clock())
     assert lines(progress)[0] == "contacts: 200 of 5,000 rows (4%)."
     pass_time(lock, 10)
     contacts.rows = 700
-    contacts.course.move(700, 5_000, lock.clock())
+    contacts.progress.update(700, 5_000, lock.clock())
     assert lines(progress) == [
         "contacts: 700 of 5,000 rows (14%), 50 a s, about 86 s left.",
         "0 of 1 streams done, about 86 s left, 700 rows, 0 requests.",
@@ -108,10 +108,10 @@ def test_the_time_left_is_not_told_before_it_is_known(
 def test_a_list_that_is_not_counted_has_neither_part_nor_time_left(
     report: RunReport, lock: StandIn, progress: ProgressReporter
 ) -> None:
-    course = report.stream("contacts").course
-    course.move(200, None, lock.clock())
+    course = report.stream("contacts").progress
+    course.update(200, None, lock.clock())
     pass_time(lock, 100)
-    course.move(1_200, None, lock.clock())
+    course.update(1_200, None, lock.clock())
     assert lines(progress)[0] == "contacts: 1,200 rows, 0 rows written, 10 a s."
 
 
@@ -120,20 +120,20 @@ def test_what_comes_with_others_is_told_with_them_and_what_is_read_for_them_apar
 ) -> None:
     deals, team, notes = map(report.stream, ("deals", "deal_team_members", "deal_notes"))
     for each in (deals, team, notes):
-        each.course.source = "deals"
-    team.course.leader, notes.course.unit = "deals", "deals"
-    deals.course.move(200, 600, lock.clock())
-    team.course.move(200, 600, lock.clock())
-    notes.course.move(0, 600, lock.clock())
+        each.progress.source = "deals"
+    team.progress.follows, notes.progress.unit = "deals", "deals"
+    deals.progress.update(200, 600, lock.clock())
+    team.progress.update(200, 600, lock.clock())
+    notes.progress.update(0, 600, lock.clock())
     pass_time(lock, 60)
-    notes.course.move(20, 600, lock.clock())
+    notes.progress.update(20, 600, lock.clock())
     deals.rows, notes.rows = 200, 55
     assert lines(progress) == [
         "deals (with deal_team_members): 200 of 600 rows (33%).",
         "deal_notes: 20 of 600 deals (3%), 55 rows written, 20 a min, about 29 min left.",
         "0 of 3 streams done, 255 rows, 0 requests.",
     ]
-    deals.course.move(600, 600, lock.clock())
+    deals.progress.update(600, 600, lock.clock())
     assert lines(progress)[0] == (
         "deals (with deal_team_members): 600 of 600 rows (100%), 200 rows written, "
         "400 a min, about 29 min left."
@@ -144,8 +144,8 @@ def test_what_has_ended_is_only_counted(
     report: RunReport, lock: StandIn, progress: ProgressReporter
 ) -> None:
     for name in ("contacts", "companies", "placements"):
-        report.stream(name).course.move(1, 1, lock.clock())
-        report.stream(name).course.ended = True
+        report.stream(name).progress.update(1, 1, lock.clock())
+        report.stream(name).progress.ended = True
     report.stream("companies").failure = ValueError()
     report.stream("deals")
     assert lines(progress) == ["2 of 4 streams done, 1 failed, 1 to come, 0 rows, 0 requests."]
@@ -154,35 +154,37 @@ def test_what_has_ended_is_only_counted(
 def test_nothing_is_thought_to_be_faster_than_the_limits_allow(
     report: RunReport, lock: StandIn, progress: ProgressReporter
 ) -> None:
-    course = report.stream("deal_notes").course
+    course = report.stream("deal_notes").progress
     course.endpoint = "GET /deals/{deal_id}/notes"
     with progress._scheduler.slot(course.endpoint):
         pass
-    course.move(0, 10, lock.clock())
+    course.update(0, 10, lock.clock())
     with progress._scheduler.slot(course.endpoint):
         pass
     pass_time(lock, 2)
-    course.move(2, 10, lock.clock())
+    course.update(2, 10, lock.clock())
     progress._scheduler.workload.set_remaining("notes", course.endpoint, 8)
-    assert progress.standings()[0].left == 58 + 3 * 60, "two each minute, and two are made"
+    assert progress.stream_statuses()[0].seconds_left == 58 + 3 * 60, (
+        "two each minute, and two are made"
+    )
 
 
 def test_structured_logs_hold_the_lines_in_numbers(
     report: RunReport, lock: StandIn, progress: ProgressReporter
 ) -> None:
     notes = report.stream("deal_notes")
-    notes.course.unit = "deals"
-    notes.course.move(0, 600, lock.clock())
+    notes.progress.unit = "deals"
+    notes.progress.update(0, 600, lock.clock())
     pass_time(lock, 60)
-    notes.course.move(20, 600, lock.clock())
+    notes.progress.update(20, 600, lock.clock())
     notes.rows = 55
-    (standing,) = progress.standings()
-    assert standing.fields["stream_name"] == "deal_notes"
+    (standing,) = progress.stream_statuses()
+    assert standing.log_fields["stream_name"] == "deal_notes"
     told = {"done": 20, "total": 600, "unit": "deals", "rows": 55, "rate": 0.3}
-    assert standing.fields["progress"].items() >= (told | {"seconds_left": 1_740.0}).items()
-    (overall,) = progress.overall([standing]).fields.values()
+    assert standing.log_fields["progress"].items() >= (told | {"seconds_left": 1_740.0}).items()
+    (overall,) = progress.run_status([standing]).log_fields.values()
     assert overall.items() >= {"streams": 1, "streams_done": 0, "rows": 55}.items()
-    json.dumps([standing.fields, overall])
+    json.dumps([standing.log_fields, overall])
 
 
 @pytest.mark.parametrize("endpoint", ["GET /contacts", "GET /companies"])
@@ -225,16 +227,16 @@ def test_it_says_what_is_waited_for(
 def test_a_target_that_does_not_read_is_what_is_waited_for(
     report: RunReport, lock: StandIn, progress: ProgressReporter
 ) -> None:
-    report.stream("contacts").course.move(1, 2, lock.clock())
+    report.stream("contacts").progress.update(1, 2, lock.clock())
     progress.glance()
     assert lines(progress)[0] == "contacts: 1 of 2 rows (50%), 0 rows written."
     progress.glance()
     assert lines(progress)[0].endswith("; waiting for the target.")
     with lock.released():
         progress.glance()
-        assert progress.standings()[0].wait is None
+        assert progress.stream_statuses()[0].wait is None
     progress.glance()
-    assert progress.standings()[0].wait is None, "it was given up in between"
+    assert progress.stream_statuses()[0].wait is None, "it was given up in between"
 
 
 @pytest.mark.parametrize(

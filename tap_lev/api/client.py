@@ -307,7 +307,7 @@ class LevClient:
         """Take note that Lev itself has answered."""
         self.reached = True
         if opens:
-            self.scheduler.open()
+            self.scheduler.allow_parallel()
 
     def _note_halves(self, read: _Read, answer: LevResponse) -> None:
         read.report.mended += answer.halves

@@ -72,7 +72,7 @@ class RunLock:
         self._main = threading.current_thread()
         self._holder: threading.Thread | None = None
         self._stopped = False
-        self._awaited: list[threading.Event | Flag] = []
+        self._waited_for: list[threading.Event | Flag] = []
 
     def __enter__(self) -> Self:
         """Take the baton.
@@ -80,14 +80,14 @@ class RunLock:
         Raises:
             Stopped: The run has ended.
         """
-        self._take()
+        self._acquire()
         return self
 
     def __exit__(self, *_: object) -> None:
         """Give the baton back."""
         # A second signal can end the wait for it, and then it is another's.
         if self._holder is threading.current_thread():
-            self._give()
+            self._release()
 
     @contextlib.contextmanager
     def released(self) -> Iterator[None]:
@@ -98,12 +98,12 @@ class RunLock:
             Interruption: A signal came; in the main thread only.
         """
         main = threading.current_thread() is self._main
-        self._give()
+        self._release()
         try:
             with self._shutdown.waiting() if main else contextlib.nullcontext():
                 yield
         finally:
-            self._take()
+            self._acquire()
 
     def wait(self, event: threading.Event | Flag, timeout: float | None = None) -> None:
         """Wait, without the baton, for what another thread does, or for seconds to pass.
@@ -112,12 +112,12 @@ class RunLock:
             Stopped: The run has ended meanwhile.
             Interruption: A signal came.
         """
-        self._awaited.append(event)
+        self._waited_for.append(event)
         try:
             with self.released():
                 event.wait(timeout)
         finally:
-            self._awaited.remove(event)
+            self._waited_for.remove(event)
 
     @property
     def is_held(self) -> bool:
@@ -132,21 +132,21 @@ class RunLock:
     def stop(self) -> None:
         """End the run: no thread but the main one will get the baton again."""
         self._stopped = True
-        for event in self._awaited:
+        for event in self._waited_for:
             event.set()
 
-    def _take(self) -> None:
+    def _acquire(self) -> None:
         self._lock.acquire()
         self._holder = threading.current_thread()
         if self._is_over and self._holder is not self._main:
-            self._give()
+            self._release()
             raise RunStopped
 
     @property
     def _is_over(self) -> bool:
         return self._stopped or self._shutdown.is_requested
 
-    def _give(self) -> None:
+    def _release(self) -> None:
         try:
             if not self._is_over:
                 self.on_release()

@@ -22,15 +22,15 @@ class Workers:
 
     def __init__(self, lock: RunLock) -> None:
         self._lock = lock
-        self._at_work = 0
+        self._running = 0
         self._failure: BaseException | None = None
-        self._news = Flag()
+        self._changed = Flag()
 
     def start(self, work: Callable[[], None], name: str) -> None:
         """Let a thread do some work, with the baton in hand."""
-        self._at_work += 1
+        self._running += 1
         # Not waited for at the end of the process: it may hang in a read of the network.
-        threading.Thread(target=self._do, args=(work,), name=name, daemon=True).start()
+        threading.Thread(target=self._run, args=(work,), name=name, daemon=True).start()
 
     def wait(self) -> None:
         """Wait until all work is done.
@@ -40,15 +40,15 @@ class Workers:
             Interruption: A signal came.
         """
         try:
-            while self._at_work and self._failure is None:
-                self._lock.wait(self._news)
-                self._news.clear()
+            while self._running and self._failure is None:
+                self._lock.wait(self._changed)
+                self._changed.clear()
         finally:
             self._lock.stop()
         if self._failure is not None:
             raise self._failure
 
-    def _do(self, work: Callable[[], None]) -> None:
+    def _run(self, work: Callable[[], None]) -> None:
         with contextlib.suppress(RunStopped), self._lock:
             try:
                 work()
@@ -57,5 +57,5 @@ class Workers:
             except BaseException as error:  # noqa: BLE001 - the main thread raises it
                 self._failure = self._failure or error
                 self._lock.stop()
-            self._at_work -= 1
-            self._news.set()
+            self._running -= 1
+            self._changed.set()

@@ -94,11 +94,11 @@ class ProgressBars:
 
     def _rendered(self) -> RenderableType:
         width, height = self._console.width - 1, self._console.height
-        standings = self._progress.standings()
+        statuses = self._progress.stream_statuses()
         most = max(FEWEST, height - ROOM_FOR_THE_LOG) if width >= TINY else 0
-        shown = standings[:most]
-        hidden = sum(len(standing.others) + 1 for standing in standings[len(shown) :])
-        overall = Text(self._progress.overall(standings).facts(hidden))
+        shown = statuses[:most]
+        hidden = sum(len(status.followers) + 1 for status in statuses[len(shown) :])
+        overall = Text(self._progress.run_status(statuses).facts(hidden))
         overall.truncate(width, overflow="ellipsis")
         self._lengths = [width] * len(shown) + [len(overall)]
         if not shown:
@@ -116,41 +116,41 @@ class ProgressBars:
             table.add_column(
                 justify="left" if column is _wait else "right", no_wrap=True, overflow="ellipsis"
             )
-        for standing in shown:
-            more = len(standing.others)
+        for status in shown:
+            more = len(status.followers)
             table.add_row(
-                standing.report.name + (f" +{more}" if more else ""),
-                *(column(standing) for column in columns),
+                status.report.name + (f" +{more}" if more else ""),
+                *(column(status) for column in columns),
             )
         return Group(table, overall)
 
 
-def _bar(standing: StreamStatus) -> RenderableType:
-    course = standing.report.course
-    return ProgressBar(course.total, course.done) if course.total else ""
+def _bar(status: StreamStatus) -> RenderableType:
+    progress = status.report.progress
+    return ProgressBar(progress.total, progress.done) if progress.total else ""
 
 
-def _counts(standing: StreamStatus) -> str:
-    course = standing.report.course
-    return f"{course.done:,}" + (f"/{course.total:,}" if course.total else "")
+def _counts(status: StreamStatus) -> str:
+    progress = status.report.progress
+    return f"{progress.done:,}" + (f"/{progress.total:,}" if progress.total else "")
 
 
-def _counts_of(standing: StreamStatus) -> str:
-    return f"{_counts(standing)} {standing.report.course.unit}"
+def _counts_of(status: StreamStatus) -> str:
+    return f"{_counts(status)} {status.report.progress.unit}"
 
 
-def _rate(standing: StreamStatus) -> str:
-    return "" if standing.rate is None else "/".join(format_rate(standing.rate))
+def _rate(status: StreamStatus) -> str:
+    return "" if status.rate is None else "/".join(format_rate(status.rate))
 
 
-def _left(standing: StreamStatus) -> str:
-    return "" if standing.left is None else format_duration(standing.left)
+def _left(status: StreamStatus) -> str:
+    return "" if status.seconds_left is None else format_duration(status.seconds_left)
 
 
-def _wait(standing: StreamStatus) -> str:
-    if standing.wait is None:
+def _wait(status: StreamStatus) -> str:
+    if status.wait is None:
         return ""
-    thing, seconds = standing.wait
+    thing, seconds = status.wait
     return thing.removeprefix("the ") + (f" {format_duration(seconds)}" if seconds else "")
 
 

@@ -31,7 +31,7 @@ class StreamReport:
         skipped: Whether it was left out, because the key may not read it.
         gaps: What is known to be missing and accepted, a phrase each.
         bookmark: Up to when its rows are complete, as the state has it.
-        course: How far it is.
+        progress: How far it is.
     """
 
     name: str = ""
@@ -46,7 +46,7 @@ class StreamReport:
     skipped: bool = False
     gaps: list[str] = dataclasses.field(default_factory=list)
     bookmark: str | None = None
-    course: StreamProgress = dataclasses.field(default_factory=StreamProgress)
+    progress: StreamProgress = dataclasses.field(default_factory=StreamProgress)
 
     @property
     def throttled(self) -> int:

@@ -93,10 +93,10 @@ class ProgressReporter:
 
     def log(self) -> None:
         """Say in the log how far the run is: a line for each stream that is read, one for all."""
-        standings = self.standings()
-        lines: list[StreamStatus | RunStatus] = [*standings, self.overall(standings)]
+        statuses = self.stream_statuses()
+        lines: list[StreamStatus | RunStatus] = [*statuses, self.run_status(statuses)]
         for line in lines:
-            self._logger.info("%s", line, extra=line.fields)
+            self._logger.info("%s", line, extra=line.log_fields)
 
     # -- What there is to show
 
@@ -106,61 +106,63 @@ class ProgressReporter:
         self._is_kept_waiting = turn is not None and turn == self._turn
         self._turn = turn
 
-    def standings(self) -> list[StreamStatus]:
+    def stream_statuses(self) -> list[StreamStatus]:
         """Find how the streams stand that are being read."""
         now = self._report.clock()
-        reports = [r for r in tuple(self._report.streams.values()) if r.course.is_under_way]
-        lefts = {report.name: self._left(report.course, now) for report in reports}
+        reports = [r for r in tuple(self._report.streams.values()) if r.progress.is_under_way]
+        lefts = {report.name: self._left(report.progress, now) for report in reports}
         return [
             StreamStatus(
                 report,
-                [other.name for other in reports if other.course.leader == report.name],
-                report.course.rate(now),
+                [other.name for other in reports if other.progress.follows == report.name],
+                report.progress.rate(now),
                 # The walk through a list waits for what is read for each of its rows.
                 _longest(
                     lefts[other.name]
                     for other in reports
                     if other is report
                     or (
-                        report.course.unit == ROWS != other.course.unit
-                        and report.course.source == other.course.source
+                        report.progress.unit == ROWS != other.progress.unit
+                        and report.progress.source == other.progress.source
                     )
                 ),
-                self._wait(report.course.endpoint),
+                self._wait(report.progress.endpoint),
             )
             for report in reports
-            if report.course.leader is None
+            if report.progress.follows is None
         ]
 
-    def overall(self, standings: list[StreamStatus]) -> RunStatus:
+    def run_status(self, statuses: list[StreamStatus]) -> RunStatus:
         """Find how the whole run stands."""
         streams = tuple(self._report.streams.values())
         everything = (self._report.tap, *streams)
         failed = sum(stream.failure is not None for stream in streams)
-        ended = sum(stream.course.ended for stream in streams)
-        to_come = len(streams) - ended - sum(stream.course.is_under_way for stream in streams)
+        ended = sum(stream.progress.ended for stream in streams)
+        not_started = len(streams) - ended - sum(stream.progress.is_under_way for stream in streams)
         return RunStatus(
             streams=len(streams),
-            done=ended - failed,
+            completed=ended - failed,
             failed=failed,
-            to_come=to_come,
+            not_started=not_started,
             rows=sum(stream.rows for stream in everything),
             requests=sum(stream.requests for stream in everything),
             throttled=sum(stream.throttled for stream in everything),
-            left=None if to_come else _longest(standing.left for standing in standings),
+            seconds_left=None
+            if not_started
+            else _longest(status.seconds_left for status in statuses),
             wait=self._wait(),
         )
 
     def _wait(self, endpoint: str | None = None) -> WaitReason | None:
         return THE_TARGET if self._is_kept_waiting else self._scheduler.wait_reason(endpoint)
 
-    def _left(self, course: StreamProgress, now: float) -> float | None:
+    def _left(self, progress: StreamProgress, now: float) -> float | None:
         """Say how long a stream takes: at its pace so far, but not faster than the limits allow."""
         by_pace, by_limits = (
-            course.seconds_left(now),
-            self._scheduler.workload.seconds(course.endpoint),
+            progress.seconds_left(now),
+            self._scheduler.workload.seconds(progress.endpoint),
         )
-        if by_pace == 0 or course.total is None:
+        if by_pace == 0 or progress.total is None:
             return by_pace
         return max((s for s in (by_pace, by_limits) if s is not None), default=None)
 

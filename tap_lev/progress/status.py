@@ -21,49 +21,49 @@ class StreamStatus:
 
     Attributes:
         report: The stream's report.
-        others: The names of the others.
+        followers: The names of the others.
         rate: How many come in a second; None while that is not known.
-        left: How many seconds it takes; None while that is not known.
+        seconds_left: How many seconds it takes; None while that is not known.
         wait: What it waits for, if for anything.
     """
 
     report: StreamReport
-    others: list[str]
+    followers: list[str]
     rate: float | None
-    left: float | None
+    seconds_left: float | None
     wait: WaitReason | None
 
     @property
-    def fields(self) -> dict[str, Any]:
+    def log_fields(self) -> dict[str, Any]:
         """It, in a form fit for structured logs."""
-        course, wait = self.report.course, self.wait
-        progress = {
-            "together_with": self.others,
-            "done": course.done,
-            "total": course.total,
-            "unit": course.unit,
+        progress, wait = self.report.progress, self.wait
+        fields = {
+            "together_with": self.followers,
+            "done": progress.done,
+            "total": progress.total,
+            "unit": progress.unit,
             "rows": self.report.rows,
             "rate": _rounded(self.rate),
-            "seconds_left": _rounded(self.left),
+            "seconds_left": _rounded(self.seconds_left),
             "waits_for": wait.thing if wait else None,
             "seconds_to_wait": _rounded(wait.seconds) if wait else None,
         }
-        return {"stream_name": self.report.name, "progress": progress}
+        return {"stream_name": self.report.name, "progress": fields}
 
     def __str__(self) -> str:
         """Say it in a line."""
-        course, rows = self.report.course, self.report.rows
-        name = self.report.name + (f" (with {', '.join(self.others)})" if self.others else "")
-        facts = [f"{course.done:,} {course.unit}"]
-        if course.total:
-            part = min(1.0, course.done / course.total)
-            facts = [f"{course.done:,} of {course.total:,} {course.unit} ({part:.0%})"]
-        if (course.unit, course.done) != (ROWS, rows):
+        progress, rows = self.report.progress, self.report.rows
+        name = self.report.name + (f" (with {', '.join(self.followers)})" if self.followers else "")
+        facts = [f"{progress.done:,} {progress.unit}"]
+        if progress.total:
+            part = min(1.0, progress.done / progress.total)
+            facts = [f"{progress.done:,} of {progress.total:,} {progress.unit} ({part:.0%})"]
+        if (progress.unit, progress.done) != (ROWS, rows):
             facts.append(f"{rows:,} rows written")
         if self.rate:
             facts.append("{} a {}".format(*format_rate(self.rate)))
-        if self.left is not None:
-            facts.append(f"about {format_duration(self.left)} left")
+        if self.seconds_left is not None:
+            facts.append(f"about {format_duration(self.seconds_left)} left")
         return f"{name}: {', '.join(facts)}{_waiting(self.wait)}."
 
 
@@ -73,38 +73,38 @@ class RunStatus:
 
     Attributes:
         streams: How many streams there are.
-        done: How many are complete.
+        completed: How many are complete.
         failed: How many are not, and no longer read.
-        to_come: How many have not begun.
+        not_started: How many have not begun.
         rows: Rows written.
         requests: Requests sent.
         throttled: Answers with status 429.
-        left: How many seconds the run takes; None while that is not known.
+        seconds_left: How many seconds the run takes; None while that is not known.
         wait: What all of it waits for, if for anything.
     """
 
     streams: int
-    done: int
+    completed: int
     failed: int
-    to_come: int
+    not_started: int
     rows: int
     requests: int
     throttled: int
-    left: float | None
+    seconds_left: float | None
     wait: WaitReason | None
 
     @property
-    def fields(self) -> dict[str, Any]:
+    def log_fields(self) -> dict[str, Any]:
         """It, in a form fit for structured logs."""
         progress = {
             "streams": self.streams,
-            "streams_done": self.done,
+            "streams_done": self.completed,
             "streams_failed": self.failed,
-            "streams_to_come": self.to_come,
+            "streams_to_come": self.not_started,
             "rows": self.rows,
             "requests": self.requests,
             "throttled": self.throttled,
-            "seconds_left": _rounded(self.left),
+            "seconds_left": _rounded(self.seconds_left),
             "waits_for": self.wait.thing if self.wait else None,
             "seconds_to_wait": _rounded(self.wait.seconds) if self.wait else None,
         }
@@ -117,11 +117,13 @@ class RunStatus:
             hidden: How many of the streams that are read are not told one by one.
         """
         facts = [
-            f"{self.done} of {self.streams} streams done",
+            f"{self.completed} of {self.streams} streams done",
             f"{self.failed} failed" if self.failed else "",
-            f"about {format_duration(self.left)} left" if self.left is not None else "",
+            f"about {format_duration(self.seconds_left)} left"
+            if self.seconds_left is not None
+            else "",
             f"{hidden} more under way" if hidden else "",
-            f"{self.to_come} to come" if self.to_come else "",
+            f"{self.not_started} to come" if self.not_started else "",
             f"{self.rows:,} rows",
             f"{self.requests:,} requests",
             f"{self.throttled:,} times 429" if self.throttled else "",

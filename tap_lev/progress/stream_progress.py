@@ -18,7 +18,7 @@ class StreamProgress:
         source: The list in whose walk it comes.
         endpoint: Method and route template of its reads; None while it is not known.
         unit: What is counted: rows, or the rows of the list that it is read for, such as deals.
-        leader: The stream in whose rows its own come, so that its course is that one's.
+        follows: The stream in whose rows its own come, so that its progress is that one's.
         done: How many have come, with those of earlier runs.
         total: How many there are. None: not known.
         ended: Whether nothing more is read of it in this run.
@@ -27,7 +27,7 @@ class StreamProgress:
     source: str = ""
     endpoint: str | None = None
     unit: str = ROWS
-    leader: str | None = None
+    follows: str | None = None
     done: int = 0
     total: int | None = None
     ended: bool = False
@@ -39,7 +39,7 @@ class StreamProgress:
         """Whether something has come, and more may."""
         return self._began is not None and not self.ended
 
-    def move(self, done: int, total: int | None, now: float) -> None:
+    def update(self, done: int, total: int | None, now: float) -> None:
         """Note how far it is.
 
         Args:

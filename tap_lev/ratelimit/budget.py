@@ -16,14 +16,14 @@ if TYPE_CHECKING:
 
 
 # So that refusals of requests that were out at the same time are one piece of news.
-_NEARLY = 0.9
+_SAME_PAUSE = 0.9
 
 
 @dataclasses.dataclass(slots=True)
 class _Bucket:
     """Counts the requests to one thing that has a limit."""
 
-    out: int = 0
+    in_flight: int = 0
     releases: deque[float] = dataclasses.field(default_factory=deque)
     paused_until: float = -math.inf
 
@@ -31,11 +31,11 @@ class _Bucket:
         """Say how many requests count."""
         while self.releases and self.releases[0] <= now:
             self.releases.popleft()
-        return self.out + len(self.releases)
+        return self.in_flight + len(self.releases)
 
-    def free_at(self, now: float, places: int) -> float:
+    def free_at(self, now: float, capacity: int) -> float:
         """Say when a request may go: some time past when it may now."""
-        excess = self.used(now) - places
+        excess = self.used(now) - capacity
         if excess < 0:
             return self.paused_until
         if excess >= len(self.releases):
@@ -80,22 +80,22 @@ class RateBudget:
         self._clock = clock
         self._account = _Bucket()
         self._endpoints: defaultdict[str, _Bucket] = defaultdict(_Bucket)
-        self._count = 0
-        self._first = 0.0
+        self._sent = 0
+        self._first_sent_at = 0.0
 
-    def delay(self, endpoint: str, kept: int = 0) -> float:
+    def delay(self, endpoint: str, reserve: int = 0) -> float:
         """Say in how many seconds a request to the endpoint may be sent.
 
         Args:
             endpoint: Where it goes.
-            kept: How many of the account's places it must leave.
+            reserve: How many of the account's places it must leave.
 
         Returns:
             0 when it may go now; infinity when a request that is still out must be answered first.
         """
         now = self._clock()
         until = max(
-            self._account.free_at(now, self.capacity.account - kept),
+            self._account.free_at(now, self.capacity.account - reserve),
             self._endpoints[endpoint].free_at(now, self.capacity.endpoint),
         )
         if until <= now:
@@ -112,7 +112,7 @@ class RateBudget:
     @limits.setter
     def limits(self, limits: Limits) -> None:
         self._limits = limits
-        self.capacity = Limits(*map(self._places, limits))
+        self.capacity = Limits(*map(self._scaled, limits))
 
     def available(self, endpoint: str) -> int:
         """Say how many more requests to the endpoint may count now."""
@@ -124,17 +124,17 @@ class RateBudget:
 
     def acquire(self, endpoint: str) -> None:
         """Count a request as sent now."""
-        if not self._count:
-            self._first = self._clock()
-        self._count += 1
+        if not self._sent:
+            self._first_sent_at = self._clock()
+        self._sent += 1
         for bucket in (self._account, self._endpoints[endpoint]):
-            bucket.out += 1
+            bucket.in_flight += 1
 
     def release(self, endpoint: str) -> None:
         """Note that the answer to a request is there, or no longer waited for."""
         release = self._clock() + self.window
         for bucket in (self._account, self._endpoints[endpoint]):
-            bucket.out -= 1
+            bucket.in_flight -= 1
             bucket.releases.append(release)
 
     def pause(self, endpoint: str | None, seconds: float) -> bool:
@@ -149,9 +149,9 @@ class RateBudget:
         """
         bucket = self._account if endpoint is None else self._endpoints[endpoint]
         now = self._clock()
-        news = max(0.0, bucket.paused_until - now) < _NEARLY * seconds
+        is_news = max(0.0, bucket.paused_until - now) < _SAME_PAUSE * seconds
         bucket.paused_until = max(bucket.paused_until, now + seconds)
-        return news
+        return is_news
 
     def takes(self, requests: int, endpoint: str | None = None) -> float:
         """Say in how many seconds, at the earliest, so many more requests can have been sent.
@@ -165,29 +165,29 @@ class RateBudget:
         if requests <= 0:
             return 0.0
         bucket = self._account if endpoint is None else self._endpoints.get(endpoint, _Bucket())
-        places = self.capacity.account if endpoint is None else self.capacity.endpoint
+        capacity = self.capacity.account if endpoint is None else self.capacity.endpoint
         now = self._clock()
-        held = sorted(release for release in tuple(bucket.releases) if release > now)
+        releases = sorted(release for release in tuple(bucket.releases) if release > now)
         # Those that are out are taken for answered now.
-        held += [now + self.window] * bucket.out
+        releases += [now + self.window] * bucket.in_flight
         # The one whose place the last of the requests takes. Each of them gives its own place up
         # one window after it took another's.
-        last, windows = len(held) + requests - places - 1, 0
-        if last >= len(held):
-            windows = (last - len(held)) // places + 1
-            last -= windows * places
-        begins = held[last] - now if last >= 0 else 0.0
+        last, windows = len(releases) + requests - capacity - 1, 0
+        if last >= len(releases):
+            windows = (last - len(releases)) // capacity + 1
+            last -= windows * capacity
+        begins = releases[last] - now if last >= 0 else 0.0
         return max(begins, bucket.paused_until - now) + windows * self.window
 
     @property
     def utilization(self) -> float:
         """The requests sent, as a part of those that the account's limit allowed meanwhile."""
-        if not self._count:
+        if not self._sent:
             return 0.0
         # The window that has just begun is as full as the server lets it be.
-        windows = 1 + int((self._clock() - self._first) / self.window)
-        return self._count / (self.limits.account * windows)
+        windows = 1 + int((self._clock() - self._first_sent_at) / self.window)
+        return self._sent / (self.limits.account * windows)
 
-    def _places(self, limit: int) -> int:
+    def _scaled(self, limit: int) -> int:
         numerator, denominator = self._share
         return max(1, limit * numerator // denominator)

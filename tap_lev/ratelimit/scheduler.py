@@ -1,4 +1,4 @@
-"""The gate: every request passes it, one by one, when the budget has a place and it is its turn."""
+"""Decide which waiting request is sent next, and when."""
 
 from __future__ import annotations
 
@@ -30,14 +30,14 @@ class _PendingRequest:
     Attributes:
         endpoint: Where it goes.
         event: Set when there is something new for it.
-        given: Whether it may go.
-        due: When it can go by the clock alone, as far as it was last known.
+        granted: Whether it may go.
+        ready_at: When it can go by the clock alone, as far as it was last known.
     """
 
     endpoint: str
     event: threading.Event = dataclasses.field(default_factory=threading.Event)
-    given: bool = False
-    due: float = math.inf
+    granted: bool = False
+    ready_at: float = math.inf
 
 
 class WaitReason(NamedTuple):
@@ -60,7 +60,7 @@ class RequestScheduler:
     Args:
         budget: When a request may go.
         baton: Given up for each wait.
-        parallel: How many requests may be out at the same time.
+        max_in_flight: How many requests may be out at the same time.
         clock: Seconds, for what was waited.
     """
 
@@ -68,24 +68,24 @@ class RequestScheduler:
         self,
         budget: RateBudget,
         lock: RunLock,
-        parallel: int,
+        max_in_flight: int,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.budget = budget
         self.workload = Workload(budget)
         self._lock = lock
-        lock.on_release = self._admit_after_answer
-        self._parallel = parallel
+        lock.on_release = self._dispatch_after_response
+        self._max_parallel = max_in_flight
         self._clock = clock
-        self._is_open = False
-        self._out: Counter[str] = Counter()
-        self._out_at_all = 0
-        self._answered = False
-        self._turns: list[_PendingRequest] = []
-        self._sleepers: list[_PendingRequest] = []
+        self._is_parallel = False
+        self._in_flight: Counter[str] = Counter()
+        self._in_flight_total = 0
+        self._has_response = False
+        self._pending: list[_PendingRequest] = []
+        self._sleeping: list[_PendingRequest] = []
         self._waited = 0.0
         self._idle_since: float | None = None
-        self._alarm = math.inf
+        self._wakes_at = math.inf
 
     # -- Passing
 
@@ -100,19 +100,19 @@ class RequestScheduler:
             Stopped: The run has ended meanwhile.
             Interruption: A signal came.
         """
-        self._wait_for_turn(endpoint)
+        self._wait_until_granted(endpoint)
         try:
             with self._lock.released():
                 yield
         finally:
-            self._out[endpoint] -= 1
-            self._out_at_all -= 1
+            self._in_flight[endpoint] -= 1
+            self._in_flight_total -= 1
             self.budget.release(endpoint)
-            self._answered = True
+            self._has_response = True
 
-    def open(self) -> None:
+    def allow_parallel(self) -> None:
         """Let several requests be out at once, after an answer; until then it is one."""
-        self._is_open = True
+        self._is_parallel = True
 
     def sleep(self, seconds: float, endpoint: str = "") -> None:
         """Let time pass.
@@ -125,80 +125,80 @@ class RequestScheduler:
             Stopped: The run has ended meanwhile.
             Interruption: A signal came.
         """
-        sleeper = _PendingRequest(endpoint, due=self._clock() + seconds)
-        self._sleepers.append(sleeper)
-        self._note_idleness()
+        request = _PendingRequest(endpoint, ready_at=self._clock() + seconds)
+        self._sleeping.append(request)
+        self._update_idle_time()
         try:
-            self._lock.wait(sleeper.event, seconds)
+            self._lock.wait(request.event, seconds)
         finally:
-            self._sleepers.remove(sleeper)
-            self._note_idleness()
+            self._sleeping.remove(request)
+            self._update_idle_time()
 
-    def _wait_for_turn(self, endpoint: str) -> None:
-        turn = _PendingRequest(endpoint)
-        self._turns.append(turn)
-        self._admit()
-        # Where a wait is broken off the run is over, and whose turn it is, nobody asks.
-        while not turn.given:
+    def _wait_until_granted(self, endpoint: str) -> None:
+        request = _PendingRequest(endpoint)
+        self._pending.append(request)
+        self._dispatch()
+        # Where a wait is broken off the run is over, and whose request it is, nobody asks.
+        while not request.granted:
             # One thread at a time minds the clock; the others wait to be told.
-            delay = self._soonest()
+            delay = self._next_ready_in()
             wake_at = self._clock() + delay
-            minds_the_clock = wake_at < self._alarm
-            if minds_the_clock:
-                self._alarm = wake_at
-            self._lock.wait(turn.event, delay if minds_the_clock else None)
-            if minds_the_clock:
-                if self._alarm == wake_at:
-                    self._alarm = math.inf
-                self._admit()
-            turn.event.clear()
+            watches_clock = wake_at < self._wakes_at
+            if watches_clock:
+                self._wakes_at = wake_at
+            self._lock.wait(request.event, delay if watches_clock else None)
+            if watches_clock:
+                if self._wakes_at == wake_at:
+                    self._wakes_at = math.inf
+                self._dispatch()
+            request.event.clear()
 
-    def _admit_after_answer(self) -> None:
+    def _dispatch_after_response(self) -> None:
         """Let others go, now that the thread which got an answer has said what it wants next."""
-        if self._answered:
-            self._admit()
+        if self._has_response:
+            self._dispatch()
 
-    def _admit(self) -> None:
+    def _dispatch(self) -> None:
         """Let go whatever can go."""
-        self._answered = False
-        while self._turns and self._out_at_all < self._places:
-            kept = self.workload.reserved(self._out)
-            ready = [turn for turn in self._turns if not self._delay(turn, kept)]
+        self._has_response = False
+        while self._pending and self._in_flight_total < self._max_in_flight:
+            reserve = self.workload.reserved(self._in_flight)
+            ready = [request for request in self._pending if not self._delay(request, reserve)]
             if not ready:
                 break
-            turn = min(ready, key=lambda turn: self.workload.priority(turn.endpoint))
-            self.budget.acquire(turn.endpoint)
-            self._out[turn.endpoint] += 1
-            self._out_at_all += 1
-            self._turns.remove(turn)
-            turn.given = True
-            turn.event.set()
-        if self._turns and self._clock() + self._soonest() < self._alarm:
-            self._turns[0].event.set()
-        self._note_idleness()
+            request = min(ready, key=lambda request: self.workload.priority(request.endpoint))
+            self.budget.acquire(request.endpoint)
+            self._in_flight[request.endpoint] += 1
+            self._in_flight_total += 1
+            self._pending.remove(request)
+            request.granted = True
+            request.event.set()
+        if self._pending and self._clock() + self._next_ready_in() < self._wakes_at:
+            self._pending[0].event.set()
+        self._update_idle_time()
 
     @property
-    def _places(self) -> int:
-        return self._parallel if self._is_open else 1
+    def _max_in_flight(self) -> int:
+        return self._max_parallel if self._is_parallel else 1
 
-    def _soonest(self) -> float:
+    def _next_ready_in(self) -> float:
         """Find the seconds until a request can go by the clock alone."""
-        if self._out_at_all >= self._places:
+        if self._in_flight_total >= self._max_in_flight:
             return math.inf
-        kept = self.workload.reserved(self._out)
-        return min(self._delay(turn, kept) for turn in self._turns)
+        reserve = self.workload.reserved(self._in_flight)
+        return min(self._delay(request, reserve) for request in self._pending)
 
-    def _delay(self, turn: _PendingRequest, kept: int) -> float:
-        decides = self.workload.is_bottleneck(turn.endpoint)
-        delay = self.budget.delay(turn.endpoint, 0 if decides else kept)
-        turn.due = self._clock() + delay
+    def _delay(self, request: _PendingRequest, reserve: int) -> float:
+        is_bottleneck = self.workload.is_bottleneck(request.endpoint)
+        delay = self.budget.delay(request.endpoint, 0 if is_bottleneck else reserve)
+        request.ready_at = self._clock() + delay
         return delay
 
-    def _note_idleness(self) -> None:
+    def _update_idle_time(self) -> None:
         now = self._clock()
         if self._idle_since is not None:
             self._waited += now - self._idle_since
-        idle = not self._out_at_all and (self._turns or self._sleepers)
+        idle = not self._in_flight_total and (self._pending or self._sleeping)
         self._idle_since = now if idle else None
 
     # -- Looking on: these may be called without the baton, and change nothing
@@ -213,17 +213,17 @@ class RequestScheduler:
         """Say what the requests to an endpoint wait for, or all there are."""
         now = self._clock()
 
-        def due(turns: list[_PendingRequest]) -> float:
-            concerned = (t.due for t in tuple(turns) if endpoint in {None, t.endpoint})
+        def ready_at(requests: list[_PendingRequest]) -> float:
+            concerned = (r.ready_at for r in tuple(requests) if endpoint in {None, r.endpoint})
             return min(concerned, default=math.inf)
 
-        out = self._out_at_all if endpoint is None else self._out[endpoint]
-        if not out and (turn := due(self._turns)) < math.inf:
-            return WaitReason("the budget", _told(turn - now))
-        if not out and (sleeper := due(self._sleepers)) < math.inf:
-            return WaitReason("another try", _told(sleeper - now))
-        return WaitReason("the network") if self._out_at_all else None
+        in_flight = self._in_flight_total if endpoint is None else self._in_flight[endpoint]
+        if not in_flight and (first := ready_at(self._pending)) < math.inf:
+            return WaitReason("the budget", _shown(first - now))
+        if not in_flight and (first := ready_at(self._sleeping)) < math.inf:
+            return WaitReason("another try", _shown(first - now))
+        return WaitReason("the network") if self._in_flight_total else None
 
 
-def _told(seconds: float) -> float | None:
+def _shown(seconds: float) -> float | None:
     return seconds if seconds >= MIN_SHOWN_WAIT else None

@@ -28,12 +28,12 @@ class Workload:
         self._budget = budget
         self._expected: dict[str, dict[object, int]] = defaultdict(dict)
         self._left: dict[str, int] = {}
-        self._all_left = 0
+        self._total_left = 0
 
     @property
     def requests(self) -> int:
         """How many requests are expected, of all endpoints."""
-        return self._all_left
+        return self._total_left
 
     def set_remaining(self, reader: object, endpoint: str, requests: float) -> None:
         """Take note of how many more requests somebody will make.
@@ -46,14 +46,14 @@ class Workload:
         readers = self._expected[endpoint]
         readers[reader] = math.ceil(requests)
         self._left[endpoint] = sum(readers.values())
-        self._all_left = sum(self._left.values())
+        self._total_left = sum(self._left.values())
 
     def remove(self, reader: object) -> None:
         """Take note that somebody makes no more requests."""
         for endpoint, readers in self._expected.items():
             readers.pop(reader, None)
             self._left[endpoint] = sum(readers.values())
-        self._all_left = sum(self._left.values())
+        self._total_left = sum(self._left.values())
 
     def is_bottleneck(self, endpoint: str) -> bool:
         """Say whether an endpoint may decide when the run ends.
@@ -63,25 +63,23 @@ class Workload:
         early. One of which nothing is known may have any number of requests left.
         """
         left, capacity = self._left.get(endpoint), self._budget.capacity
-        part, whole = (
-            BOTTLENECK_RATIO  # whole numbers only: limits that Lev tells may be too long for others
-        )
+        part, whole = BOTTLENECK_RATIO
         if not left:
             return True
-        return whole * left * capacity.account >= part * self._all_left * capacity.endpoint
+        return whole * left * capacity.account >= part * self._total_left * capacity.endpoint
 
-    def reserved(self, out: Mapping[str, int]) -> int:
+    def reserved(self, in_flight: Mapping[str, int]) -> int:
         """Say how many of the account's capacity are kept for the endpoints that decide.
 
         The next request to one of them is made when the last is answered. If others took what is
         free until then, the endpoint would be late by that in each window.
 
         Args:
-            out: How many requests to each endpoint have no answer yet.
+            in_flight: How many requests to each endpoint have no answer yet.
         """
         return sum(
             min(self._budget.available(endpoint), self._left.get(endpoint, 0))
-            for endpoint, requests in out.items()
+            for endpoint, requests in in_flight.items()
             if requests and self.is_bottleneck(endpoint)
         )
 
@@ -96,7 +94,7 @@ class Workload:
         left = self._left.get(endpoint, 0)
         if self.is_bottleneck(endpoint):
             return -(left or math.inf)
-        weight = left / self._all_left + BASE_WEIGHT / len(self._left)
+        weight = left / self._total_left + BASE_WEIGHT / len(self._left)
         return (self._budget.used(endpoint) + 1) / weight
 
     def seconds(self, endpoint: str | None) -> float | None:
@@ -108,13 +106,15 @@ class Workload:
             The seconds, None where there are no such requests, or nothing holds them up.
         """
         left, capacity = tuple(self._left.items()), self._budget.capacity
-        own = sum(requests for of, requests in left if of == endpoint)
+        own = sum(requests for name, requests in left if name == endpoint)
         if endpoint is None or not own:
             return None
-        deciding = [requests for of, requests in left if requests and self.is_bottleneck(of)]
-        shared, spare = sum(deciding), capacity.account - len(deciding) * capacity.endpoint
+        bottlenecks = [requests for name, requests in left if requests and self.is_bottleneck(name)]
+        shared, spare = sum(bottlenecks), capacity.account - len(bottlenecks) * capacity.endpoint
         if not self.is_bottleneck(endpoint):
             # The others share what those that decide leave of the account's capacity.
-            others = self._all_left - shared
-            shared = self._all_left if spare <= 0 else math.ceil(others * capacity.account / spare)
+            others = self._total_left - shared
+            shared = (
+                self._total_left if spare <= 0 else math.ceil(others * capacity.account / spare)
+            )
         return max(self._budget.takes(own, endpoint), self._budget.takes(shared)) or None

@@ -39,17 +39,17 @@ class Courses:
         """Say that a page has come, and move those that it brings rows of."""
         together = []
         for member in self._members:
-            course = member.report.course
+            course = member.report.progress
             course.source = self._source.name
             if is_read_apart(member):
-                course.leader, course.endpoint = None, member.endpoint
+                course.follows, course.endpoint = None, member.endpoint
                 course.unit = self._source.name
             else:
                 course.unit, course.endpoint = ROWS, f"GET {self._source.path}"
                 together.append(member)
         together.sort(key=lambda member: member is not self._source)
         for member in together:
-            member.report.course.leader = together[0].name if member is not together[0] else None
+            member.report.progress.follows = together[0].name if member is not together[0] else None
         self._move(together, counter, counter.rows_read)
 
     def parents(self, counter: RowCounter, number: int) -> None:
@@ -61,7 +61,7 @@ class Courses:
     def _move(self, members: Iterable[LevStream], counter: RowCounter, done: int | None) -> None:
         total, now = self.wanted or counter.total, self._clock()
         for member in members:
-            member.report.course.move(done or 0, None if done is None else total, now)
+            member.report.progress.update(done or 0, None if done is None else total, now)
 
 
 def is_read_apart(member: LevStream) -> TypeGuard[ChildStream]:

@@ -163,7 +163,7 @@ class ListSync:
 
     @staticmethod
     def _note_outcome(member: LevStream, timer: Timer) -> None:
-        member.report.course.ended = True
+        member.report.progress.ended = True
         if member.report.failure is not None:
             timer.tags[Tag.STATUS] = Status.FAILED
 
@@ -182,7 +182,7 @@ class ListSync:
                 if member in self.members:
                     self.members.remove(member)
                     self._tap.client.scheduler.workload.remove(member)
-                    member.report.course.ended = True
+                    member.report.progress.ended = True
                     member.fail(error)
 
     # -- The walk

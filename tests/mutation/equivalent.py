@@ -41,14 +41,14 @@ EQUIVALENT: dict[str, dict[str, dict[str, str]]] = {
             "@dataclasses.dataclass(eq=False, slots=False)": "slots save memory only",
             "@dataclasses.dataclass(eq=True, slots=True)": "no two turns have the same event",
         },
-        "self._answered = False": {
-            "self._answered = True": "before the first answer nobody is let go but by the budget",
+        "self._has_response = False": {
+            "self._has_response = True": "before the first response only the budget grants a slot",
         },
     },
     "remaining": {
-        "self._all_left = 0": {
-            "self._all_left = 1": "it is read only where something is left, and set by then",
-            "self._all_left = -1": "it is read only where something is left, and set by then",
+        "self._total_left = 0": {
+            "self._total_left = 1": "it is read only where something is left, and set by then",
+            "self._total_left = -1": "it is read only where something is left, and set by then",
         },
     },
     "answers": {
