@@ -109,6 +109,7 @@ class TapLev(Tap):
         scheduler = RequestScheduler(
             RateBudget(limits, share, window), self.lock, self.config["max_parallel_streams"]
         )
+        self.lock.on_release(scheduler.dispatch_after_response)
         return LevClient(self.config, self.logger, scheduler)
 
     @property

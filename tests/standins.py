@@ -132,13 +132,13 @@ class Stage(RunLock):
     def wait(self, event: threading.Event, timeout: float | None = None) -> None:
         assert self._acting is not None
         self.waits.append((self._acting.name, timeout))
-        self.on_release()
+        self._on_release()
         self._pause(event, timeout)
 
     @contextlib.contextmanager
     @override
     def released(self) -> Iterator[None]:
-        self.on_release()
+        self._on_release()
         try:
             yield
         finally:
@@ -173,7 +173,7 @@ class Stage(RunLock):
             pass
         except BaseException as error:  # noqa: BLE001 - run() raises it
             actor.error = error
-        self.on_release()
+        self._on_release()
         actor.done = True
         self._back.release()
 

@@ -165,7 +165,7 @@ def test_a_wait_ends_with_its_event_or_its_time() -> None:
 
 def test_before_it_is_given_up_somebody_may_do_something() -> None:
     lock, seen = RunLock(), []
-    lock.on_release = lambda: seen.append(lock._holder)
+    lock.on_release(lambda: seen.append(lock._holder))
     me = threading.current_thread()
     with lock:
         assert seen == []
@@ -179,10 +179,10 @@ def test_before_it_is_given_up_somebody_may_do_something() -> None:
 
 def test_whatever_that_does_the_baton_is_given_up() -> None:
     lock = RunLock()
-    lock.on_release = lambda: 1 / 0  # type: ignore[assignment,return-value]
+    lock.on_release(lambda: 1 / 0)  # type: ignore[arg-type,return-value]
     with pytest.raises(ZeroDivisionError), lock:
         pass
-    lock.on_release = lambda: None
+    lock.on_release(lambda: None)
     assert Thread(lock.__enter__).end() is None
 
 
@@ -194,7 +194,7 @@ def test_after_the_end_nothing_is_done_before_it_is_given_up() -> None:
     for end in (lambda lock: lock.stop(), lambda _: shutdown.handle(signal.SIGTERM)):
         lock = RunLock(shutdown)
         with lock:
-            lock.on_release = lambda: 1 / 0  # type: ignore[assignment,return-value]
+            lock.on_release(lambda: 1 / 0)  # type: ignore[arg-type,return-value]
             end(lock)
         assert isinstance(Thread(lock.__enter__).end(), RunStopped)
 

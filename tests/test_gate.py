@@ -42,6 +42,7 @@ class Play:
         self.stage = Stage(choose)
         self.budget = RateBudget(limits, share, 60.0, self.stage.clock)
         self.scheduler = RequestScheduler(self.budget, self.stage, parallel, self.stage.clock)
+        self.stage.on_release(self.scheduler.dispatch_after_response)
         if is_parallel:
             self.scheduler.allow_parallel()
         self.passed: list[tuple[str, float]] = []
@@ -87,7 +88,9 @@ def alone(limits: Limits, parallel: int = 1) -> tuple[RequestScheduler, StandIn]
     """A gate for one thread."""
     lock = StandIn()
     budget = RateBudget(limits, clock=lock.clock)
-    return RequestScheduler(budget, lock, parallel, lock.clock), lock
+    scheduler = RequestScheduler(budget, lock, parallel, lock.clock)
+    lock.on_release(scheduler.dispatch_after_response)
+    return scheduler, lock
 
 
 # -- One thread
@@ -335,6 +338,7 @@ def test_real_threads_on_a_real_clock_all_get_through() -> None:
     lock, done = RunLock(), []
     budget = RateBudget(Limits(12, 4), window=0.05)
     scheduler = RequestScheduler(budget, lock, 4)
+    lock.on_release(scheduler.dispatch_after_response)
     scheduler.allow_parallel()
 
     def work(number: int) -> None:

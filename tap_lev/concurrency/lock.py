@@ -59,13 +59,11 @@ class RunLock:
         shutdown: Is told when that thread waits, so that a signal can end the wait.
 
     Attributes:
-        before_giving: Called each time that the baton is given up, with the baton still in hand;
-            not when the run is over, since those who end then touch what is shared without it.
         turns: How often it was given up.
     """
 
     def __init__(self, shutdown: Shutdown | None = None) -> None:
-        self.on_release: Callable[[], None] = lambda: None
+        self._on_release: Callable[[], None] = lambda: None
         self.turns = 0
         self._lock = threading.Lock()
         self._shutdown = shutdown or Shutdown()
@@ -119,6 +117,16 @@ class RunLock:
         finally:
             self._waited_for.remove(event)
 
+    def on_release(self, callback: Callable[[], None]) -> None:
+        """Register what to call before each release, while the lock is still held.
+
+        Once the run is over it is not called: threads that end then no longer share anything.
+
+        Args:
+            callback: Replaces the one before it.
+        """
+        self._on_release = callback
+
     @property
     def is_held(self) -> bool:
         """Whether this thread has it. After a second signal it may be another's."""
@@ -149,7 +157,7 @@ class RunLock:
     def _release(self) -> None:
         try:
             if not self._is_over:
-                self.on_release()
+                self._on_release()
         finally:
             self.turns += 1
             self._holder = None

@@ -74,7 +74,6 @@ class RequestScheduler:
         self.budget = budget
         self.workload = Workload(budget)
         self._lock = lock
-        lock.on_release = self._dispatch_after_response
         self._max_parallel = max_in_flight
         self._clock = clock
         self._is_parallel = False
@@ -114,6 +113,13 @@ class RequestScheduler:
         """Let several requests be out at once, after an answer; until then it is one."""
         self._is_parallel = True
 
+    def dispatch_after_response(self) -> None:
+        """Dispatch requests if a response came; to be called before each release of the lock."""
+        # By now the thread with the response has said what it wants next. In the ``finally`` of
+        # ``slot`` it has not, and others would take what is reserved for a bottleneck.
+        if self._has_response:
+            self._dispatch()
+
     def sleep(self, seconds: float, endpoint: str = "") -> None:
         """Let time pass.
 
@@ -152,11 +158,6 @@ class RequestScheduler:
                     self._wakes_at = math.inf
                 self._dispatch()
             request.event.clear()
-
-    def _dispatch_after_response(self) -> None:
-        """Let others go, now that the thread which got an answer has said what it wants next."""
-        if self._has_response:
-            self._dispatch()
 
     def _dispatch(self) -> None:
         """Let go whatever can go."""
