@@ -237,7 +237,7 @@ class TapLev(Tap):
         """
         self.check_selection()
         advice = "Run it again, from the last state: it goes on where each stream stopped."
-        progress = ProgressReporter(self.report, self.client.scheduler, self.lock, self.logger)
+        progress = ProgressReporter(self.report, self.client.scheduler, self.logger)
         try:
             with progress, self.lock:
                 self.identity = account.identify(self)

@@ -100,19 +100,6 @@ def test_a_thread_knows_whether_it_has_the_baton() -> None:
     assert seen == [True, False, False, True, False]
 
 
-def test_whoever_looks_on_sees_whether_it_is_free_and_changes_hands() -> None:
-    lock = RunLock()
-    begun = lock.turns
-    assert lock.is_free
-    with lock:
-        assert not lock.is_free
-        assert lock.turns == begun
-        with lock.released():
-            assert lock.is_free
-            assert lock.turns > begun
-    assert lock.is_free
-
-
 def test_what_is_lent_comes_back() -> None:
     lock, order = RunLock(), []
     begun, may_end = threading.Event(), threading.Event()

@@ -66,7 +66,7 @@ def progress(report: RunReport, lock: StandIn) -> ProgressReporter:
     """A look at that run, with room for 6 requests in 60 s, 2 of them to one endpoint."""
     budget = RateBudget(Limits(6, 2), 1.0, 60.0, lock.clock)
     return ProgressReporter(
-        report, RequestScheduler(budget, lock, 4, lock.clock), lock, logging.getLogger("tap")
+        report, RequestScheduler(budget, lock, 4, lock.clock), logging.getLogger("tap")
     )
 
 
@@ -210,33 +210,14 @@ def test_it_says_what_is_waited_for(
         with scheduler.slot(endpoint):
             seen.append((scheduler.wait_reason(), scheduler.wait_reason(endpoint)))
     scheduler.sleep(5, endpoint)
-    network, budget, retry = (
-        WaitReason("the network"),
-        WaitReason("the budget", 60),
-        WaitReason("another try", 5),
-    )
+    budget, retry = WaitReason("the budget", 60), WaitReason("another try", 5)
     assert seen == [
-        (network, network),
+        (None, None),
         (budget, budget, None),
-        (network, network),
+        (None, None),
         (retry, retry, None),
     ]
     assert scheduler.wait_reason() is None
-
-
-def test_a_target_that_does_not_read_is_what_is_waited_for(
-    report: RunReport, lock: StandIn, progress: ProgressReporter
-) -> None:
-    report.stream("contacts").progress.update(1, 2, lock.clock())
-    progress.glance()
-    assert lines(progress)[0] == "contacts: 1 of 2 rows (50%), 0 rows written."
-    progress.glance()
-    assert lines(progress)[0].endswith("; waiting for the target.")
-    with lock.released():
-        progress.glance()
-        assert progress.stream_statuses()[0].wait is None
-    progress.glance()
-    assert progress.stream_statuses()[0].wait is None, "it was given up in between"
 
 
 @pytest.mark.parametrize(
@@ -297,9 +278,9 @@ def test_without_a_terminal_a_long_run_logs_a_line_for_each_stream(lev: SandboxS
         run = tap.finish()
     assert run.exit_code == 0
     told = run.log("INFO")
-    assert any(line.startswith(CONTACTS) and "waiting for the network" in line for line in told)
+    assert any(line.startswith(CONTACTS) for line in told)
     assert any(line.startswith("deals (with deal_team_members): ") for line in told)
-    assert any(re.match(r"1 of 5 streams done, .*requests; waiting for", line) for line in told)
+    assert any(re.match(r"1 of 5 streams done, .*requests\.$", line) for line in told)
     assert "\x1b" not in run.stderr
     assert {m["type"] for m in run.messages} == {"SCHEMA", "RECORD", "STATE"}
 

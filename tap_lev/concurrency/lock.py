@@ -57,14 +57,10 @@ class RunLock:
 
     Args:
         shutdown: Is told when that thread waits, so that a signal can end the wait.
-
-    Attributes:
-        turns: How often it was given up.
     """
 
     def __init__(self, shutdown: Shutdown | None = None) -> None:
         self._on_release: Callable[[], None] = lambda: None
-        self.turns = 0
         self._lock = threading.Lock()
         self._shutdown = shutdown or Shutdown()
         self._main = threading.current_thread()
@@ -132,11 +128,6 @@ class RunLock:
         """Whether this thread has it. After a second signal it may be another's."""
         return self._holder is threading.current_thread()
 
-    @property
-    def is_free(self) -> bool:
-        """Whether nobody has it."""
-        return self._holder is None
-
     def stop(self) -> None:
         """End the run: no thread but the main one will get the baton again."""
         self._stopped = True
@@ -159,6 +150,5 @@ class RunLock:
             if not self._is_over:
                 self._on_release()
         finally:
-            self.turns += 1
             self._holder = None
             self._lock.release()

@@ -10,12 +10,10 @@ from typing import TYPE_CHECKING, Self
 
 from tap_lev.progress.status import RunStatus, StreamStatus
 from tap_lev.progress.stream_progress import ROWS
-from tap_lev.ratelimit.scheduler import WaitReason
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from tap_lev.concurrency.lock import RunLock
     from tap_lev.progress.report import RunReport
     from tap_lev.progress.stream_progress import StreamProgress
     from tap_lev.ratelimit.scheduler import RequestScheduler
@@ -29,8 +27,6 @@ LOG_INTERVAL = 30.0
 JOIN_TIMEOUT = 2.0
 """Seconds that it may take to leave the terminal clean."""
 
-THE_TARGET = WaitReason("the target")
-
 
 class ProgressReporter:
     """Looks on while a run goes on, and shows how far it is.
@@ -41,21 +37,17 @@ class ProgressReporter:
     Args:
         report: What the run has done so far.
         gate: What its requests wait for.
-        baton: What its threads take turns with.
         logger: Where lines go.
     """
 
     def __init__(
-        self, report: RunReport, scheduler: RequestScheduler, lock: RunLock, logger: logging.Logger
+        self, report: RunReport, scheduler: RequestScheduler, logger: logging.Logger
     ) -> None:
         self._report = report
         self._scheduler = scheduler
-        self._lock = lock
         self._logger = logger
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._look_on, name="progress", daemon=True)
-        self._turn: int | None = None
-        self._is_kept_waiting = False
 
     def __enter__(self) -> Self:
         """Begin to look on."""
@@ -80,13 +72,11 @@ class ProgressReporter:
 
             with ProgressBars(self) as bars:
                 while not self._over.wait(POLL_INTERVAL):
-                    self.glance()
                     bars.show()
 
     def _show_lines(self) -> None:
         due = self._report.clock() + LOG_INTERVAL
         while not self._over.wait(POLL_INTERVAL):
-            self.glance()
             if self._report.clock() >= due:
                 due += LOG_INTERVAL
                 self.log()
@@ -99,12 +89,6 @@ class ProgressReporter:
             self._logger.info("%s", line, extra=line.log_fields)
 
     # -- What there is to show
-
-    def glance(self) -> None:
-        """See whether the target keeps the run waiting: one thread has the baton all the time."""
-        turn = None if self._lock.is_free else self._lock.turns
-        self._is_kept_waiting = turn is not None and turn == self._turn
-        self._turn = turn
 
     def stream_statuses(self) -> list[StreamStatus]:
         """Find how the streams stand that are being read."""
@@ -126,7 +110,7 @@ class ProgressReporter:
                         and report.progress.source == other.progress.source
                     )
                 ),
-                self._wait(report.progress.endpoint),
+                self._scheduler.wait_reason(report.progress.endpoint),
             )
             for report in reports
             if report.progress.follows is None
@@ -150,11 +134,8 @@ class ProgressReporter:
             seconds_left=None
             if not_started
             else _longest(status.seconds_left for status in statuses),
-            wait=self._wait(),
+            wait=self._scheduler.wait_reason(),
         )
-
-    def _wait(self, endpoint: str | None = None) -> WaitReason | None:
-        return THE_TARGET if self._is_kept_waiting else self._scheduler.wait_reason(endpoint)
 
     def _left(self, progress: StreamProgress, now: float) -> float | None:
         """Say how long a stream takes: at its pace so far, but not faster than the limits allow."""

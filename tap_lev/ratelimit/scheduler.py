@@ -44,7 +44,7 @@ class WaitReason(NamedTuple):
     """What somebody waits for.
 
     Attributes:
-        thing: The budget, the network, or another try.
+        thing: The budget or another try.
         seconds: How long at least, None where that is not known, or no time.
     """
 
@@ -212,18 +212,15 @@ class RequestScheduler:
 
     def wait_reason(self, endpoint: str | None = None) -> WaitReason | None:
         """Say what the requests to an endpoint wait for, or all there are."""
-        now = self._clock()
-
-        def ready_at(requests: list[_PendingRequest]) -> float:
-            concerned = (r.ready_at for r in tuple(requests) if endpoint in {None, r.endpoint})
-            return min(concerned, default=math.inf)
-
         in_flight = self._in_flight_total if endpoint is None else self._in_flight[endpoint]
-        if not in_flight and (first := ready_at(self._pending)) < math.inf:
-            return WaitReason("the budget", _shown(first - now))
-        if not in_flight and (first := ready_at(self._sleeping)) < math.inf:
-            return WaitReason("another try", _shown(first - now))
-        return WaitReason("the network") if self._in_flight_total else None
+        if in_flight:
+            return None
+        for thing, requests in (("the budget", self._pending), ("another try", self._sleeping)):
+            concerned = (r.ready_at for r in tuple(requests) if endpoint in {None, r.endpoint})
+            ready_at = min(concerned, default=math.inf)
+            if ready_at < math.inf:
+                return WaitReason(thing, _shown(ready_at - self._clock()))
+        return None
 
 
 def _shown(seconds: float) -> float | None:

@@ -9,13 +9,6 @@ EQUIVALENT: dict[str, dict[str, dict[str, str]]] = {
         },
     },
     "baton": {
-        "self.turns = 0": {
-            "self.turns = 1": "only whether it has changed is looked at",
-            "self.turns = -1": "only whether it has changed is looked at",
-        },
-        "self.turns += 1": {
-            "self.turns += 2": "only whether it has changed is looked at",
-        },
         "raise": {
             "pass": "the run is over, and nobody counts who is at work",
         },
