@@ -654,7 +654,7 @@ def test_so_many_requests_take_as_long_as_it_was_said(  # noqa: PLR0913, PLR0917
             budget.acquire(DEALS)
     if pause:
         budget.pause(endpoint, pause)
-    said, began = budget.takes(count, endpoint), clock.now
+    said, began = budget.seconds_for(count, endpoint), clock.now
     while budget._account.in_flight:
         budget.release(DEALS)
     # Of one bucket only: nothing else is to keep the requests waiting.

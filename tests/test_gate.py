@@ -506,25 +506,25 @@ def test_a_run_takes_a_window_more_than_it_must_at_most(  # noqa: PLR0913, PLR09
 
 def test_the_time_left_is_what_the_limits_make_of_what_is_expected() -> None:
     scheduler = Play(Limits(10, 2)).scheduler
-    assert scheduler.workload.seconds(DEALS) is None, "nothing is known"
+    assert scheduler.workload.seconds_left(DEALS) is None, "nothing is known"
     scheduler.workload.set_remaining("deals", DEALS, 9)
     scheduler.workload.set_remaining("notes", NOTES, 40)
     scheduler.workload.set_remaining("contacts", CONTACTS, 6)
-    assert scheduler.workload.seconds(NOTES) == 19 * 60, "it decides, by its own limit"
-    assert scheduler.workload.seconds(DEALS) == 4 * 60, "by its own limit, too"
-    assert scheduler.workload.seconds(CONTACTS) == 2 * 60, (
+    assert scheduler.workload.seconds_left(NOTES) == 19 * 60, "it decides, by its own limit"
+    assert scheduler.workload.seconds_left(DEALS) == 4 * 60, "by its own limit, too"
+    assert scheduler.workload.seconds_left(CONTACTS) == 2 * 60, (
         "those that decide leave six of ten places"
     )
     scheduler.workload.remove("contacts")
-    assert scheduler.workload.seconds(CONTACTS) is None
-    assert scheduler.workload.seconds(None) is None
+    assert scheduler.workload.seconds_left(CONTACTS) is None
+    assert scheduler.workload.seconds_left(None) is None
 
 
 def test_where_the_account_is_what_is_short_all_end_with_it() -> None:
     scheduler = Play(Limits(4, 4)).scheduler
     for endpoint in ENDPOINTS:
         scheduler.workload.set_remaining(endpoint, endpoint, 20)
-    assert [scheduler.workload.seconds(endpoint) for endpoint in ENDPOINTS] == [14 * 60] * 3
+    assert [scheduler.workload.seconds_left(endpoint) for endpoint in ENDPOINTS] == [14 * 60] * 3
 
 
 @pytest.mark.parametrize(("seconds", "told"), [(0.4, None), (0.6, 0.6), (5.0, 5.0)])

@@ -1,4 +1,4 @@
-"""How many requests each window may hold: by the settings, the tier, or ``/me``."""
+"""Find the rate limits: from the settings, or from the tier that ``/me`` names."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ if TYPE_CHECKING:
 
 
 class Limits(NamedTuple):
-    """How many requests each window may hold.
+    """Requests that a window may hold (lev-api.md §1.10).
 
     Attributes:
-        account: Of the whole account.
-        endpoint: Of one endpoint, which is a route template.
+        account: Those of the whole account.
+        endpoint: Those to one endpoint, which is a route template.
     """
 
     account: int
@@ -28,9 +28,9 @@ TIERS = {
 
 
 def fallback_limits(config: Mapping[str, Any]) -> Limits:
-    """Find the limits to keep while nobody knows those of the account.
+    """Return the limits to keep while those of the account are unknown.
 
-    Where the settings give one of the two, even a lower one, it counts.
+    They are those of the smallest tier. A limit in the settings replaces either one.
     """
     limits = _with_overrides(TIERS["free"], config)
     assert limits is not None  # noqa: S101 - the tier has both
@@ -38,10 +38,10 @@ def fallback_limits(config: Mapping[str, Any]) -> Limits:
 
 
 def configured_limits(config: Mapping[str, Any]) -> Limits | None:
-    """Find the limits that the settings give by themselves.
+    """Return the limits that follow from the settings alone.
 
     Returns:
-        The limits, or None when Lev has to be asked.
+        The limits, or None if ``/me`` must name the tier.
     """
     return _with_overrides(TIERS.get(config.get("api_tier", "auto")), config)
 

@@ -1,4 +1,7 @@
-"""Decide which waiting request is sent next, and when."""
+"""Decide which waiting request is sent next, and when.
+
+The rules S1 to S9 are in docs/design/scheduler.md, L1 to L8 in docs/design/run-lock.md.
+"""
 
 from __future__ import annotations
 
@@ -20,18 +23,19 @@ if TYPE_CHECKING:
 
 
 MIN_SHOWN_WAIT = 0.5
-"""Seconds that nobody is told to wait, since they are over when it is read."""
+"""Seconds; a shorter wait is over before anybody has read of it."""
 
 
 @dataclasses.dataclass(eq=False, slots=True)
 class _PendingRequest:
-    """A request that waits.
+    """A request that waits for its slot, or for its next try.
 
     Attributes:
-        endpoint: Where it goes.
-        event: Set when there is something new for it.
-        granted: Whether it may go.
-        ready_at: When it can go by the clock alone, as far as it was last known.
+        endpoint: Method and route template.
+        event: Set to wake its thread up.
+        granted: Whether it may be sent.
+        ready_at: When it can be sent by the clock alone, in seconds, as last computed; infinity
+            while that takes a response.
     """
 
     endpoint: str
@@ -41,11 +45,11 @@ class _PendingRequest:
 
 
 class WaitReason(NamedTuple):
-    """What somebody waits for.
+    """What requests wait for.
 
     Attributes:
-        thing: The budget or another try.
-        seconds: How long at least, None where that is not known, or no time.
+        thing: The budget or another try, in the words of the progress line.
+        seconds: Least seconds to wait, or None if they are too few to show.
     """
 
     thing: str
@@ -53,15 +57,16 @@ class WaitReason(NamedTuple):
 
 
 class RequestScheduler:
-    """Lets requests go as the budget allows, of those that wait the most urgent first.
+    """Sends requests as the budget allows, the most urgent of those that wait first.
 
-    Its methods are called with the baton in hand.
+    Its methods are called with the run lock held (L1). Whoever puts the two together registers
+    ``dispatch_after_response`` with the lock's ``on_release``.
 
     Args:
-        budget: When a request may go.
-        baton: Given up for each wait.
-        max_in_flight: How many requests may be out at the same time.
-        clock: Seconds, for what was waited.
+        budget: Counts requests against the limits.
+        lock: Released during each wait.
+        max_in_flight: How many requests may be in flight at the same time.
+        clock: Returns the time in seconds; it never goes back.
     """
 
     def __init__(
@@ -86,17 +91,15 @@ class RequestScheduler:
         self._idle_since: float | None = None
         self._wakes_at = math.inf
 
-    # -- Passing
-
     @contextlib.contextmanager
     def slot(self, endpoint: str) -> Iterator[None]:
-        """Surround the network's part of a request: before it a wait, if there must be one.
+        """Wait until a request may be sent, and release the run lock while it is in flight.
 
         Args:
             endpoint: Method and route template.
 
         Raises:
-            Stopped: The run has ended meanwhile.
+            RunStopped: The run has ended meanwhile.
             Interruption: A signal came.
         """
         self._wait_until_granted(endpoint)
@@ -107,28 +110,30 @@ class RequestScheduler:
             self._in_flight[endpoint] -= 1
             self._in_flight_total -= 1
             self.budget.release(endpoint)
+            # No dispatch here: see dispatch_after_response (S8).
             self._has_response = True
 
     def allow_parallel(self) -> None:
-        """Let several requests be out at once, after an answer; until then it is one."""
+        """Let several requests be in flight, now that one has succeeded (S9)."""
         self._is_parallel = True
 
     def dispatch_after_response(self) -> None:
-        """Dispatch requests if a response came; to be called before each release of the lock."""
-        # By now the thread with the response has said what it wants next. In the ``finally`` of
-        # ``slot`` it has not, and others would take what is reserved for a bottleneck.
+        """Dispatch requests if a response came; called before each release of the run lock (L3)."""
+        # By now the thread with the response waits for its next slot, or has no more requests
+        # (S8). In the ``finally`` of ``slot`` it has said neither: its endpoint has no request in
+        # flight, so nothing is reserved for it, and others would take its place.
         if self._has_response:
             self._dispatch()
 
     def sleep(self, seconds: float, endpoint: str = "") -> None:
-        """Let time pass.
+        """Wait before a request is tried again.
 
         Args:
-            seconds: How much.
-            endpoint: What is asked again after it.
+            seconds: How long.
+            endpoint: Method and route template of the request.
 
         Raises:
-            Stopped: The run has ended meanwhile.
+            RunStopped: The run has ended meanwhile.
             Interruption: A signal came.
         """
         request = _PendingRequest(endpoint, ready_at=self._clock() + seconds)
@@ -144,36 +149,49 @@ class RequestScheduler:
         request = _PendingRequest(endpoint)
         self._pending.append(request)
         self._dispatch()
-        # Where a wait is broken off the run is over, and whose request it is, nobody asks.
+        # If the wait is broken off the run is over: the request may stay in the list.
         while not request.granted:
-            # One thread at a time minds the clock; the others wait to be told.
-            delay = self._next_ready_in()
-            wake_at = self._clock() + delay
-            watches_clock = wake_at < self._wakes_at
+            # One thread watches the clock, the one that waits for the earliest time. The others
+            # have no timeout: each would wake up only to find that another was granted first.
+            seconds = self._next_ready_in()
+            wakes_at = self._clock() + seconds
+            watches_clock = wakes_at < self._wakes_at
             if watches_clock:
-                self._wakes_at = wake_at
-            self._lock.wait(request.event, delay if watches_clock else None)
+                self._wakes_at = wakes_at
+            self._lock.wait(request.event, seconds if watches_clock else None)
             if watches_clock:
-                if self._wakes_at == wake_at:
+                # Unless another thread watches for an earlier time by now.
+                if self._wakes_at == wakes_at:
                     self._wakes_at = math.inf
                 self._dispatch()
             request.event.clear()
 
     def _dispatch(self) -> None:
-        """Let go whatever can go."""
+        """Grant slots to all requests that may be sent now, then see who watches the clock."""
+        # There are three reasons for a request to stay:
+        # 1. As many are in flight as may be: one until the first success, then max_in_flight.
+        # 2. The budget has no place in the account's bucket or in the endpoint's, or one of the
+        #    two pauses (S3, S4).
+        # 3. The places that the account has are reserved for a bottleneck (S6).
+        # They are computed anew for each request, since each that is granted changes all three.
         self._has_response = False
         while self._pending and self._in_flight_total < self._max_in_flight:
             reserve = self.workload.reserved(self._in_flight)
+            # The most urgent goes first (S5, S7); of several, the one that waits longest.
             ready = [request for request in self._pending if not self._delay(request, reserve)]
             if not ready:
                 break
             request = min(ready, key=lambda request: self.workload.priority(request.endpoint))
+            # It counts from now, though its thread sends it later: from here on no other request
+            # may take its place (S2).
             self.budget.acquire(request.endpoint)
             self._in_flight[request.endpoint] += 1
             self._in_flight_total += 1
             self._pending.remove(request)
             request.granted = True
             request.event.set()
+        # Who waits without a timeout is woken up to watch the clock, if nobody does, or if one can
+        # be sent before the watching thread wakes up.
         if self._pending and self._clock() + self._next_ready_in() < self._wakes_at:
             self._pending[0].event.set()
         self._update_idle_time()
@@ -183,7 +201,7 @@ class RequestScheduler:
         return self._max_parallel if self._is_parallel else 1
 
     def _next_ready_in(self) -> float:
-        """Find the seconds until a request can go by the clock alone."""
+        """Compute the seconds until a request can be sent by the clock alone."""
         if self._in_flight_total >= self._max_in_flight:
             return math.inf
         reserve = self.workload.reserved(self._in_flight)
@@ -199,19 +217,23 @@ class RequestScheduler:
         now = self._clock()
         if self._idle_since is not None:
             self._waited += now - self._idle_since
-        idle = not self._in_flight_total and (self._pending or self._sleeping)
-        self._idle_since = now if idle else None
+        is_idle = not self._in_flight_total and (self._pending or self._sleeping)
+        self._idle_since = now if is_idle else None
 
-    # -- Looking on: these may be called without the baton, and change nothing
+    # -- For the progress: any thread may call these without the run lock; they change nothing (L8)
 
     @property
     def waited(self) -> float:
-        """Seconds in which every request there was had to wait for time to pass."""
+        """Seconds in which requests waited and none was in flight."""
         since = self._idle_since
         return self._waited + (0.0 if since is None else self._clock() - since)
 
     def wait_reason(self, endpoint: str | None = None) -> WaitReason | None:
-        """Say what the requests to an endpoint wait for, or all there are."""
+        """Find out what the requests to an endpoint wait for, or all requests of the run.
+
+        Returns:
+            The reason, or None while one is in flight or none waits.
+        """
         in_flight = self._in_flight_total if endpoint is None else self._in_flight[endpoint]
         if in_flight:
             return None
