@@ -114,7 +114,7 @@ class RequestScheduler:
             self._has_response = True
 
     def allow_parallel(self) -> None:
-        """Let several requests be in flight, now that one has succeeded (S9)."""
+        """Let several requests be in flight, now that Lev has accepted the key (S9)."""
         self._is_parallel = True
 
     def dispatch_after_response(self) -> None:
@@ -169,7 +169,7 @@ class RequestScheduler:
     def _dispatch(self) -> None:
         """Grant slots to all requests that may be sent now, then see who watches the clock."""
         # There are three reasons for a request to stay:
-        # 1. As many are in flight as may be: one until the first success, then max_in_flight.
+        # 1. As many are in flight as may be: one until Lev has accepted the key (S9).
         # 2. The budget has no place in the account's bucket or in the endpoint's, or one of the
         #    two pauses (S3, S4).
         # 3. The places that the account has are reserved for a bottleneck (S6).
