@@ -21,7 +21,7 @@ ENDPOINTS = (DEALS, NOTES, "/contacts")
 
 
 class Clock:
-    """A time that goes on when it is told to."""
+    """A clock that a test sets."""
 
     def __init__(self) -> None:
         self.now = 0.0
@@ -36,7 +36,7 @@ def clock() -> Clock:
 
 
 def ask(budget: RateBudget, endpoint: str, count: int = 1) -> None:
-    """Send requests that are answered at once."""
+    """Send requests that have their responses at once."""
     for _ in range(count):
         assert budget.delay(endpoint) == 0
         budget.acquire(endpoint)
@@ -63,7 +63,7 @@ def test_the_account_is_full_while_an_endpoint_is_not(clock: Clock) -> None:
     assert budget.delay(NOTES) == budget.delay("/contacts") == 50
 
 
-def test_a_place_is_free_one_window_after_the_answer_and_not_before(clock: Clock) -> None:
+def test_a_place_is_free_one_window_after_the_response_and_not_before(clock: Clock) -> None:
     budget = RateBudget(Limits(9, 1), window=4, clock=clock)
     budget.acquire(DEALS)
     assert budget.delay(DEALS) == math.inf
@@ -93,7 +93,7 @@ def test_each_request_frees_its_own_place(clock: Clock) -> None:
     assert budget.delay(DEALS) == 1
 
 
-def test_a_request_that_is_out_does_not_hide_when_another_frees_its_place(clock: Clock) -> None:
+def test_a_request_in_flight_does_not_hide_when_another_frees_its_place(clock: Clock) -> None:
     budget = RateBudget(Limits(9, 2), window=10, clock=clock)
     ask(budget, DEALS)
     budget.acquire(DEALS)
@@ -194,7 +194,7 @@ def test_a_pause_is_news_once(clock: Clock, endpoint: str | None) -> None:
     budget = RateBudget(Limits(9, 9), clock=clock)
     assert budget.pause(endpoint, 30)
     clock.now = 1
-    # An answer to a request that was out at the same time.
+    # The response to a request that was in flight at the same time.
     assert not budget.pause(endpoint, 30)
     assert not budget.pause(endpoint, 5)
     assert budget.delay(DEALS) == 30
@@ -252,7 +252,7 @@ class Request:
     release: float | None = None
 
     def arrival(self, end: float) -> float:
-        """When it reaches the server: at some place of the way between question and answer."""
+        """When it reaches the server: somewhere between sending and response."""
         until = end if self.release is None else self.release
         return float(self.acquire + (until - self.acquire) * self.place)
 
@@ -266,7 +266,7 @@ class World:
         self.window = window
         self.budget = RateBudget(limits, share, window, self.clock)
         self.requests: list[Request] = []
-        self.out: list[Request] = []
+        self.in_flight: list[Request] = []
         self.pauses: dict[str | None, float] = defaultdict(float)
 
     @property
@@ -302,11 +302,11 @@ class World:
         request = Request(endpoint, self.clock.now, place, self.allowed)
         self.budget.acquire(endpoint)
         self.requests.append(request)
-        self.out.append(request)
+        self.in_flight.append(request)
 
-    def answer(self, number: int) -> None:
-        if self.out:
-            request = self.out.pop(number % len(self.out))
+    def respond(self, number: int) -> None:
+        if self.in_flight:
+            request = self.in_flight.pop(number % len(self.in_flight))
             request.release = self.clock.now
             self.budget.release(request.endpoint)
 
@@ -354,11 +354,11 @@ STEPS = st.integers(1, 8)
 PLACES = st.sampled_from([Fraction(0), Fraction(1, 2), Fraction(1)])
 MANY = st.integers(1, 5)
 SEND = st.tuples(st.just("send"), st.sampled_from(ENDPOINTS), PLACES, MANY)
-ANSWER = st.tuples(st.just("answer"), st.integers(0, 3), MANY)
+RESPONSE = st.tuples(st.just("response"), st.integers(0, 3), MANY)
 WAIT = st.tuples(st.just("wait"), STEPS)
 PAUSE = st.tuples(st.just("pause"), st.sampled_from([None, *ENDPOINTS]), STEPS)
 CHANGE = st.tuples(st.just("limits"), LIMITS)
-ACTIONS = st.one_of(SEND, SEND, ANSWER, ANSWER, WAIT, WAIT, PAUSE, CHANGE)
+ACTIONS = st.one_of(SEND, SEND, RESPONSE, RESPONSE, WAIT, WAIT, PAUSE, CHANGE)
 
 
 @given(
@@ -368,10 +368,10 @@ ACTIONS = st.one_of(SEND, SEND, ANSWER, ANSWER, WAIT, WAIT, PAUSE, CHANGE)
     st.lists(ACTIONS, min_size=10, max_size=40),
     st.fractions(0, 6, max_denominator=4),
 )
-@example(  # The answer comes late, the request reached the server just before.
+@example(  # The response comes late, the request reached the server just before.
     Limits(1, 1), 1.0, 3,
     [
-        ("send", DEALS, Fraction(1), 1), ("wait", 9), ("answer", 0, 1),
+        ("send", DEALS, Fraction(1), 1), ("wait", 9), ("response", 0, 1),
         ("wait", 2), ("send", DEALS, Fraction(0), 1),
     ],
     Fraction(0),
@@ -387,17 +387,17 @@ def test_no_window_of_the_server_holds_more_than_allowed(
                 endpoint, place, count = details
                 for _ in range(count):
                     world.send(endpoint, place)
-            case "answer":
+            case "response":
                 number, count = details
                 for _ in range(count):
-                    world.answer(number)
+                    world.respond(number)
             case "wait":
                 world.clock.now += details[0]
             case "pause":
                 world.pause(*details)
             case "limits":
                 (world.budget.limits,) = details
-    # What is still out may reach the server whenever it likes.
+    # What is still in flight may reach the server whenever it likes.
     world.clock.now += window
     world.check(phase)
 
@@ -645,10 +645,10 @@ def test_so_many_requests_take_as_long_as_it_was_said(  # noqa: PLR0913, PLR0917
 ) -> None:
     clock = Clock()
     budget = RateBudget(Limits(*limits), clock=clock)
-    for of, seconds in before:
+    for name, seconds in before:
         clock.now += seconds
-        if not budget.delay(of):
-            ask(budget, of)
+        if not budget.delay(name):
+            ask(budget, name)
     for _ in range(out):
         if not budget.delay(DEALS):
             budget.acquire(DEALS)

@@ -1215,5 +1215,5 @@ def test_requests_and_waits_are_what_a_signal_may_interrupt(
     server.sandbox.fault("status", status=500)
     made = setup()
     made.read()
-    assert made.lock.lendings == 2
+    assert made.lock.releases == 2
     assert len(made.waits) == 1

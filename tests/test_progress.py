@@ -51,7 +51,7 @@ HEIGHT, WIDTH = 30, 250
 
 @pytest.fixture
 def lock() -> StandIn:
-    """A baton, and a clock that goes on only when something waits."""
+    """A run lock, and a clock that goes on only when something waits."""
     return StandIn()
 
 
@@ -77,8 +77,8 @@ def pass_time(lock: StandIn, seconds: float) -> None:
 
 def lines(progress: ProgressReporter) -> list[str]:
     """What the log would say now."""
-    standings = progress.stream_statuses()
-    return [*map(str, standings), str(progress.run_status(standings))]
+    statuses = progress.stream_statuses()
+    return [*map(str, statuses), str(progress.run_status(statuses))]
 
 
 def test_a_run_that_has_got_nothing_yet_says_so(
@@ -108,10 +108,10 @@ def test_the_time_left_is_not_told_before_it_is_known(
 def test_a_list_that_is_not_counted_has_neither_part_nor_time_left(
     report: RunReport, lock: StandIn, progress: ProgressReporter
 ) -> None:
-    course = report.stream("contacts").progress
-    course.update(200, None, lock.clock())
+    contacts = report.stream("contacts").progress
+    contacts.update(200, None, lock.clock())
     pass_time(lock, 100)
-    course.update(1_200, None, lock.clock())
+    contacts.update(1_200, None, lock.clock())
     assert lines(progress)[0] == "contacts: 1,200 rows, 0 rows written, 10 a s."
 
 
@@ -154,16 +154,16 @@ def test_what_has_ended_is_only_counted(
 def test_nothing_is_thought_to_be_faster_than_the_limits_allow(
     report: RunReport, lock: StandIn, progress: ProgressReporter
 ) -> None:
-    course = report.stream("deal_notes").progress
-    course.endpoint = "GET /deals/{deal_id}/notes"
-    with progress._scheduler.slot(course.endpoint):
+    notes = report.stream("deal_notes").progress
+    notes.endpoint = "GET /deals/{deal_id}/notes"
+    with progress._scheduler.slot(notes.endpoint):
         pass
-    course.update(0, 10, lock.clock())
-    with progress._scheduler.slot(course.endpoint):
+    notes.update(0, 10, lock.clock())
+    with progress._scheduler.slot(notes.endpoint):
         pass
     pass_time(lock, 2)
-    course.update(2, 10, lock.clock())
-    progress._scheduler.workload.set_remaining("notes", course.endpoint, 8)
+    notes.update(2, 10, lock.clock())
+    progress._scheduler.workload.set_remaining("notes", notes.endpoint, 8)
     assert progress.stream_statuses()[0].seconds_left == 58 + 3 * 60, (
         "two each minute, and two are made"
     )
@@ -178,13 +178,13 @@ def test_structured_logs_hold_the_lines_in_numbers(
     pass_time(lock, 60)
     notes.progress.update(20, 600, lock.clock())
     notes.rows = 55
-    (standing,) = progress.stream_statuses()
-    assert standing.log_fields["stream_name"] == "deal_notes"
-    told = {"done": 20, "total": 600, "unit": "deals", "rows": 55, "rate": 0.3}
-    assert standing.log_fields["progress"].items() >= (told | {"seconds_left": 1_740.0}).items()
-    (overall,) = progress.run_status([standing]).log_fields.values()
-    assert overall.items() >= {"streams": 1, "streams_done": 0, "rows": 55}.items()
-    json.dumps([standing.log_fields, overall])
+    (status,) = progress.stream_statuses()
+    assert status.log_fields["stream_name"] == "deal_notes"
+    fields = {"done": 20, "total": 600, "unit": "deals", "rows": 55, "rate": 0.3}
+    assert status.log_fields["progress"].items() >= (fields | {"seconds_left": 1_740.0}).items()
+    (run,) = progress.run_status([status]).log_fields.values()
+    assert run.items() >= {"streams": 1, "streams_done": 0, "rows": 55}.items()
+    json.dumps([status.log_fields, run])
 
 
 @pytest.mark.parametrize("endpoint", ["GET /contacts", "GET /companies"])
@@ -250,7 +250,7 @@ def a_long_run(lev: SandboxServer, **given: Any) -> Iterator[TapProcess]:  # noq
 
 
 def let_go(lev: SandboxServer) -> None:
-    """Have Lev answer what it has not, and all that comes."""
+    """Have Lev respond to all requests again."""
     lev.sandbox.clear_faults()
     lev.sandbox.release()
 
@@ -277,10 +277,10 @@ def test_without_a_terminal_a_long_run_logs_a_line_for_each_stream(lev: SandboxS
         let_go(lev)
         run = tap.finish()
     assert run.exit_code == 0
-    told = run.log("INFO")
-    assert any(line.startswith(CONTACTS) for line in told)
-    assert any(line.startswith("deals (with deal_team_members): ") for line in told)
-    assert any(re.match(r"1 of 5 streams done, .*requests\.$", line) for line in told)
+    logged = run.log("INFO")
+    assert any(line.startswith(CONTACTS) for line in logged)
+    assert any(line.startswith("deals (with deal_team_members): ") for line in logged)
+    assert any(re.match(r"1 of 5 streams done, .*requests\.$", line) for line in logged)
     assert "\x1b" not in run.stderr
     assert {m["type"] for m in run.messages} == {"SCHEMA", "RECORD", "STATE"}
 
