@@ -32,7 +32,7 @@ EQUIVALENT: dict[str, dict[str, dict[str, str]]] = {
     "gate": {
         "@dataclasses.dataclass(eq=False, slots=True)": {
             "@dataclasses.dataclass(eq=False, slots=False)": "slots save memory only",
-            "@dataclasses.dataclass(eq=True, slots=True)": "no two turns have the same event",
+            "@dataclasses.dataclass(eq=True, slots=True)": "no two requests have the same event",
         },
         "self._has_response = False": {
             "self._has_response = True": "before the first response only the budget grants a slot",
