@@ -10,12 +10,13 @@ from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from tap_lev.streams.per_parent import PerParentStream
+
 from tap_lev.commands.about import settings, streams, table
 from tap_lev.config.settings import SHARED
 from tap_lev.streams.base import LevStream
 from tap_lev.streams.child import ChildStream
 from tap_lev.streams.lists import ListStream
-from tap_lev.streams.per_parent import PerParentStream
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

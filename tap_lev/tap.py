@@ -104,6 +104,8 @@ class TapLev(Tap):
         share, window = (config[f"rate_limit_{part}"] for part in ("share", "window_seconds"))
         budget = RateBudget(limits, share, window)
         scheduler = RequestScheduler(budget, lock, config["max_parallel_streams"])
+        # Others go only after the thread with the response has said what it wants next.
+        lock.on_release(scheduler.dispatch_after_response)
         url_hint = settings.ask_about(config["api_url"].rstrip("/"))
         return Run(
             config=config,

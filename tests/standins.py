@@ -1,4 +1,4 @@
-"""Batons that take no time: for tests of whoever waits."""
+"""Run locks that take no time: for tests of whatever waits."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ if TYPE_CHECKING:
 
 
 class StandIn(RunLock):
-    """A baton for one thread, and a clock that goes on only when something waits."""
+    """A run lock for one thread, and a clock that goes on only when something waits."""
 
     def __init__(self) -> None:
         super().__init__()
         self.waits: list[float] = []
-        self.lendings = 0
+        self.releases = 0
         self.__enter__()
 
     def clock(self) -> float:
@@ -37,7 +37,7 @@ class StandIn(RunLock):
     @contextlib.contextmanager
     @override
     def released(self) -> Iterator[None]:
-        self.lendings += 1
+        self.releases += 1
         with super().released():
             yield
 
@@ -65,10 +65,10 @@ class Actor:
 
 
 class Stage(RunLock):
-    """A baton that decides whose turn it is, and a clock that goes on when all of them wait.
+    """A run lock that decides which thread runs, and a clock that goes on when all of them wait.
 
     So threads meet in an order that can be repeated, and an hour of waiting takes no time. An event
-    that is set and cleared again before its waiter's turn does not wake it, which is the worst
+    that is set and cleared again before its waiter runs does not wake it, which is the worst
     that can really happen.
 
     Args:
@@ -76,7 +76,7 @@ class Stage(RunLock):
     """
 
     MOST_STEPS = 2_000
-    """How often threads take turns, at most, before time goes on."""
+    """Most steps of threads before time goes on."""
 
     def __init__(self, choose: Callable[[int], int] = lambda _: 0) -> None:
         super().__init__()
@@ -95,7 +95,7 @@ class Stage(RunLock):
         return self.now
 
     def start(self, work: Callable[[], object], name: str = "") -> None:
-        """Let a thread do something, with the baton in hand."""
+        """Let a thread do something, with the lock held."""
         actor = Actor(name, work)
         threading.Thread(target=self._act, args=(actor,), name=name, daemon=True).start()
         self._actors.append(actor)
@@ -125,20 +125,20 @@ class Stage(RunLock):
                     self._step(self._actors[0])
 
     def take_time(self, seconds: float) -> None:
-        """Be busy elsewhere, as the network is; only with the baton lent."""
+        """Be busy elsewhere, as the network is; only with the lock released."""
         self._pause(None, seconds)
 
     @override
     def wait(self, event: threading.Event, timeout: float | None = None) -> None:
         assert self._acting is not None
         self.waits.append((self._acting.name, timeout))
-        self.on_release()
+        self._on_release()
         self._pause(event, timeout)
 
     @contextlib.contextmanager
     @override
     def released(self) -> Iterator[None]:
-        self.on_release()
+        self._on_release()
         try:
             yield
         finally:
@@ -173,7 +173,7 @@ class Stage(RunLock):
             pass
         except BaseException as error:  # noqa: BLE001 - run() raises it
             actor.error = error
-        self.on_release()
+        self._on_release()
         actor.done = True
         self._back.release()
 

@@ -43,8 +43,8 @@ def handlers() -> Iterator[None]:
 
 def identify(lev: SandboxServer, **settings: Any) -> Identity:  # noqa: ANN401
     tap = TapLev(config=config_of(lev, **settings))
-    with tap.lock:
-        return account.identify(tap)
+    with tap.context.lock:
+        return account.identify(tap.context.client, tap.config)
 
 
 def test_lev_says_whose_key_it_is(lev: SandboxServer) -> None:
@@ -116,8 +116,9 @@ def test_a_refused_key_ends_it(lev: SandboxServer) -> None:
 def test_what_a_stream_needs_of_it_is_asked_anew(lev: SandboxServer) -> None:
     tap = TapLev(config=config_of(lev, max_retries=0))
     with contextlib.ExitStack() as stack:
-        stack.enter_context(tap.lock)
+        stack.enter_context(tap.context.lock)
         lev.sandbox.fault("status", route="/me", status=404)
-        assert account.identify(tap).fault
-        assert tap.stream("billing_summary").account_id == lev.sandbox.rows("my_accounts")[0]["id"]
+        assert account.identify(tap.context.client, tap.config).fault
+        (account_row,) = lev.sandbox.rows("my_accounts")
+        assert tap.context.client.account_id() == account_row["id"]
     assert len(lev.sandbox.requests) == 2

@@ -33,15 +33,15 @@ def drawn(progress: ProgressReporter, width: int, height: int) -> list[str]:
 def streams(report: RunReport, lock: StandIn) -> None:
     """All streams there are: 3 complete, 25 that are read, 6 that have not begun."""
     for number, stream in enumerate(STREAMS):
-        course = report.stream(stream.name).course
-        course.source, course.unit = "deals", "deals"
+        stream_progress = report.stream(stream.name).progress
+        stream_progress.source, stream_progress.unit = "deals", "deals"
         if number < 28:
-            course.move(0, 12_000, lock.clock())
-            course.ended = number < 3
+            stream_progress.update(0, 12_000, lock.clock())
+            stream_progress.ended = number < 3
     pass_time(lock, 60)
     for stream in report.streams.values():
-        if stream.course.is_under_way:
-            stream.course.move(1_200, 12_000, lock.clock())
+        if stream.progress.is_under_way:
+            stream.progress.update(1_200, 12_000, lock.clock())
 
 
 @pytest.mark.parametrize("width", [120, 80, 79, 60, 47, 34])

@@ -1,4 +1,4 @@
-"""Threads that take turns: who runs, who waits, and how all of them end."""
+"""The run lock: which thread runs, which waits, and how all of them end."""
 
 from __future__ import annotations
 
@@ -66,10 +66,10 @@ def send_signal() -> None:
     signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGTERM)
 
 
-# -- Turns
+# -- One at a time
 
 
-def test_one_at_a_time_has_the_baton() -> None:
+def test_one_at_a_time_has_the_lock() -> None:
     lock, inside, most = RunLock(), 0, 0
 
     def work() -> None:
@@ -88,7 +88,7 @@ def test_one_at_a_time_has_the_baton() -> None:
     assert most == 1
 
 
-def test_a_thread_knows_whether_it_has_the_baton() -> None:
+def test_a_thread_knows_whether_it_has_the_lock() -> None:
     lock, seen = RunLock(), list[bool]()
     with lock:
         seen.append(lock.is_held)
@@ -100,20 +100,7 @@ def test_a_thread_knows_whether_it_has_the_baton() -> None:
     assert seen == [True, False, False, True, False]
 
 
-def test_whoever_looks_on_sees_whether_it_is_free_and_changes_hands() -> None:
-    lock = RunLock()
-    begun = lock.turns
-    assert lock.is_free
-    with lock:
-        assert not lock.is_free
-        assert lock.turns == begun
-        with lock.released():
-            assert lock.is_free
-            assert lock.turns > begun
-    assert lock.is_free
-
-
-def test_what_is_lent_comes_back() -> None:
+def test_what_is_released_comes_back() -> None:
     lock, order = RunLock(), []
     begun, may_end = threading.Event(), threading.Event()
 
@@ -137,7 +124,7 @@ def test_what_is_lent_comes_back() -> None:
     assert order == ["first", "other", "other, still", "first again"]
 
 
-def test_a_failure_while_it_is_lent_comes_with_the_baton_in_hand() -> None:
+def test_a_failure_while_it_is_released_comes_with_the_lock_held() -> None:
     lock = RunLock()
     with lock:
         with pytest.raises(OSError, match="reset"), lock.released():
@@ -159,13 +146,13 @@ def test_a_wait_ends_with_its_event_or_its_time() -> None:
         lock.wait(event)
         assert event.is_set()
         lock.wait(threading.Event(), 0.001)
-        assert lock._awaited == []
+        assert lock._waited_for == []
     thread.end()
 
 
-def test_before_it_is_given_up_somebody_may_do_something() -> None:
+def test_a_callback_runs_before_each_release() -> None:
     lock, seen = RunLock(), []
-    lock.on_release = lambda: seen.append(lock._holder)
+    lock.on_release(lambda: seen.append(lock._holder))
     me = threading.current_thread()
     with lock:
         assert seen == []
@@ -177,24 +164,24 @@ def test_before_it_is_given_up_somebody_may_do_something() -> None:
     assert seen == [me] * 3
 
 
-def test_whatever_that_does_the_baton_is_given_up() -> None:
+def test_whatever_the_callback_does_the_lock_is_released() -> None:
     lock = RunLock()
-    lock.on_release = lambda: 1 / 0  # type: ignore[assignment,return-value]
+    lock.on_release(lambda: 1 / 0)  # type: ignore[arg-type,return-value]
     with pytest.raises(ZeroDivisionError), lock:
         pass
-    lock.on_release = lambda: None
+    lock.on_release(lambda: None)
     assert Thread(lock.__enter__).end() is None
 
 
 # -- The end
 
 
-def test_after_the_end_nothing_is_done_before_it_is_given_up() -> None:
+def test_after_the_end_a_release_calls_nothing() -> None:
     shutdown = Shutdown()
     for end in (lambda lock: lock.stop(), lambda _: shutdown.handle(signal.SIGTERM)):
         lock = RunLock(shutdown)
         with lock:
-            lock.on_release = lambda: 1 / 0  # type: ignore[assignment,return-value]
+            lock.on_release(lambda: 1 / 0)  # type: ignore[arg-type,return-value]
             end(lock)
         assert isinstance(Thread(lock.__enter__).end(), RunStopped)
 
@@ -202,7 +189,7 @@ def test_after_the_end_nothing_is_done_before_it_is_given_up() -> None:
 @pytest.mark.parametrize("timeout", [None, LONG])
 def test_after_the_end_whoever_waited_is_stopped(timeout: float | None) -> None:
     lock, written, released = RunLock(), [], threading.Event()
-    answered = threading.Event()
+    responded = threading.Event()
 
     def waits() -> None:
         with lock:
@@ -213,8 +200,8 @@ def test_after_the_end_whoever_waited_is_stopped(timeout: float | None) -> None:
         with lock:
             with lock.released():
                 released.set()
-                assert answered.wait(LONG)
-            written.append("after an answer")
+                assert responded.wait(LONG)
+            written.append("after a response")
 
     def begins() -> None:
         with lock:
@@ -222,11 +209,11 @@ def test_after_the_end_whoever_waited_is_stopped(timeout: float | None) -> None:
 
     threads = [Thread(waits), Thread(asks)]
     assert released.wait(LONG)
-    wait_until(lambda: lock._awaited)
+    wait_until(lambda: lock._waited_for)
     with lock:
         threads.append(Thread(begins))
         lock.stop()
-    answered.set()
+    responded.set()
     assert [type(thread.end()) for thread in threads] == [RunStopped] * 3
     assert written == []
 
@@ -259,7 +246,7 @@ def test_a_signal_ends_the_wait_of_the_main_thread_only() -> None:
     with signals_to(shutdown), lock:
         thread = Thread(waits)
         with pytest.raises(Interruption) as caught, lock.released():  # noqa: PT012 - meanwhile
-            wait_until(lambda: lock._awaited)
+            wait_until(lambda: lock._waited_for)
             send_signal()
             time.sleep(LONG)
         assert caught.value.signum == signal.SIGTERM
@@ -277,7 +264,7 @@ def test_a_signal_while_the_main_thread_works_ends_its_next_wait() -> None:
         with pytest.raises(Interruption):
             lock.wait(threading.Event(), LONG)
         assert lock._holder is threading.current_thread()
-        assert lock._awaited == []
+        assert lock._waited_for == []
 
 
 def test_after_a_signal_another_thread_ends_with_its_next_wait() -> None:
@@ -296,7 +283,7 @@ def test_after_a_signal_another_thread_ends_with_its_next_wait() -> None:
     assert written == ["what it was at"]
 
 
-def test_a_second_signal_ends_the_wait_for_a_baton_that_does_not_come() -> None:
+def test_a_second_signal_ends_the_wait_for_a_lock_that_does_not_come() -> None:
     shutdown = Shutdown()
     lock = RunLock(shutdown)
     has_it, is_out, may_go_on = threading.Event(), threading.Event(), threading.Event()
@@ -312,7 +299,7 @@ def test_a_second_signal_ends_the_wait_for_a_baton_that_does_not_come() -> None:
             send_signal()
 
     def handle(signum: int, frame: FrameType | None) -> None:
-        comes_for_it = frame is not None and frame.f_code.co_name == "_take"
+        comes_for_it = frame is not None and frame.f_code.co_name == "_acquire"
         if comes_for_it or not shutdown.is_requested:
             shutdown.handle(signum)
 
@@ -378,10 +365,10 @@ def test_no_wait_begins_after_a_signal_at_whatever_line_it_comes() -> None:
         lines_until_signal(at)
 
 
-# -- The crew
+# -- The workers
 
 
-def test_a_crew_is_waited_for() -> None:
+def test_workers_are_waited_for() -> None:
     lock, done = RunLock(), []
     with lock:
         workers = Workers(lock)
@@ -394,7 +381,7 @@ def test_a_crew_is_waited_for() -> None:
 
         for number in range(4):
             workers.start(lambda number=number: work(number), f"{number}")  # type: ignore[misc]
-        assert done == [], "not before the baton is given up"
+        assert done == [], "not before the lock is released"
         workers.wait()
         assert sorted(done) == [0, 1, 2, 3, 5]
 
@@ -469,21 +456,21 @@ def test_the_first_failure_is_raised() -> None:
             workers.wait()
 
 
-def test_an_interruption_stops_the_crew() -> None:
+def test_an_interruption_stops_the_workers() -> None:
     shutdown = Shutdown()
     lock, written = RunLock(shutdown), []
 
     def work() -> None:
         begun.set()
         with lock.released():
-            assert answered.wait(LONG)
+            assert responded.wait(LONG)
         written.append("after the end")
 
     def wait_for_ever() -> None:
         waits.set()
         lock.wait(threading.Event())
 
-    begun, waits, answered = threading.Event(), threading.Event(), threading.Event()
+    begun, waits, responded = threading.Event(), threading.Event(), threading.Event()
     with lock:
         workers = Workers(lock)
         workers.start(work, "worker")
@@ -493,14 +480,14 @@ def test_an_interruption_stops_the_crew() -> None:
         shutdown.handle(signal.SIGTERM)
         with pytest.raises(Interruption):
             workers.wait()
-        answered.set()
+        responded.set()
     ended = {"worker", "waits for ever"}
     wait_until(lambda: ended.isdisjoint(thread.name for thread in threading.enumerate()))
     assert written == []
     assert workers._failure is None, "to be stopped is no failure"
 
 
-def test_a_crew_that_has_nothing_to_do_is_not_waited_for() -> None:
+def test_workers_that_have_nothing_to_do_are_not_waited_for() -> None:
     with RunLock() as lock:
         Workers(lock).wait()
 

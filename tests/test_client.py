@@ -584,7 +584,7 @@ def test_an_answer_that_is_not_lev_s_does_not_show_that_lev_is_there(
     assert isinstance(caught.value, ConfigError) == is_of_address
     assert caught.value.on_the_way != is_of_address
     assert not made.client.has_responded
-    assert not made.scheduler._is_open
+    assert not made.scheduler._is_parallel
     made = setup(max_retries=1)
     assert made.read().data, "and it passes"
     assert made.client.has_responded
@@ -1164,11 +1164,11 @@ def test_the_first_answer_opens_the_gate_unless_it_refuses_the_key(
     server: SandboxServer, setup: Callable[..., Setup], status: int, *, is_open: bool
 ) -> None:
     made = setup(max_retries=0)
-    assert not made.scheduler._is_open
+    assert not made.scheduler._is_parallel
     server.sandbox.fault("status", status=status, times=None)
     with pytest.raises(LevAPIError):
         made.read()
-    assert made.scheduler._is_open == is_open
+    assert made.scheduler._is_parallel == is_open
 
 
 def test_an_answer_that_is_too_long_is_not_lev_s(
@@ -1221,5 +1221,5 @@ def test_requests_and_waits_are_what_a_signal_may_interrupt(
     server.sandbox.fault("status", status=500)
     made = setup()
     made.read()
-    assert made.lock.lendings == 2
+    assert made.lock.releases == 2
     assert len(made.waits) == 1

@@ -1,4 +1,4 @@
-"""Whose request goes when: on a stage, where an hour of waiting takes no time."""
+"""Which request is sent when: on a stage, where an hour of waiting takes no time."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ ROOMY = Limits(1000, 1000)
 
 
 class Play:
-    """A gate on a stage, and what passed it."""
+    """A scheduler on a stage, and the requests that it sent."""
 
     def __init__(
         self,
@@ -37,34 +37,35 @@ class Play:
         parallel: int = 8,
         share: float = 1.0,
         choose: Callable[[int], int] = lambda _: 0,
-        is_open: bool = True,
+        is_parallel: bool = True,
     ) -> None:
         self.stage = Stage(choose)
         self.budget = RateBudget(limits, share, 60.0, self.stage.clock)
         self.scheduler = RequestScheduler(self.budget, self.stage, parallel, self.stage.clock)
-        if is_open:
-            self.scheduler.open()
+        self.stage.on_release(self.scheduler.dispatch_after_response)
+        if is_parallel:
+            self.scheduler.allow_parallel()
         self.passed: list[tuple[str, float]] = []
         """Where requests went, and when."""
-        self.out: list[int] = []
-        """How many were out, each time that one more was."""
-        self._out = 0
+        self.in_flight: list[int] = []
+        """How many were in flight, each time that one more was."""
+        self._in_flight = 0
 
     def request(self, endpoint: str, latency: float = 0.0) -> None:
         """Make a request, on the stage."""
         with self.scheduler.slot(endpoint):
             self.passed.append((endpoint, self.stage.now))
-            self._out += 1
-            self.out.append(self._out)
+            self._in_flight += 1
+            self.in_flight.append(self._in_flight)
             try:
                 self.stage.take_time(latency)
             finally:
-                self._out -= 1
+                self._in_flight -= 1
 
     def read(
         self, endpoint: str, count: int = 1, latency: Callable[[], float] = lambda: 0.0
     ) -> Callable[[], None]:
-        """Make requests, one after the other, and tell the gate how many there will be."""
+        """Make requests one after the other, and set how many remain."""
 
         def work() -> None:
             for left in range(count, 0, -1):
@@ -84,10 +85,12 @@ class Play:
 
 
 def alone(limits: Limits, parallel: int = 1) -> tuple[RequestScheduler, StandIn]:
-    """A gate for one thread."""
+    """A scheduler for one thread."""
     lock = StandIn()
     budget = RateBudget(limits, clock=lock.clock)
-    return RequestScheduler(budget, lock, parallel, lock.clock), lock
+    scheduler = RequestScheduler(budget, lock, parallel, lock.clock)
+    lock.on_release(scheduler.dispatch_after_response)
+    return scheduler, lock
 
 
 # -- One thread
@@ -229,7 +232,7 @@ def test_in_whatever_order_they_meet_all_get_through_and_few_wake_up(
     play.stage.run()
     requests = sum(count for _, count, _ in readers)
     assert len(play.passed) == requests
-    assert max(play.out) <= parallel
+    assert max(play.in_flight) <= parallel
     for endpoint in ENDPOINTS:
         times = play.times(endpoint)
         assert all(b - a >= 60 for a, b in zip(times, times[limits.endpoint :], strict=False))
@@ -239,25 +242,25 @@ def test_in_whatever_order_they_meet_all_get_through_and_few_wake_up(
     assert len(play.stage.waits) <= 3 * requests
 
 
-def test_no_more_are_out_than_allowed_and_as_many_as_allowed() -> None:
+def test_as_many_are_in_flight_as_allowed_and_no_more() -> None:
     play = Play(parallel=3)
     for number in range(8):
         play.start(f"GET /{number}", 2, latency=10)
     play.stage.run()
-    assert max(play.out) == 3
+    assert max(play.in_flight) == 3
     assert play.stage.now == math.ceil(16 / 3) * 10
-    assert play.scheduler.waited == 0, "there was always one out"
+    assert play.scheduler.waited == 0, "there was always one in flight"
 
 
-def test_until_it_is_open_one_request_is_out() -> None:
-    play = Play(parallel=4, is_open=False)
+def test_until_parallel_requests_are_allowed_one_is_in_flight() -> None:
+    play = Play(parallel=4, is_parallel=False)
     before: list[int] = []
 
     def first() -> None:
         for _ in range(3):
             play.request(DEALS, 10)
-        before.extend(play.out)
-        play.scheduler.open()
+        before.extend(play.in_flight)
+        play.scheduler.allow_parallel()
 
     play.stage.start(first, "first")
     for number in range(8):
@@ -265,21 +268,21 @@ def test_until_it_is_open_one_request_is_out() -> None:
     play.stage.run()
     assert before[:3] == [1, 1, 1]
     assert set(before) == {1}
-    assert max(play.out) == 4
+    assert max(play.in_flight) == 4
 
 
-def test_opening_lets_go_who_waits() -> None:
-    play = Play(parallel=3, is_open=False)
+def test_allowing_parallel_requests_dispatches_those_that_wait() -> None:
+    play = Play(parallel=3, is_parallel=False)
 
     def first() -> None:
         play.request(DEALS, 10)
-        play.scheduler.open()
+        play.scheduler.allow_parallel()
 
     play.stage.start(first, "first")
     for number in range(3):
         play.start(f"GET /{number}", 1, latency=10)
     play.stage.run()
-    assert play.out == [1, 1, 2, 3]
+    assert play.in_flight == [1, 1, 2, 3]
     assert play.stage.now == 20
 
 
@@ -313,9 +316,9 @@ def test_a_pause_that_ends_first_is_minded_by_who_comes_later() -> None:
     assert play.passed == [(NOTES, 20), (DEALS, 50)]
 
 
-def test_only_time_in_which_nothing_is_out_counts_as_waited() -> None:
+def test_only_time_in_which_nothing_is_in_flight_counts_as_waited() -> None:
     play = Play(Limits(9, 1))
-    # From 0 to 25 the request to /contacts is out, though /deals waits; from 25 to 60 all wait.
+    # From 0 to 25 a request to /contacts is in flight while /deals waits; from 25 to 60 all wait.
     play.start(DEALS, 2)
     play.start(CONTACTS, 1, latency=25)
     play.stage.run()
@@ -335,17 +338,18 @@ def test_real_threads_on_a_real_clock_all_get_through() -> None:
     lock, done = RunLock(), []
     budget = RateBudget(Limits(12, 4), window=0.05)
     scheduler = RequestScheduler(budget, lock, 4)
-    scheduler.open()
+    lock.on_release(scheduler.dispatch_after_response)
+    scheduler.allow_parallel()
 
     def work(number: int) -> None:
         with lock:
-            for turn in range(6):
-                scheduler.workload.set_remaining(number, ENDPOINTS[number % 3], 6 - turn)
+            for number_sent in range(6):
+                scheduler.workload.set_remaining(number, ENDPOINTS[number % 3], 6 - number_sent)
                 with scheduler.slot(ENDPOINTS[number % 3]):
                     time.sleep(0.001)
-                if turn == number % 6:
+                if number_sent == number % 6:
                     scheduler.sleep(0.01)
-                    scheduler.budget.pause(ENDPOINTS[turn % 3], 0.02)
+                    scheduler.budget.pause(ENDPOINTS[number_sent % 3], 0.02)
             scheduler.workload.remove(number)
             done.append(number)
 
@@ -357,11 +361,11 @@ def test_real_threads_on_a_real_clock_all_get_through() -> None:
     assert sorted(done) == list(range(10)), "some sleep for ever"
 
 
-# -- Whose turn it is
+# -- Which goes first
 
 
 def first_to_go(play: Play, expected: dict[str, float]) -> str:
-    """Say who goes first, of several that wait; one at a time may be out."""
+    """Say who goes first, of several that wait; one at a time may be in flight."""
     for name, requests in expected.items():
         play.scheduler.workload.set_remaining(name, name, requests)
     play.budget.pause(None, 1)
@@ -491,7 +495,7 @@ def test_a_run_takes_a_window_more_than_it_must_at_most(  # noqa: PLR0913, PLR09
         play.stage.start(play.read(name, count, late or (lambda: 0.0)), name)
     play.stage.run()
     windows = least(counts, play.budget.capacity)
-    # A place is free a window after the answer; and one endpoint's requests follow each other.
+    # A place is free a window after the response; and one endpoint's requests follow each other.
     in_a_row = min(max(counts), play.budget.capacity.endpoint) * latency
     last = max(when for _, when in play.passed)
     assert last <= windows * (60 + latency) + in_a_row, f"{last / 60} instead of {windows - 1}"
@@ -502,36 +506,36 @@ def test_a_run_takes_a_window_more_than_it_must_at_most(  # noqa: PLR0913, PLR09
 
 def test_the_time_left_is_what_the_limits_make_of_what_is_expected() -> None:
     scheduler = Play(Limits(10, 2)).scheduler
-    assert scheduler.workload.seconds(DEALS) is None, "nothing is known"
+    assert scheduler.workload.seconds_left(DEALS) is None, "nothing is known"
     scheduler.workload.set_remaining("deals", DEALS, 9)
     scheduler.workload.set_remaining("notes", NOTES, 40)
     scheduler.workload.set_remaining("contacts", CONTACTS, 6)
-    assert scheduler.workload.seconds(NOTES) == 19 * 60, "it decides, by its own limit"
-    assert scheduler.workload.seconds(DEALS) == 4 * 60, "by its own limit, too"
-    assert scheduler.workload.seconds(CONTACTS) == 2 * 60, (
+    assert scheduler.workload.seconds_left(NOTES) == 19 * 60, "it decides, by its own limit"
+    assert scheduler.workload.seconds_left(DEALS) == 4 * 60, "by its own limit, too"
+    assert scheduler.workload.seconds_left(CONTACTS) == 2 * 60, (
         "those that decide leave six of ten places"
     )
     scheduler.workload.remove("contacts")
-    assert scheduler.workload.seconds(CONTACTS) is None
-    assert scheduler.workload.seconds(None) is None
+    assert scheduler.workload.seconds_left(CONTACTS) is None
+    assert scheduler.workload.seconds_left(None) is None
 
 
 def test_where_the_account_is_what_is_short_all_end_with_it() -> None:
     scheduler = Play(Limits(4, 4)).scheduler
     for endpoint in ENDPOINTS:
         scheduler.workload.set_remaining(endpoint, endpoint, 20)
-    assert [scheduler.workload.seconds(endpoint) for endpoint in ENDPOINTS] == [14 * 60] * 3
+    assert [scheduler.workload.seconds_left(endpoint) for endpoint in ENDPOINTS] == [14 * 60] * 3
 
 
-@pytest.mark.parametrize(("seconds", "told"), [(0.4, None), (0.6, 0.6), (5.0, 5.0)])
+@pytest.mark.parametrize(("seconds", "shown"), [(0.4, None), (0.6, 0.6), (5.0, 5.0)])
 def test_a_wait_that_is_over_when_it_is_read_is_not_told(
-    seconds: float, told: float | None
+    seconds: float, shown: float | None
 ) -> None:
     play, seen = Play(), list[WaitReason | None]()
     play.stage.start(lambda: play.scheduler.sleep(seconds))
     play.stage.start(lambda: seen.append(play.scheduler.wait_reason()))
     play.stage.run()
-    assert seen == [WaitReason("another try", told)]
+    assert seen == [WaitReason("another try", shown)]
 
 
 def test_a_wait_counts_before_it_is_over() -> None:

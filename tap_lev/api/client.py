@@ -339,7 +339,7 @@ class LevClient:
         """Take note that Lev itself has answered."""
         self.has_responded = True
         if opens:
-            self.scheduler.open()
+            self.scheduler.allow_parallel()
 
     def _note_halves(self, sending: _Sending, answer: LevResponse) -> None:
         if not answer.halves:

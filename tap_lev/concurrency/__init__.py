@@ -1,1 +1,1 @@
-"""The threads of a run: the run lock, the workers, the end by a signal."""
+"""Run threads: the run lock, the workers, the end by a signal."""

@@ -1,4 +1,7 @@
-"""The baton: of all threads, only its holder runs. It is given up to wait, and for nothing else."""
+"""Let one thread run at a time, and release the lock only while it waits.
+
+The rules L1 to L8 are in docs/design/run-lock.md.
+"""
 
 from __future__ import annotations
 
@@ -13,14 +16,14 @@ if TYPE_CHECKING:
 
 
 class RunStopped(BaseException):
-    """The run has ended while this thread waited: it ends too, and writes nothing more."""
+    """The run ended while this thread waited: the thread ends too, and writes nothing more."""
 
 
 class Flag:
-    """An event for one thread, which a signal may interrupt at any place.
+    """An event for one thread, whose wait a signal may interrupt at any point.
 
-    ``threading.Event`` takes its lock again after a wait. A signal handler that raises right then
-    has it release the lock of the thread that sets it.
+    ``threading.Event`` takes its lock again after a wait. A signal handler that raises at that
+    moment makes it release the lock of the thread that sets the event.
     """
 
     def __init__(self) -> None:
@@ -28,19 +31,19 @@ class Flag:
         self._lock.acquire()
 
     def set(self) -> None:
-        """Let the thread go on, now or when it comes to wait."""
+        """End the wait of the thread, or its next one."""
         with contextlib.suppress(RuntimeError):  # it is set already
             self._lock.release()
 
     def clear(self) -> None:
-        """Make the next wait one."""
+        """Make the next wait block again."""
         self._lock.acquire(blocking=False)
 
     def wait(self, timeout: float | None = None) -> bool:
-        """Wait until it is set, and say whether it is.
+        """Wait until it is set, and return whether it is.
 
         Args:
-            timeout: Seconds to wait at most.
+            timeout: Most seconds to wait, or None for no limit.
         """
         is_set = self._lock.acquire(timeout=-1 if timeout is None else timeout)
         if is_set:
@@ -49,85 +52,87 @@ class Flag:
 
 
 class RunLock:
-    """Makes threads take turns, so that nothing that they share needs a lock of its own.
+    """Lets one thread run at a time, so that what threads share needs no other lock (L1).
 
-    The SDK's objects are not made for threads. With the baton, messages and state are as
-    consistent as in a single thread, and only the waiting is done side by side. The thread that
-    makes the baton is the one that signals interrupt.
+    The SDK's objects are not made for threads. With the run lock, messages and state are as
+    consistent as in a single thread, and only waits overlap (L2). The thread that creates the lock
+    is the main thread, which signals interrupt.
 
     Args:
-        shutdown: Is told when that thread waits, so that a signal can end the wait.
-
-    Attributes:
-        before_giving: Called each time that the baton is given up, with the baton still in hand;
-            not when the run is over, since those who end then touch what is shared without it.
-        turns: How often it was given up.
+        shutdown: Learns when the main thread waits, so that a signal can end the wait (L6).
     """
 
     def __init__(self, shutdown: Shutdown | None = None) -> None:
-        self.on_release: Callable[[], None] = lambda: None
-        self.turns = 0
+        self._on_release: Callable[[], None] = lambda: None
         self._lock = threading.Lock()
         self._shutdown = shutdown or Shutdown()
         self._main = threading.current_thread()
         self._holder: threading.Thread | None = None
         self._stopped = False
-        self._awaited: list[threading.Event | Flag] = []
+        self._waited_for: list[threading.Event | Flag] = []
 
     def __enter__(self) -> Self:
-        """Take the baton.
+        """Acquire the lock.
 
         Raises:
-            Stopped: The run has ended.
+            RunStopped: The run has ended.
         """
-        self._take()
+        self._acquire()
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Give the baton back."""
-        # A second signal can end the wait for it, and then it is another's.
+        """Release the lock."""
+        # A second signal can end the wait in ``_acquire``: then another thread holds it (L7).
         if self._holder is threading.current_thread():
-            self._give()
+            self._release()
 
     @contextlib.contextmanager
     def released(self) -> Iterator[None]:
-        """Give the baton up for the time of a wait.
+        """Release the lock during a wait (L2).
 
         Raises:
-            Stopped: The run has ended meanwhile; not in the main thread.
+            RunStopped: The run has ended meanwhile; not in the main thread.
             Interruption: A signal came; in the main thread only.
         """
         main = threading.current_thread() is self._main
-        self._give()
+        self._release()
         try:
             with self._shutdown.waiting() if main else contextlib.nullcontext():
                 yield
         finally:
-            self._take()
+            self._acquire()
 
     def wait(self, event: threading.Event | Flag, timeout: float | None = None) -> None:
-        """Wait, without the baton, for what another thread does, or for seconds to pass.
+        """Release the lock until another thread sets an event, or until seconds have passed.
+
+        Args:
+            event: What to wait for.
+            timeout: Most seconds to wait, or None for no limit.
 
         Raises:
-            Stopped: The run has ended meanwhile.
+            RunStopped: The run has ended meanwhile.
             Interruption: A signal came.
         """
-        self._awaited.append(event)
+        # Before the release: ``stop`` must find the events of all threads that wait.
+        self._waited_for.append(event)
         try:
             with self.released():
                 event.wait(timeout)
         finally:
-            self._awaited.remove(event)
+            self._waited_for.remove(event)
+
+    def on_release(self, callback: Callable[[], None]) -> None:
+        """Register what to call before each release, with the lock still held (L3).
+
+        Args:
+            callback: Replaces the one before it.
+        """
+        self._on_release = callback
 
     @property
     def is_held(self) -> bool:
-        """Whether this thread has it. After a second signal it may be another's."""
+        """Whether this thread holds it; after a second signal another thread may (L7)."""
         return self._holder is threading.current_thread()
-
-    @property
-    def is_free(self) -> bool:
-        """Whether nobody has it."""
-        return self._holder is None
 
     @property
     def is_forced(self) -> bool:
@@ -135,27 +140,29 @@ class RunLock:
         return self._shutdown.is_forced
 
     def stop(self) -> None:
-        """End the run: no thread but the main one will get the baton again."""
+        """End the run: from now on only the main thread acquires the lock (L4)."""
         self._stopped = True
-        for event in self._awaited:
+        for event in self._waited_for:
             event.set()
 
-    def _take(self) -> None:
+    def _acquire(self) -> None:
         self._lock.acquire()
         self._holder = threading.current_thread()
+        # The main thread goes on, to write the last STATE and the summary (L4).
         if self._is_over and self._holder is not self._main:
-            self._give()
+            self._release()
             raise RunStopped
 
     @property
     def _is_over(self) -> bool:
         return self._stopped or self._shutdown.is_requested
 
-    def _give(self) -> None:
+    def _release(self) -> None:
         try:
+            # After the end threads run their ``finally`` clauses without the lock, since they do
+            # not acquire it again: the callback could meet lists that another one changes (L3).
             if not self._is_over:
-                self.on_release()
+                self._on_release()
         finally:
-            self.turns += 1
             self._holder = None
             self._lock.release()

@@ -1,4 +1,4 @@
-"""SIGTERM and SIGINT: stop where nothing is half written."""
+"""Stop the run at SIGTERM and SIGINT, where nothing is half written."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 
 class Interruption(BaseException):
-    """The run is to end because of a signal.
+    """A signal ends the run.
 
     Attributes:
         signum: The signal's number.
@@ -24,15 +24,15 @@ class Interruption(BaseException):
 class Shutdown:
     """Turns a signal into an ``Interruption``, but never in the middle of a written line.
 
-    A signal interrupts a wait at once. Outside of one it is remembered until the next wait, which
-    is less than a page away. A second signal does not wait.
+    A signal ends a wait at once. Outside of a wait it is kept until the next one, which comes
+    before the next page (L6). A second signal ends anything at once (L7).
     """
 
     def __init__(self) -> None:
         self._signum: int | None = None
         self._waiting = False
         self.is_forced = False
-        """Whether a second signal has come, which may end anything in its middle."""
+        """Whether a second signal has come."""
 
     @property
     def is_requested(self) -> bool:
@@ -40,10 +40,13 @@ class Shutdown:
         return self._signum is not None
 
     def handle(self, signum: int) -> None:
-        """Take note of a signal.
+        """End the wait of the main thread, or keep the signal for its next wait.
+
+        Args:
+            signum: The signal's number.
 
         Raises:
-            Interruption: A wait is under way, or it is not the first signal.
+            Interruption: The main thread waits, or it is not the first signal.
         """
         self.is_forced = self._signum is not None
         self._signum = signum
@@ -52,12 +55,13 @@ class Shutdown:
 
     @contextlib.contextmanager
     def waiting(self) -> Iterator[None]:
-        """Mark a wait, for the network or for time to pass.
+        """Mark a wait of the main thread, which a signal may end.
 
         Raises:
             Interruption: A signal came before the wait or comes during it.
         """
-        # Marked before it is asked: a signal between the two would be noted, and end nothing.
+        # Marked before the check: a signal between the two would otherwise be kept, and the wait
+        # would begin.
         self._waiting = True
         try:
             if self._signum is not None:

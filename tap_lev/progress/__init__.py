@@ -1,1 +1,1 @@
-"""What a run did and how far it is: reports, progress lines and bars, metrics."""
+"""Report what a run did and how far it is: summary, progress lines and bars, metrics."""

@@ -1,10 +1,10 @@
-"""Bars: the progress of a run on a terminal, below what is logged meanwhile."""
+"""Draw the progress of a run on a terminal, below what is logged meanwhile."""
 
 from __future__ import annotations
 
 import logging
 import sys
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Protocol, Self
 
 from rich.console import Console, Group
 from rich.live import Live
@@ -20,30 +20,39 @@ if TYPE_CHECKING:
 
     from rich.console import RenderableType
 
-    from tap_lev.progress.reporter import ProgressReporter
-    from tap_lev.progress.status import StreamStatus
+    from tap_lev.progress.status import RunStatus, StreamStatus
 
     Column = Callable[[StreamStatus], RenderableType]
 
-ROOM_FOR_THE_LOG = 8
+LOG_LINES = 8
 """Lines of the terminal that are left to the log."""
-FEWEST = 2
-"""How many bars there are in any terminal."""
+MIN_BARS = 2
+"""Bars in a terminal that is too low for both."""
 WIDE, NARROW, TINY = 72, 48, 32
-"""Columns from which there is room for bars; for what is waited for; for single streams at all."""
+"""Columns from which there is room for bars, for waits, and for a line per stream at all."""
+
+
+class StatusSource(Protocol):
+    """Computes how far a run is."""
+
+    def stream_statuses(self) -> list[StreamStatus]:
+        """Compute how far the streams are that are being read."""
+
+    def run_status(self, statuses: list[StreamStatus]) -> RunStatus:
+        """Compute how far the whole run is."""
 
 
 class ProgressBars:
-    """A bar for each stream that is read, as many as fit, and a line for all.
+    """Draws a bar for each stream that is read, as many as fit, and a line for the run.
 
     Use it in a ``with`` statement: meanwhile what is logged to stderr goes above the bars.
 
     Args:
-        progress: What there is to show.
+        source: Computes what to show.
     """
 
-    def __init__(self, progress: ProgressReporter) -> None:
-        self._progress = progress
+    def __init__(self, source: StatusSource) -> None:
+        self._source = source
         self._stderr = sys.stderr
         self._console = _Console(file=self._stderr, highlight=False, soft_wrap=True)
         self._live = Live(
@@ -60,7 +69,7 @@ class ProgressBars:
         self._lengths: list[int] = []
 
     def __enter__(self) -> Self:
-        """Show them."""
+        """Draw the bars, and move the log above them."""
         root = logging.getLogger()
         for logger in (root, *root.manager.loggerDict.values()):
             for handler in getattr(logger, "handlers", ()):
@@ -72,7 +81,7 @@ class ProgressBars:
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Take them away."""
+        """Remove the bars."""
         try:
             self._live.stop()
         finally:
@@ -80,82 +89,87 @@ class ProgressBars:
                 handler.setStream(self._stderr)
 
     def show(self) -> None:
-        """Show how the run stands now."""
+        """Draw how far the run is now."""
         self._clear_what_wrapped()
         self._live.refresh()
 
     def _clear_what_wrapped(self) -> None:
-        """Take away the lines that became more lines because the terminal became narrower."""
+        """Clear the lines that wrapped because the terminal became narrower."""
+        # rich moves the cursor up by the lines that it wrote, and would leave the others behind.
         width = self._console.width
-        more = sum((length - 1) // width for length in self._lengths)
-        if width < self._width and more > 0:
-            self._stderr.write(f"\r\x1b[{more}A\x1b[J")
+        wrapped = sum((length - 1) // width for length in self._lengths)
+        if width < self._width and wrapped > 0:
+            self._stderr.write(f"\r\x1b[{wrapped}A\x1b[J")
         self._width = width
 
     def _rendered(self) -> RenderableType:
+        # A line as wide as the terminal would wrap.
         width, height = self._console.width - 1, self._console.height
-        standings = self._progress.standings()
-        most = max(FEWEST, height - ROOM_FOR_THE_LOG) if width >= TINY else 0
-        shown = standings[:most]
-        hidden = sum(len(standing.others) + 1 for standing in standings[len(shown) :])
-        overall = Text(self._progress.overall(standings).facts(hidden))
-        overall.truncate(width, overflow="ellipsis")
-        self._lengths = [width] * len(shown) + [len(overall)]
+        statuses = self._source.stream_statuses()
+        bars = max(MIN_BARS, height - LOG_LINES) if width >= TINY else 0
+        shown, rest = statuses[:bars], statuses[bars:]
+        hidden = sum(len(status.followers) + 1 for status in rest)
+        run = Text(self._source.run_status(statuses).facts(hidden))
+        run.truncate(width, overflow="ellipsis")
+        self._lengths = [width] * len(shown) + [len(run)]
         if not shown:
-            return overall
+            return run
+        # Not rich.progress.Progress: it keeps tasks with speeds of their own, which StreamStatus
+        # has already, and one set of columns for terminals of all widths.
         table = Table.grid(padding=(0, 1), pad_edge=False)
         table.width = width
         table.add_column(no_wrap=True, overflow="ellipsis", style="bold")
-        columns: list[Column] = [_counts, _left]
+        columns: list[Column] = [_counts, _seconds_left]
         if width >= NARROW:
             columns.append(_wait)
         if width >= WIDE:
-            table.add_column(ratio=1)
-            columns = [_bar, _counts_of, _rate, _left, _wait]
+            table.add_column(ratio=1)  # the bar takes what the texts leave
+            columns = [_bar, _counts_of, _rate, _seconds_left, _wait]
         for column in columns[-4:]:
             table.add_column(
                 justify="left" if column is _wait else "right", no_wrap=True, overflow="ellipsis"
             )
-        for standing in shown:
-            more = len(standing.others)
+        for status in shown:
+            followers = len(status.followers)
             table.add_row(
-                standing.report.name + (f" +{more}" if more else ""),
-                *(column(standing) for column in columns),
+                status.report.name + (f" +{followers}" if followers else ""),
+                *(column(status) for column in columns),
             )
-        return Group(table, overall)
+        return Group(table, run)
 
 
-def _bar(standing: StreamStatus) -> RenderableType:
-    course = standing.report.course
-    return ProgressBar(course.total, course.done) if course.total else ""
+def _bar(status: StreamStatus) -> RenderableType:
+    progress = status.report.progress
+    return ProgressBar(progress.total, progress.done) if progress.total else ""
 
 
-def _counts(standing: StreamStatus) -> str:
-    course = standing.report.course
-    return f"{course.done:,}" + (f"/{course.total:,}" if course.total else "")
+def _counts(status: StreamStatus) -> str:
+    progress = status.report.progress
+    return f"{progress.done:,}" + (f"/{progress.total:,}" if progress.total else "")
 
 
-def _counts_of(standing: StreamStatus) -> str:
-    return f"{_counts(standing)} {standing.report.course.unit}"
+def _counts_of(status: StreamStatus) -> str:
+    progress = status.report.progress
+    return f"{_counts(status)} {progress.unit}"
 
 
-def _rate(standing: StreamStatus) -> str:
-    return "" if standing.rate is None else "/".join(format_rate(standing.rate))
+def _rate(status: StreamStatus) -> str:
+    return "" if status.rate is None else "/".join(format_rate(status.rate))
 
 
-def _left(standing: StreamStatus) -> str:
-    return "" if standing.left is None else format_duration(standing.left)
+def _seconds_left(status: StreamStatus) -> str:
+    return "" if status.seconds_left is None else format_duration(status.seconds_left)
 
 
-def _wait(standing: StreamStatus) -> str:
-    if standing.wait is None:
+def _wait(status: StreamStatus) -> str:
+    if status.wait is None:
         return ""
-    thing, seconds = standing.wait
+    thing, seconds = status.wait
     return thing.removeprefix("the ") + (f" {format_duration(seconds)}" if seconds else "")
 
 
 class _Console(Console):
-    """A console that leaves the cursor as it is: whatever ends this process, it can be seen."""
+    """A console that never hides the cursor: the process may be killed before it shows it again."""
 
     @override
     def show_cursor(self, show: bool = True) -> bool:
@@ -163,7 +177,7 @@ class _Console(Console):
 
 
 class _AboveBars:
-    """Where log records go while there are bars."""
+    """The stream that log records go to while there are bars."""
 
     def __init__(self, console: Console) -> None:
         self._console = console
@@ -172,4 +186,4 @@ class _AboveBars:
         self._console.print(Text(text), end="")
 
     def flush(self) -> None:
-        """Nothing is kept back."""
+        """Do nothing: each text is written at once."""

@@ -1,4 +1,4 @@
-"""Meters: what requests cost, counted in the SDK's form and logged as it logs its own counts."""
+"""Count requests, retries and waits, and log them in the form of the SDK's metrics."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from singer_sdk.metrics import Counter, Metric, Status, Tag
 
 
 class LevMetric(enum.StrEnum):
-    """What the SDK has no name for."""
+    """Metrics that the SDK has no name for."""
 
     HTTP_RETRY_COUNT = "http_retry_count"
     SECONDS_WAITED = "seconds_waited"
 
 
 class RequestMetrics:
-    """The counts of a run: each is logged every minute in which it grows, and at the end."""
+    """Counts what a run requests, and logs each count once a minute and at the end."""
 
     def __init__(self) -> None:
         self._counters: dict[tuple[Any, ...], Counter] = {}
@@ -27,24 +27,24 @@ class RequestMetrics:
         """Count a request.
 
         Args:
-            stream: What it was made for; empty for the run itself.
+            stream: Name of the stream that it was sent for; empty for the run itself.
             endpoint: Method and route template.
-            status: The answer's HTTP status, None where none came.
+            status: The response's HTTP status, or None without a response.
         """
         self._count(Metric.HTTP_REQUEST_COUNT, stream, endpoint, status)
 
     def retry(self, stream: str, endpoint: str) -> None:
-        """Count that a request is made once more."""
+        """Count a retry."""
         self._count(LevMetric.HTTP_RETRY_COUNT, stream, endpoint)
 
     def waited(self, seconds: float) -> None:
-        """Note how long the run has waited, by now."""
+        """Set how many seconds the run has waited so far."""
         if seconds > self._waited:
             self._count(LevMetric.SECONDS_WAITED, value=round(seconds - self._waited, 3))
             self._waited = seconds
 
     def close(self) -> None:
-        """Log what was not logged yet."""
+        """Log the counts that are not logged yet."""
         for counter in self._counters.values():
             if counter.value:
                 counter.exit()
@@ -68,6 +68,6 @@ class RequestMetrics:
             if metric is Metric.HTTP_REQUEST_COUNT:
                 failed = status is None or status >= HTTPStatus.BAD_REQUEST
                 tags[Tag.STATUS] = Status.FAILED if failed else Status.SUCCEEDED
-            given = {tag: told for tag, told in tags.items() if told}
-            counter = self._counters[key] = Counter(cast("Metric", metric), given)
+            known = {tag: value for tag, value in tags.items() if value}
+            counter = self._counters[key] = Counter(cast("Metric", metric), known)
         counter.increment(cast("int", value))

@@ -1,4 +1,4 @@
-"""What a run did: counted per stream, told in one line at its end."""
+"""Count what a run did, per stream, and render its summary line."""
 
 from __future__ import annotations
 
@@ -19,19 +19,19 @@ class StreamReport:
     """What one stream did.
 
     Attributes:
-        name: The stream's name; empty where it is none.
+        name: The stream's name; empty for the run itself.
         rows: Rows written.
-        requests: Requests sent, retries included.
-        retries: Requests that had to be repeated.
-        statuses: The HTTP statuses of the answers.
-        mended: Values that were mended, since no target takes them as they came.
+        requests: Requests sent, including retries.
+        retries: Requests that were sent again.
+        statuses: How often each HTTP status came.
+        mended: Values that were changed because no target takes them as they are.
         at_limit: Reads that brought as many rows as one request can bring.
-        notes: What the reader of the summary should know, a sentence each.
+        notes: Sentences for the summary.
         failure: Why the stream is not complete, or None.
-        skipped: Whether it was left out, because the key may not read it.
-        gaps: What is known to be missing and accepted, a phrase each.
-        bookmark: Up to when its rows are complete, as the state has it.
-        course: How far it is.
+        skipped: Whether it was left out because the key may not read it.
+        gaps: Gaps that the settings accept, a phrase each.
+        bookmark: The time up to which its rows are complete, as in the state, or None.
+        progress: How far it is.
     """
 
     name: str = ""
@@ -46,15 +46,15 @@ class StreamReport:
     skipped: bool = False
     gaps: list[str] = dataclasses.field(default_factory=list)
     bookmark: str | None = None
-    course: StreamProgress = dataclasses.field(default_factory=StreamProgress)
+    progress: StreamProgress = dataclasses.field(default_factory=StreamProgress)
 
     @property
     def throttled(self) -> int:
-        """Answers with status 429."""
+        """Responses with status 429."""
         return self.statuses[HTTPStatus.TOO_MANY_REQUESTS]
 
     def totals(self) -> dict[str, Any]:
-        """Say it in a form fit for structured logs."""
+        """Return the counts as fields for structured logs."""
         return {
             "rows": self.rows,
             "requests": self.requests,
@@ -69,42 +69,42 @@ class RunReport:
     """What all streams of a run did.
 
     Args:
-        clock: Tells the time in seconds; it never goes back.
+        clock: Returns the time in seconds; it never goes back.
     """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self.clock = clock
         self.streams: dict[str, StreamReport] = {}
         self.tap = StreamReport()
-        """What was done for no stream."""
+        """What was done for the run itself."""
         self.parents_gone: set[tuple[Any, ...]] = set()
-        """Parents that were gone when their children were asked for: stream and ids."""
+        """Parents that were gone when their children were requested: stream and ids."""
         self.waited = 0.0
-        """Seconds in which there was nothing to do but wait, for the budget or for another try."""
+        """Seconds in which requests waited and none was in flight."""
         self.budget_used = 0.0
-        """The requests made, as a part of those that the account's limit allowed meanwhile."""
+        """Requests sent, as a part of those that the account's limit allowed."""
         self._began = clock()
 
     def stream(self, name: str) -> StreamReport:
-        """Open the report of one stream."""
+        """Return the report of a stream; the first call creates it."""
         return self.streams.setdefault(name, StreamReport(name))
 
     @property
     def failures(self) -> dict[str, Exception]:
-        """The streams that are not complete, and why."""
+        """The error of each stream that is not complete."""
         return {name: s.failure for name, s in self.streams.items() if s.failure is not None}
 
     @property
     def oldest_bookmark(self) -> str | None:
-        """Up to when the rows of all streams are complete, None while one never was."""
+        """The time up to which all rows are complete, or None if a stream never was."""
         bookmarks = [stream.bookmark for stream in self.streams.values()]
         return min(filter(None, bookmarks)) if bookmarks and all(bookmarks) else None
 
     def totals(self, cause: BaseException | None = None) -> dict[str, Any]:
-        """Add the streams up, in a form fit for structured logs.
+        """Return the sums of all streams as fields for structured logs.
 
         Args:
-            cause: What broke the run off, if something did.
+            cause: The error that ended the run early, or None.
         """
         streams = [self.tap, *self.streams.values()]
         statuses = sum((s.statuses for s in streams), Counter[int]())
@@ -134,10 +134,10 @@ class RunReport:
         }
 
     def summary(self, cause: BaseException | None = None) -> str:
-        """Tell the run in one line.
+        """Render the run as one line.
 
         Args:
-            cause: What broke the run off, before every stream was read, if something did.
+            cause: The error that ended the run early, or None.
         """
         totals = self.totals(cause)
         counts = (
@@ -154,7 +154,9 @@ class RunReport:
         notes = "".join(f" {note}" for note in totals["notes"])
         if totals["accepted_gaps"]:
             notes += f" Accepted gaps: {'; '.join(totals['accepted_gaps'])}."
-        failed = ", ".join(_named(name, of) for name, of in totals["failed"].items())
+        failed = ", ".join(
+            _named(name, request_id) for name, request_id in totals["failed"].items()
+        )
         if failed:
             of_all = f"{len(totals['failed'])} of {totals['streams']} streams are not complete"
             counts = f"{of_all}: {failed}; {counts}"

@@ -1,4 +1,4 @@
-"""Progress: what a long run is at, as bars on a terminal, and as lines of the log elsewhere."""
+"""Show how far a long run is: as bars on a terminal, elsewhere as lines of the log."""
 
 from __future__ import annotations
 
@@ -10,55 +10,47 @@ from typing import TYPE_CHECKING, Self
 
 from tap_lev.progress.status import RunStatus, StreamStatus
 from tap_lev.progress.stream_progress import ROWS
-from tap_lev.ratelimit.scheduler import WaitReason
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from tap_lev.concurrency.lock import RunLock
     from tap_lev.progress.report import RunReport
     from tap_lev.progress.stream_progress import StreamProgress
     from tap_lev.ratelimit.scheduler import RequestScheduler
 
 POLL_INTERVAL = 0.25
-"""Seconds between two looks at what goes on."""
+"""Seconds between two updates of the bars."""
 BARS_AFTER = 2.0
 """Seconds after which a run is long enough for bars."""
 LOG_INTERVAL = 30.0
 """Seconds between two reports in the log."""
 JOIN_TIMEOUT = 2.0
-"""Seconds that it may take to leave the terminal clean."""
-
-THE_TARGET = WaitReason("the target")
+"""Most seconds to wait until the terminal is clean."""
 
 
 class ProgressReporter:
-    """Looks on while a run goes on, and shows how far it is.
+    """Shows how far a run is while it goes on.
 
-    It does so in a thread of its own, without the baton, and only reads plain numbers: the run
-    never waits for it. Use it in a ``with`` statement.
+    A separate thread reads plain numbers, without the run lock, and changes nothing: the run
+    never waits for it (docs/design/run-lock.md, L8). Use it in a ``with`` statement.
 
     Args:
         report: What the run has done so far.
-        gate: What its requests wait for.
-        baton: What its threads take turns with.
-        logger: Where lines go.
+        scheduler: Knows what requests wait for, and how many remain.
+        logger: Where progress lines go.
     """
 
     def __init__(
-        self, report: RunReport, scheduler: RequestScheduler, lock: RunLock, logger: logging.Logger
+        self, report: RunReport, scheduler: RequestScheduler, logger: logging.Logger
     ) -> None:
         self._report = report
         self._scheduler = scheduler
-        self._lock = lock
         self._logger = logger
         self._over = threading.Event()
-        self._thread = threading.Thread(target=self._look_on, name="progress", daemon=True)
-        self._turn: int | None = None
-        self._is_kept_waiting = False
+        self._thread = threading.Thread(target=self._show, name="progress", daemon=True)
 
     def __enter__(self) -> Self:
-        """Begin to look on."""
+        """Start the thread, if the log shows progress at all."""
         if self._logger.isEnabledFor(logging.INFO):
             self._thread.start()
         return self
@@ -69,117 +61,109 @@ class ProgressReporter:
         if self._thread.is_alive():
             try:
                 self._thread.join(JOIN_TIMEOUT)
-            finally:  # a second signal may come
+            finally:
+                # A signal may have ended the first wait, and bars must not outlive the run.
                 self._thread.join(JOIN_TIMEOUT)
 
-    def _look_on(self) -> None:
+    def _show(self) -> None:
         if not has_terminal():
             self._show_lines()
         elif not self._over.wait(BARS_AFTER):
-            from tap_lev.progress.bars import ProgressBars  # noqa: PLC0415 - a run without a terminal needs none
+            # Here, since a run without a terminal needs none of what it imports.
+            from tap_lev.progress.bars import ProgressBars  # noqa: PLC0415
 
             with ProgressBars(self) as bars:
                 while not self._over.wait(POLL_INTERVAL):
-                    self.glance()
                     bars.show()
 
     def _show_lines(self) -> None:
-        due = self._report.clock() + LOG_INTERVAL
+        next_at = self._report.clock() + LOG_INTERVAL
         while not self._over.wait(POLL_INTERVAL):
-            self.glance()
-            if self._report.clock() >= due:
-                due += LOG_INTERVAL
+            if self._report.clock() >= next_at:
+                next_at += LOG_INTERVAL
                 self.log()
 
     def log(self) -> None:
-        """Say in the log how far the run is: a line for each stream that is read, one for all."""
-        standings = self.standings()
-        lines: list[StreamStatus | RunStatus] = [*standings, self.overall(standings)]
+        """Log how far the run is: a line for each stream that is read, and one for the run."""
+        statuses = self.stream_statuses()
+        lines: list[StreamStatus | RunStatus] = [*statuses, self.run_status(statuses)]
         for line in lines:
-            self._logger.info("%s", line, extra=line.fields)
+            self._logger.info("%s", line, extra=line.log_fields)
 
-    # -- What there is to show
-
-    def glance(self) -> None:
-        """See whether the target keeps the run waiting: one thread has the baton all the time."""
-        turn = None if self._lock.is_free else self._lock.turns
-        self._is_kept_waiting = turn is not None and turn == self._turn
-        self._turn = turn
-
-    def standings(self) -> list[StreamStatus]:
-        """Find how the streams stand that are being read."""
+    def stream_statuses(self) -> list[StreamStatus]:
+        """Compute how far the streams are that are being read."""
         now = self._report.clock()
-        reports = [r for r in tuple(self._report.streams.values()) if r.course.is_under_way]
-        lefts = {report.name: self._left(report.course, now) for report in reports}
+        reports = [r for r in tuple(self._report.streams.values()) if r.progress.is_under_way]
+        seconds_left = {report.name: self._seconds_left(report.progress, now) for report in reports}
         return [
             StreamStatus(
                 report,
-                [other.name for other in reports if other.course.leader == report.name],
-                report.course.rate(now),
-                # The walk through a list waits for what is read for each of its rows.
+                [other.name for other in reports if other.progress.follows == report.name],
+                report.progress.rate(now),
+                # A list ends no earlier than the streams that are read for each of its rows.
                 _longest(
-                    lefts[other.name]
+                    seconds_left[other.name]
                     for other in reports
                     if other is report
                     or (
-                        report.course.unit == ROWS != other.course.unit
-                        and report.course.source == other.course.source
+                        report.progress.unit == ROWS != other.progress.unit
+                        and report.progress.source == other.progress.source
                     )
                 ),
-                self._wait(report.course.endpoint),
+                self._scheduler.wait_reason(report.progress.endpoint),
             )
             for report in reports
-            if report.course.leader is None
+            if report.progress.follows is None
         ]
 
-    def overall(self, standings: list[StreamStatus]) -> RunStatus:
-        """Find how the whole run stands."""
+    def run_status(self, statuses: list[StreamStatus]) -> RunStatus:
+        """Compute how far the whole run is."""
         streams = tuple(self._report.streams.values())
         everything = (self._report.tap, *streams)
         failed = sum(stream.failure is not None for stream in streams)
-        ended = sum(stream.course.ended for stream in streams)
-        to_come = len(streams) - ended - sum(stream.course.is_under_way for stream in streams)
+        ended = sum(stream.progress.ended for stream in streams)
+        not_started = len(streams) - ended - sum(stream.progress.is_under_way for stream in streams)
         return RunStatus(
             streams=len(streams),
-            done=ended - failed,
+            completed=ended - failed,
             failed=failed,
-            to_come=to_come,
+            not_started=not_started,
             rows=sum(stream.rows for stream in everything),
             requests=sum(stream.requests for stream in everything),
             throttled=sum(stream.throttled for stream in everything),
-            left=None if to_come else _longest(standing.left for standing in standings),
-            wait=self._wait(),
+            seconds_left=None
+            if not_started
+            else _longest(status.seconds_left for status in statuses),
+            wait=self._scheduler.wait_reason(),
         )
 
-    def _wait(self, endpoint: str | None = None) -> WaitReason | None:
-        return THE_TARGET if self._is_kept_waiting else self._scheduler.wait_reason(endpoint)
-
-    def _left(self, course: StreamProgress, now: float) -> float | None:
-        """Say how long a stream takes: at its pace so far, but not faster than the limits allow."""
-        by_pace, by_limits = (
-            course.seconds_left(now),
-            self._scheduler.workload.seconds(course.endpoint),
-        )
-        if by_pace == 0 or course.total is None:
-            return by_pace
-        return max((s for s in (by_pace, by_limits) if s is not None), default=None)
+    def _seconds_left(self, progress: StreamProgress, now: float) -> float | None:
+        """Estimate the time to the end of a stream, or None if unknown."""
+        by_rate = progress.seconds_left(now)
+        if by_rate == 0 or progress.total is None:
+            return by_rate
+        # A window's places are used up within seconds, then nothing goes until they are free again:
+        # by its rate alone, a stream that has just begun would end far too soon.
+        by_limits = self._scheduler.workload.seconds_left(progress.endpoint)
+        return max((s for s in (by_rate, by_limits) if s is not None), default=None)
 
 
-def _longest(lefts: Iterable[float | None]) -> float | None:
-    known = list(lefts)
-    return None if None in known else max(filter(None, known), default=0.0) if known else None
+def _longest(estimates: Iterable[float | None]) -> float | None:
+    """Return the longest of several durations, or None if there are none or one is unknown."""
+    seconds = list(estimates)
+    if not seconds or None in seconds:
+        return None
+    return max(filter(None, seconds), default=0.0)
 
 
 def has_terminal() -> bool:
-    """Whether somebody looks at stderr, on a terminal that can show bars.
-
-    Nobody does where a log configuration is given, and no bars fit where the messages go to the
-    same terminal.
-    """
+    """Check whether stderr is a terminal that can show bars."""
     environment = os.environ.get
     if not sys.stderr.isatty() or environment("TERM", "dumb") in {"dumb", "unknown", ""}:
         return False
+    # Where a log configuration is given, programs read the log.
     if environment("CI") or environment("SINGER_SDK_LOG_CONFIG"):
         return False
+    # Bars would be torn by messages on the same terminal.
     same = os.path.sameopenfile(sys.stdout.fileno(), sys.stderr.fileno())
     return not (sys.stdout.isatty() and same)

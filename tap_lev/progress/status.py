@@ -1,4 +1,4 @@
-"""Standing: how a run stands, as a person and as a log pipeline read it."""
+"""Render how far a run is, for a person and for structured logs."""
 
 from __future__ import annotations
 
@@ -11,117 +11,119 @@ if TYPE_CHECKING:
     from tap_lev.progress.report import StreamReport
     from tap_lev.ratelimit.scheduler import WaitReason
 
-EXACT = 100
-"""Up to how many of a unit of time an estimate is told in it."""
+MAX_OF_UNIT = 100
+"""Seconds, or minutes, from which a duration is shown in the next larger unit."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class StreamStatus:
-    """How one stream stands, with those whose rows come in its rows.
+    """How far one stream is, with the streams that come in its rows.
 
     Attributes:
         report: The stream's report.
-        others: The names of the others.
-        rate: How many come in a second; None while that is not known.
-        left: How many seconds it takes; None while that is not known.
-        wait: What it waits for, if for anything.
+        followers: Names of the streams that come in its rows.
+        rate: Rows or parents a second, or None if unknown.
+        seconds_left: Estimated seconds to the end, or None if unknown.
+        wait: What it waits for, or None.
     """
 
     report: StreamReport
-    others: list[str]
+    followers: list[str]
     rate: float | None
-    left: float | None
+    seconds_left: float | None
     wait: WaitReason | None
 
     @property
-    def fields(self) -> dict[str, Any]:
-        """It, in a form fit for structured logs."""
-        course, wait = self.report.course, self.wait
-        progress = {
-            "together_with": self.others,
-            "done": course.done,
-            "total": course.total,
-            "unit": course.unit,
+    def log_fields(self) -> dict[str, Any]:
+        """Its fields for structured logs."""
+        progress, wait = self.report.progress, self.wait
+        fields = {
+            "together_with": self.followers,
+            "done": progress.done,
+            "total": progress.total,
+            "unit": progress.unit,
             "rows": self.report.rows,
             "rate": _rounded(self.rate),
-            "seconds_left": _rounded(self.left),
+            "seconds_left": _rounded(self.seconds_left),
             "waits_for": wait.thing if wait else None,
             "seconds_to_wait": _rounded(wait.seconds) if wait else None,
         }
-        return {"stream_name": self.report.name, "progress": progress}
+        return {"stream_name": self.report.name, "progress": fields}
 
     def __str__(self) -> str:
-        """Say it in a line."""
-        course, rows = self.report.course, self.report.rows
-        name = self.report.name + (f" (with {', '.join(self.others)})" if self.others else "")
-        facts = [f"{course.done:,} {course.unit}"]
-        if course.total:
-            part = min(1.0, course.done / course.total)
-            facts = [f"{course.done:,} of {course.total:,} {course.unit} ({part:.0%})"]
-        if (course.unit, course.done) != (ROWS, rows):
+        """Render it as a line for people."""
+        progress, rows = self.report.progress, self.report.rows
+        name = self.report.name + (f" (with {', '.join(self.followers)})" if self.followers else "")
+        facts = [f"{progress.done:,} {progress.unit}"]
+        if progress.total:
+            part = min(1.0, progress.done / progress.total)
+            facts = [f"{progress.done:,} of {progress.total:,} {progress.unit} ({part:.0%})"]
+        if (progress.unit, progress.done) != (ROWS, rows):
             facts.append(f"{rows:,} rows written")
         if self.rate:
             facts.append("{} a {}".format(*format_rate(self.rate)))
-        if self.left is not None:
-            facts.append(f"about {format_duration(self.left)} left")
+        if self.seconds_left is not None:
+            facts.append(f"about {format_duration(self.seconds_left)} left")
         return f"{name}: {', '.join(facts)}{_waiting(self.wait)}."
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class RunStatus:
-    """How the whole run stands.
+    """How far the whole run is.
 
     Attributes:
-        streams: How many streams there are.
-        done: How many are complete.
-        failed: How many are not, and no longer read.
-        to_come: How many have not begun.
+        streams: Number of streams.
+        completed: How many are complete.
+        failed: How many failed, and are no longer read.
+        not_started: How many have not begun.
         rows: Rows written.
         requests: Requests sent.
-        throttled: Answers with status 429.
-        left: How many seconds the run takes; None while that is not known.
-        wait: What all of it waits for, if for anything.
+        throttled: Responses with status 429.
+        seconds_left: Estimated seconds to the end, or None if unknown.
+        wait: What the whole run waits for, or None.
     """
 
     streams: int
-    done: int
+    completed: int
     failed: int
-    to_come: int
+    not_started: int
     rows: int
     requests: int
     throttled: int
-    left: float | None
+    seconds_left: float | None
     wait: WaitReason | None
 
     @property
-    def fields(self) -> dict[str, Any]:
-        """It, in a form fit for structured logs."""
+    def log_fields(self) -> dict[str, Any]:
+        """Its fields for structured logs."""
         progress = {
             "streams": self.streams,
-            "streams_done": self.done,
+            "streams_done": self.completed,
             "streams_failed": self.failed,
-            "streams_to_come": self.to_come,
+            "streams_to_come": self.not_started,
             "rows": self.rows,
             "requests": self.requests,
             "throttled": self.throttled,
-            "seconds_left": _rounded(self.left),
+            "seconds_left": _rounded(self.seconds_left),
             "waits_for": self.wait.thing if self.wait else None,
             "seconds_to_wait": _rounded(self.wait.seconds) if self.wait else None,
         }
         return {"progress": progress}
 
     def facts(self, hidden: int = 0) -> str:
-        """Say it in short.
+        """Render it without what it waits for.
 
         Args:
-            hidden: How many of the streams that are read are not told one by one.
+            hidden: How many of the streams that are read have no line.
         """
         facts = [
-            f"{self.done} of {self.streams} streams done",
+            f"{self.completed} of {self.streams} streams done",
             f"{self.failed} failed" if self.failed else "",
-            f"about {format_duration(self.left)} left" if self.left is not None else "",
+            f"about {format_duration(self.seconds_left)} left"
+            if self.seconds_left is not None
+            else "",
             f"{hidden} more under way" if hidden else "",
-            f"{self.to_come} to come" if self.to_come else "",
+            f"{self.not_started} to come" if self.not_started else "",
             f"{self.rows:,} rows",
             f"{self.requests:,} requests",
             f"{self.throttled:,} times 429" if self.throttled else "",
@@ -129,20 +131,20 @@ class RunStatus:
         return ", ".join(filter(None, facts))
 
     def __str__(self) -> str:
-        """Say it in a line."""
+        """Render it as a line for people."""
         return f"{self.facts()}{_waiting(self.wait)}."
 
 
 def format_duration(seconds: float) -> str:
-    """Write how long something takes, as exactly as an estimate can be."""
+    """Render a duration, no more exactly than an estimate is."""
     minutes = round(seconds / 60)
-    if seconds < EXACT:
+    if seconds < MAX_OF_UNIT:
         return f"{round(seconds)} s"
-    return f"{minutes} min" if minutes < EXACT else f"{minutes // 60} h {minutes % 60} min"
+    return f"{minutes} min" if minutes < MAX_OF_UNIT else f"{minutes // 60} h {minutes % 60} min"
 
 
 def format_rate(rate: float) -> tuple[str, str]:
-    """Write how often something happens: a number, and the time it is for."""
+    """Render a rate: a whole number, and the unit of time that it is for."""
     if rate >= 10:  # noqa: PLR2004
         return f"{rate:,.0f}", "s"
     return (f"{rate * 60:,.0f}", "min") if rate * 60 >= 1 else (f"{rate * 3600:,.0f}", "h")

@@ -1,4 +1,4 @@
-"""Course: how far a stream has come, in plain numbers."""
+"""Record how far a stream is, in plain numbers."""
 
 from __future__ import annotations
 
@@ -9,25 +9,26 @@ ROWS = "rows"
 
 @dataclasses.dataclass(slots=True)
 class StreamProgress:
-    """How far one stream has come in this run.
+    """How far one stream is in this run.
 
-    Whoever reads the stream writes it, with the baton in hand, once for each page or parent.
-    Whoever shows it reads it at any time, without the baton.
+    The thread that reads the stream updates it, with the run lock held, after each page or parent.
+    The progress thread reads it at any time, without the lock (docs/design/run-lock.md, L8).
 
     Attributes:
-        source: The list in whose walk it comes.
-        endpoint: Method and route template of its reads; None while it is not known.
-        unit: What is counted: rows, or the rows of the list that it is read for, such as deals.
-        leader: The stream in whose rows its own come, so that its course is that one's.
-        done: How many have come, with those of earlier runs.
-        total: How many there are. None: not known.
-        ended: Whether nothing more is read of it in this run.
+        source: The list whose walk brings the rows.
+        endpoint: Method and route template of its requests, or None if unknown.
+        unit: What ``done`` and ``total`` count: rows, or the parents that it is read for, such as
+            deals.
+        follows: The stream in whose rows its own come, and whose progress it shares, or None.
+        done: How many are done, including those of earlier runs.
+        total: How many there are, or None if unknown.
+        ended: Whether this run reads no more of it.
     """
 
     source: str = ""
     endpoint: str | None = None
     unit: str = ROWS
-    leader: str | None = None
+    follows: str | None = None
     done: int = 0
     total: int | None = None
     ended: bool = False
@@ -36,29 +37,30 @@ class StreamProgress:
 
     @property
     def is_under_way(self) -> bool:
-        """Whether something has come, and more may."""
+        """Whether it has begun, and has not ended."""
         return self._began is not None and not self.ended
 
-    def move(self, done: int, total: int | None, now: float) -> None:
-        """Note how far it is.
+    def update(self, done: int, total: int | None, now: float) -> None:
+        """Record how far it is.
 
         Args:
-            done: How many have come.
-            total: How many there are, None where that is not known.
-            now: The time, in seconds.
+            done: How many are done.
+            total: How many there are, or None if unknown.
+            now: The time in seconds.
         """
-        # The first page came in the time before it; and a walk may begin again.
+        # The rate counts from the first page on, which took unknown time, and from the first page
+        # again when a walk restarts.
         if self._began is None or done < self._first:
             self._first, self._began = done, now
         self.done, self.total = done, total
 
     def rate(self, now: float) -> float | None:
-        """Say how many come in a second, None while that is not known."""
+        """Compute how many are done in a second, or None if unknown."""
         done, began = self.done - self._first, self._began
         return None if began is None or done <= 0 or now <= began else done / (now - began)
 
     def seconds_left(self, now: float) -> float | None:
-        """Say how long it takes at the pace of this run, None while that is not known."""
+        """Estimate the seconds to the end at the rate of this run, or None if unknown."""
         if self.total is None or self.done >= self.total:
             return None if self.total is None else 0.0
         rate = self.rate(now)

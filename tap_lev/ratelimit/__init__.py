@@ -1,1 +1,1 @@
-"""When a request may be sent: limits, budget, scheduler."""
+"""Decide when a request may be sent: limits, budget, scheduler."""

@@ -1,4 +1,7 @@
-"""The budget: when may the next request go, so that Lev never has to refuse one."""
+"""Count requests so that no window of Lev's holds more than the limits allow.
+
+The rules S1 to S4 and their proof are in docs/design/scheduler.md.
+"""
 
 from __future__ import annotations
 
@@ -15,55 +18,69 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 
-# So that refusals of requests that were out at the same time are one piece of news.
-_NEARLY = 0.9
+# Part of a pause. Several requests in flight are refused for one reason, a moment apart: a pause
+# that is nearly as long as the one that is known is the same pause.
+_SAME_PAUSE = 0.9
 
 
 @dataclasses.dataclass(slots=True)
 class _Bucket:
-    """Counts the requests to one thing that has a limit."""
+    """Counts the requests of the account, or of one endpoint.
 
-    out: int = 0
+    Attributes:
+        in_flight: Requests that have no response yet.
+        releases: When each of the others stops counting, in seconds; in ascending order.
+        paused_until: When the pause ends, in seconds.
+    """
+
+    in_flight: int = 0
     releases: deque[float] = dataclasses.field(default_factory=deque)
     paused_until: float = -math.inf
 
     def used(self, now: float) -> int:
-        """Say how many requests count."""
+        """Count the requests that use the bucket's capacity."""
         while self.releases and self.releases[0] <= now:
             self.releases.popleft()
-        return self.out + len(self.releases)
+        return self.in_flight + len(self.releases)
 
-    def free_at(self, now: float, places: int) -> float:
-        """Say when a request may go: some time past when it may now."""
-        excess = self.used(now) - places
+    def free_at(self, now: float, capacity: int) -> float:
+        """Find the time from which a request may be sent; it may be past."""
+        # 1. A place is free: only a pause can be in the way.
+        excess = self.used(now) - capacity
         if excess < 0:
             return self.paused_until
+        # 2. All places that must become free are those of requests in flight: only a response
+        #    starts the window after which they do.
         if excess >= len(self.releases):
             return math.inf
+        # 3. All but ``capacity - 1`` requests must stop counting. The limits may have been lowered,
+        #    or places reserved, so that may be more than one.
         return max(self.paused_until, self.releases[excess])
 
 
 class RateBudget:
-    """Says when a request may be sent, so that no window of the server holds too many.
+    """Decides when a request may be sent, so that no window of the server holds too many.
 
-    A request counts from the moment it is sent until one window after its answer. That is enough,
-    however long a request is under way: take any stretch of the server's time that is no longer
-    than a window, and of the requests that reached the server within it the one that was sent
-    last. Each of the others was answered after it reached the server, so less than one window
-    before the last one did, and the last one was sent before that or later: all others were still
-    counted when it was sent, and with it they were no more than allowed.
+    A request counts from when it is sent until one window after its response (S2), in the
+    account's bucket and in its endpoint's (S1). It is sent only while both have a place (S3).
 
-    It knows nothing of threads: one at a time may call it.
+    That is enough, however long a request is in flight. Take any stretch of the server's time that
+    is no longer than a window, and of the requests that arrived in it the one that was sent last.
+    Each of the others had its response after it arrived, so it stops counting after the stretch
+    has ended. The last one was sent before that: all others still counted then. With it, they were
+    no more than the capacity.
+
+    It takes no lock: all but ``seconds_for`` is called by one thread at a time.
 
     Args:
         limits: What the server allows.
-        share: The part of it to use, in each bucket; one request always may go.
-        window: The length of the server's window in seconds.
-        clock: Tells the time in seconds; it never goes back.
+        share: The part of the limits to use; each bucket has a capacity of at least 1.
+        window: Length of the server's window in seconds.
+        clock: Returns the time in seconds; it never goes back.
 
     Attributes:
-        places: How many requests count at the same time, at most.
-        window: The length of the server's window in seconds.
+        capacity: How many requests may count at the same time.
+        window: Length of the server's window in seconds.
     """
 
     def __init__(
@@ -73,121 +90,122 @@ class RateBudget:
         window: float = 60.0,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        # As it is written: 0.29 of 100 is 29, though 0.29 * 100 is a little less.
+        # The decimal text, not the float: 0.29 of 100 is 29, though 0.29 * 100 is a little less.
         self._share = Fraction(str(share)).as_integer_ratio()
         self.limits = limits
         self.window = window
         self._clock = clock
         self._account = _Bucket()
         self._endpoints: defaultdict[str, _Bucket] = defaultdict(_Bucket)
-        self._count = 0
-        self._first = 0.0
+        self._sent = 0
+        self._first_sent_at = 0.0
 
-    def delay(self, endpoint: str, kept: int = 0) -> float:
-        """Say in how many seconds a request to the endpoint may be sent.
+    def delay(self, endpoint: str, reserve: int = 0) -> float:
+        """Compute the seconds until a request to the endpoint may be sent (S3).
 
         Args:
-            endpoint: Where it goes.
-            kept: How many of the account's places it must leave.
+            endpoint: Method and route template.
+            reserve: How many of the account's places must stay free.
 
         Returns:
-            0 when it may go now; infinity when a request that is still out must be answered first.
+            0 if it may be sent now, infinity if a response must come first.
         """
         now = self._clock()
         until = max(
-            self._account.free_at(now, self.capacity.account - kept),
+            self._account.free_at(now, self.capacity.account - reserve),
             self._endpoints[endpoint].free_at(now, self.capacity.endpoint),
         )
         if until <= now:
             return 0.0
-        wait = until - now
-        # Rounding must not end the wait a moment too early.
-        return wait if now + wait >= until else math.nextafter(wait, math.inf)
+        seconds = until - now
+        # A rounded difference may be too small: the request would be sent a moment too early.
+        return seconds if now + seconds >= until else math.nextafter(seconds, math.inf)
 
     @property
     def limits(self) -> Limits:
-        """What the server allows. It may be replaced at any time."""
+        """What the server allows; it can be replaced at any time."""
         return self._limits
 
     @limits.setter
     def limits(self, limits: Limits) -> None:
         self._limits = limits
-        self.capacity = Limits(*map(self._places, limits))
+        self.capacity = Limits(*map(self._scaled, limits))
 
     def available(self, endpoint: str) -> int:
-        """Say how many more requests to the endpoint may count now."""
+        """Count the free places of the endpoint."""
         return max(0, self.capacity.endpoint - self.used(endpoint))
 
     def used(self, endpoint: str) -> int:
-        """Say how many requests to the endpoint count now."""
+        """Count the requests that use the endpoint's capacity."""
         return self._endpoints[endpoint].used(self._clock())
 
     def acquire(self, endpoint: str) -> None:
-        """Count a request as sent now."""
-        if not self._count:
-            self._first = self._clock()
-        self._count += 1
+        """Count a request that is about to be sent (S2)."""
+        if not self._sent:
+            self._first_sent_at = self._clock()
+        self._sent += 1
         for bucket in (self._account, self._endpoints[endpoint]):
-            bucket.out += 1
+            bucket.in_flight += 1
 
     def release(self, endpoint: str) -> None:
-        """Note that the answer to a request is there, or no longer waited for."""
+        """End a request: a window from now it stops counting (S2)."""
+        # Also if it failed: whether it arrived, and when, only the server knows.
         release = self._clock() + self.window
         for bucket in (self._account, self._endpoints[endpoint]):
-            bucket.out -= 1
+            bucket.in_flight -= 1
             bucket.releases.append(release)
 
     def pause(self, endpoint: str | None, seconds: float) -> bool:
-        """Send nothing for a while, because the server refused a request.
+        """Stop a bucket for a while, because the server refused a request (S4).
 
         Args:
-            endpoint: The endpoint that is over its limit. None: the account is.
-            seconds: How long to wait, from now.
+            endpoint: The endpoint that is over its limit, or None for the account.
+            seconds: Length of the pause, from now.
 
         Returns:
-            Whether this is news: nearly as long a pause was not known yet.
+            Whether it is news, and not the pause that is known.
         """
         bucket = self._account if endpoint is None else self._endpoints[endpoint]
         now = self._clock()
-        news = max(0.0, bucket.paused_until - now) < _NEARLY * seconds
+        is_news = max(0.0, bucket.paused_until - now) < _SAME_PAUSE * seconds
         bucket.paused_until = max(bucket.paused_until, now + seconds)
-        return news
+        return is_news
 
-    def takes(self, requests: int, endpoint: str | None = None) -> float:
-        """Say in how many seconds, at the earliest, so many more requests can have been sent.
+    def seconds_for(self, requests: int, endpoint: str | None = None) -> float:
+        """Compute the seconds after which so many more requests can have been sent.
 
-        It may be called at any time, by any thread, and changes nothing.
+        It changes nothing, and any thread may call it.
 
         Args:
-            requests: How many, all of them to go as soon as they can.
-            endpoint: Where they go. None: anywhere.
+            requests: How many, each sent as soon as its bucket allows.
+            endpoint: Where they go, or None for the account's limit alone.
         """
         if requests <= 0:
             return 0.0
         bucket = self._account if endpoint is None else self._endpoints.get(endpoint, _Bucket())
-        places = self.capacity.account if endpoint is None else self.capacity.endpoint
+        capacity = self.capacity.account if endpoint is None else self.capacity.endpoint
         now = self._clock()
-        held = sorted(release for release in tuple(bucket.releases) if release > now)
-        # Those that are out are taken for answered now.
-        held += [now + self.window] * bucket.out
-        # The one whose place the last of the requests takes. Each of them gives its own place up
-        # one window after it took another's.
-        last, windows = len(held) + requests - places - 1, 0
-        if last >= len(held):
-            windows = (last - len(held)) // places + 1
-            last -= windows * places
-        begins = held[last] - now if last >= 0 else 0.0
-        return max(begins, bucket.paused_until - now) + windows * self.window
+        releases = sorted(release for release in tuple(bucket.releases) if release > now)
+        # Requests in flight have their responses now, for want of a better guess.
+        releases += [now + self.window] * bucket.in_flight
+        # Whose place the last request takes: that of an entry of ``releases``, or that of a request
+        # which was sent some windows before, and so on back to an entry of ``releases``.
+        last, windows = len(releases) + requests - capacity - 1, 0
+        if last >= len(releases):
+            windows = (last - len(releases)) // capacity + 1
+            last -= windows * capacity
+        seconds = releases[last] - now if last >= 0 else 0.0
+        return max(seconds, bucket.paused_until - now) + windows * self.window
 
     @property
     def utilization(self) -> float:
-        """The requests sent, as a part of those that the account's limit allowed meanwhile."""
-        if not self._count:
+        """Requests sent, as a part of those that the account's limit has allowed."""
+        if not self._sent:
             return 0.0
-        # The window that has just begun is as full as the server lets it be.
-        windows = 1 + int((self._clock() - self._first) / self.window)
-        return self._count / (self.limits.account * windows)
+        # The window that has begun counts as a whole: it may be full from its first moment on.
+        windows = 1 + int((self._clock() - self._first_sent_at) / self.window)
+        return self._sent / (self.limits.account * windows)
 
-    def _places(self, limit: int) -> int:
+    def _scaled(self, limit: int) -> int:
         numerator, denominator = self._share
         return max(1, limit * numerator // denominator)

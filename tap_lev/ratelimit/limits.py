@@ -1,19 +1,19 @@
-"""How many requests each window may hold: by the settings, the tier, or ``/me``."""
+"""Find the rate limits: from the settings, or from the tier that ``/me`` names."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Mapping
 
 
 class Limits(NamedTuple):
-    """How many requests each window may hold.
+    """Requests that a window may hold (lev-api.md §1.10).
 
     Attributes:
-        account: Of the whole account.
-        endpoint: Of one endpoint, which is a route template.
+        account: Those of the whole account.
+        endpoint: Those to one endpoint, which is a route template.
     """
 
     account: int
@@ -27,28 +27,10 @@ TIERS = {
 }
 
 
-# Lev names rate_limits without showing them, so these are the likely names.
-_ACCOUNT = ("account", "per_account", "requests_per_minute", "account_requests_per_minute")
-
-
-_ENDPOINT = (
-    "endpoint",
-    "per_endpoint",
-    "requests_per_minute_per_endpoint",
-    "endpoint_requests_per_minute",
-)
-
-
-_NUMBER = ("limit", "requests", "requests_per_minute", "per_minute")
-
-
-_WINDOW = ("window", "window_seconds")
-
-
 def fallback_limits(config: Mapping[str, Any]) -> Limits:
-    """Find the limits to keep while nobody knows those of the account.
+    """Return the limits to keep while those of the account are unknown.
 
-    Where the settings give one of the two, even a lower one, it counts.
+    They are those of the smallest tier. A limit in the settings replaces either one.
     """
     limits = _with_overrides(TIERS["free"], config)
     assert limits is not None  # noqa: S101 - the tier has both
@@ -56,56 +38,32 @@ def fallback_limits(config: Mapping[str, Any]) -> Limits:
 
 
 def configured_limits(config: Mapping[str, Any]) -> Limits | None:
-    """Find the limits that the settings give by themselves.
+    """Return the limits that follow from the settings alone.
 
     Returns:
-        The limits, or None when Lev has to be asked.
+        The limits, or None if ``/me`` must name the tier.
     """
     return _with_overrides(TIERS.get(config.get("api_tier", "auto")), config)
 
 
 def limits_from_me(me: object, config: Mapping[str, Any]) -> Limits | None:
-    """Read the limits from what ``GET /me`` says.
-
-    Numbers count where they can be read without doubt, else the name of the tier does. What the
-    settings say goes before both.
+    """Look up the limits of the tier that ``GET /me`` names.
 
     Args:
-        me: The ``data`` of the answer, whatever it is.
-        config: The settings.
+        me: The ``data`` of the response, in any form.
+        config: The settings, which override the tier's limits.
 
     Returns:
-        The limits, or None when there is nothing to go by.
+        The limits, or None if they are unknown.
     """
-    platform = _object(_object(me).get("platform"))
-    numbers, tier = _object(platform.get("rate_limits")), platform.get("api_tier")
-    window = config.get("rate_limit_window_seconds", 60)
-    account, endpoint = (_number(numbers, names, window) for names in (_ACCOUNT, _ENDPOINT))
-    if account and endpoint:
-        return _with_overrides(Limits(account, endpoint), config)
-    known = TIERS.get(tier.strip().lower()) if isinstance(tier, str) else None
-    return _with_overrides(known, config)
+    platform = me.get("platform") if isinstance(me, dict) else None
+    # Not from ``rate_limits`` beside it: no page shows what that holds (lev-api.md §3 row 16).
+    tier = platform.get("api_tier") if isinstance(platform, dict) else None
+    limits = TIERS.get(tier.strip().lower()) if isinstance(tier, str) else None
+    return _with_overrides(limits, config)
 
 
 def _with_overrides(limits: Limits | None, config: Mapping[str, Any]) -> Limits | None:
     account = config.get("requests_per_minute") or (limits and limits.account)
     endpoint = config.get("requests_per_minute_per_endpoint") or (limits and limits.endpoint)
     return Limits(account, endpoint) if account and endpoint else None
-
-
-def _object(value: object) -> dict[str, Any]:
-    return value if isinstance(value, dict) else {}
-
-
-def _number(
-    values: Mapping[str, Any], names: Iterable[str], window: float, *, deep: bool = True
-) -> int | None:
-    """Find the one number, for this window, that stands under these names."""
-    if any(values[name] != window for name in _WINDOW if name in values):
-        return None
-    found = {
-        _number(value, _NUMBER, window, deep=False) if isinstance(value, dict) else value
-        for value in map(values.get, names)
-        if (type(value) is int and value > 0) or (deep and isinstance(value, dict))
-    }
-    return found.pop() if len(found) == 1 else None

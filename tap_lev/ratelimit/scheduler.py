@@ -1,4 +1,7 @@
-"""The gate: every request passes it, one by one, when the budget has a place and it is its turn."""
+"""Decide which waiting request is sent next, and when.
+
+The rules S1 to S9 are in docs/design/scheduler.md, L1 to L8 in docs/design/run-lock.md.
+"""
 
 from __future__ import annotations
 
@@ -20,32 +23,33 @@ if TYPE_CHECKING:
 
 
 MIN_SHOWN_WAIT = 0.5
-"""Seconds that nobody is told to wait, since they are over when it is read."""
+"""Seconds; a shorter wait is over before anybody has read of it."""
 
 
 @dataclasses.dataclass(eq=False, slots=True)
 class _PendingRequest:
-    """A request that waits.
+    """A request that waits for its slot, or for its next try.
 
     Attributes:
-        endpoint: Where it goes.
-        event: Set when there is something new for it.
-        given: Whether it may go.
-        due: When it can go by the clock alone, as far as it was last known.
+        endpoint: Method and route template.
+        event: Set to wake its thread up.
+        granted: Whether it may be sent.
+        ready_at: When it can be sent by the clock alone, in seconds, as last computed; infinity
+            while that takes a response.
     """
 
     endpoint: str
     event: threading.Event = dataclasses.field(default_factory=threading.Event)
-    given: bool = False
-    due: float = math.inf
+    granted: bool = False
+    ready_at: float = math.inf
 
 
 class WaitReason(NamedTuple):
-    """What somebody waits for.
+    """What requests wait for.
 
     Attributes:
-        thing: The budget, the network, or another try.
-        seconds: How long at least, None where that is not known, or no time.
+        thing: The budget or another try, in the words of the progress line.
+        seconds: Least seconds to wait, or None if they are too few to show.
     """
 
     thing: str
@@ -53,177 +57,193 @@ class WaitReason(NamedTuple):
 
 
 class RequestScheduler:
-    """Lets requests go as the budget allows, of those that wait the most urgent first.
+    """Sends requests as the budget allows, the most urgent of those that wait first.
 
-    Its methods are called with the baton in hand.
+    Its methods are called with the run lock held (L1). Whoever puts the two together registers
+    ``dispatch_after_response`` with the lock's ``on_release``.
 
     Args:
-        budget: When a request may go.
-        baton: Given up for each wait.
-        parallel: How many requests may be out at the same time.
-        clock: Seconds, for what was waited.
+        budget: Counts requests against the limits.
+        lock: Released during each wait.
+        max_in_flight: How many requests may be in flight at the same time.
+        clock: Returns the time in seconds; it never goes back.
     """
 
     def __init__(
         self,
         budget: RateBudget,
         lock: RunLock,
-        parallel: int,
+        max_in_flight: int,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.budget = budget
         self.workload = Workload(budget)
         self._lock = lock
-        lock.on_release = self._admit_after_answer
-        self._parallel = parallel
+        self._max_parallel = max_in_flight
         self._clock = clock
-        self._is_open = False
-        self._out: Counter[str] = Counter()
-        self._out_at_all = 0
-        self._answered = False
-        self._turns: list[_PendingRequest] = []
-        self._sleepers: list[_PendingRequest] = []
+        self._is_parallel = False
+        self._in_flight: Counter[str] = Counter()
+        self._in_flight_total = 0
+        self._has_response = False
+        self._pending: list[_PendingRequest] = []
+        self._sleeping: list[_PendingRequest] = []
         self._waited = 0.0
         self._idle_since: float | None = None
-        self._alarm = math.inf
-
-    # -- Passing
+        self._wakes_at = math.inf
 
     @contextlib.contextmanager
     def slot(self, endpoint: str) -> Iterator[None]:
-        """Surround the network's part of a request: before it a wait, if there must be one.
+        """Wait until a request may be sent, and release the run lock while it is in flight.
 
         Args:
             endpoint: Method and route template.
 
         Raises:
-            Stopped: The run has ended meanwhile.
+            RunStopped: The run has ended meanwhile.
             Interruption: A signal came.
         """
-        self._wait_for_turn(endpoint)
+        self._wait_until_granted(endpoint)
         try:
             with self._lock.released():
                 yield
         finally:
-            self._out[endpoint] -= 1
-            self._out_at_all -= 1
+            self._in_flight[endpoint] -= 1
+            self._in_flight_total -= 1
             self.budget.release(endpoint)
-            self._answered = True
+            # No dispatch here: see dispatch_after_response (S8).
+            self._has_response = True
 
-    def open(self) -> None:
-        """Let several requests be out at once, after an answer; until then it is one."""
-        self._is_open = True
+    def allow_parallel(self) -> None:
+        """Let several requests be in flight, now that Lev has accepted the key (S9)."""
+        self._is_parallel = True
+
+    def dispatch_after_response(self) -> None:
+        """Dispatch requests if a response came; called before each release of the run lock (L3)."""
+        # By now the thread with the response waits for its next slot, or has no more requests
+        # (S8). In the ``finally`` of ``slot`` it has said neither: its endpoint has no request in
+        # flight, so nothing is reserved for it, and others would take its place.
+        if self._has_response:
+            self._dispatch()
 
     def sleep(self, seconds: float, endpoint: str = "") -> None:
-        """Let time pass.
+        """Wait before a request is tried again.
 
         Args:
-            seconds: How much.
-            endpoint: What is asked again after it.
+            seconds: How long.
+            endpoint: Method and route template of the request.
 
         Raises:
-            Stopped: The run has ended meanwhile.
+            RunStopped: The run has ended meanwhile.
             Interruption: A signal came.
         """
-        sleeper = _PendingRequest(endpoint, due=self._clock() + seconds)
-        self._sleepers.append(sleeper)
-        self._note_idleness()
+        request = _PendingRequest(endpoint, ready_at=self._clock() + seconds)
+        self._sleeping.append(request)
+        self._update_idle_time()
         try:
-            self._lock.wait(sleeper.event, seconds)
+            self._lock.wait(request.event, seconds)
         finally:
-            self._sleepers.remove(sleeper)
-            self._note_idleness()
+            self._sleeping.remove(request)
+            self._update_idle_time()
 
-    def _wait_for_turn(self, endpoint: str) -> None:
-        turn = _PendingRequest(endpoint)
-        self._turns.append(turn)
-        self._admit()
-        # Where a wait is broken off the run is over, and whose turn it is, nobody asks.
-        while not turn.given:
-            # One thread at a time minds the clock; the others wait to be told.
-            delay = self._soonest()
-            wake_at = self._clock() + delay
-            minds_the_clock = wake_at < self._alarm
-            if minds_the_clock:
-                self._alarm = wake_at
-            self._lock.wait(turn.event, delay if minds_the_clock else None)
-            if minds_the_clock:
-                if self._alarm == wake_at:
-                    self._alarm = math.inf
-                self._admit()
-            turn.event.clear()
+    def _wait_until_granted(self, endpoint: str) -> None:
+        request = _PendingRequest(endpoint)
+        self._pending.append(request)
+        self._dispatch()
+        # If the wait is broken off the run is over: the request may stay in the list.
+        while not request.granted:
+            # One thread watches the clock, the one that waits for the earliest time. The others
+            # have no timeout: each would wake up only to find that another was granted first.
+            seconds = self._next_ready_in()
+            wakes_at = self._clock() + seconds
+            watches_clock = wakes_at < self._wakes_at
+            if watches_clock:
+                self._wakes_at = wakes_at
+            self._lock.wait(request.event, seconds if watches_clock else None)
+            if watches_clock:
+                # Unless another thread watches for an earlier time by now.
+                if self._wakes_at == wakes_at:
+                    self._wakes_at = math.inf
+                self._dispatch()
+            request.event.clear()
 
-    def _admit_after_answer(self) -> None:
-        """Let others go, now that the thread which got an answer has said what it wants next."""
-        if self._answered:
-            self._admit()
-
-    def _admit(self) -> None:
-        """Let go whatever can go."""
-        self._answered = False
-        while self._turns and self._out_at_all < self._places:
-            kept = self.workload.reserved(self._out)
-            ready = [turn for turn in self._turns if not self._delay(turn, kept)]
+    def _dispatch(self) -> None:
+        """Grant slots to all requests that may be sent now, then see who watches the clock."""
+        # There are three reasons for a request to stay:
+        # 1. As many are in flight as may be: one until Lev has accepted the key (S9).
+        # 2. The budget has no place in the account's bucket or in the endpoint's, or one of the
+        #    two pauses (S3, S4).
+        # 3. The places that the account has are reserved for a bottleneck (S6).
+        # They are computed anew for each request, since each that is granted changes all three.
+        self._has_response = False
+        while self._pending and self._in_flight_total < self._max_in_flight:
+            reserve = self.workload.reserved(self._in_flight)
+            # The most urgent goes first (S5, S7); of several, the one that waits longest.
+            ready = [request for request in self._pending if not self._delay(request, reserve)]
             if not ready:
                 break
-            turn = min(ready, key=lambda turn: self.workload.priority(turn.endpoint))
-            self.budget.acquire(turn.endpoint)
-            self._out[turn.endpoint] += 1
-            self._out_at_all += 1
-            self._turns.remove(turn)
-            turn.given = True
-            turn.event.set()
-        if self._turns and self._clock() + self._soonest() < self._alarm:
-            self._turns[0].event.set()
-        self._note_idleness()
+            request = min(ready, key=lambda request: self.workload.priority(request.endpoint))
+            # It counts from now, though its thread sends it later: from here on no other request
+            # may take its place (S2).
+            self.budget.acquire(request.endpoint)
+            self._in_flight[request.endpoint] += 1
+            self._in_flight_total += 1
+            self._pending.remove(request)
+            request.granted = True
+            request.event.set()
+        # Who waits without a timeout is woken up to watch the clock, if nobody does, or if one can
+        # be sent before the watching thread wakes up.
+        if self._pending and self._clock() + self._next_ready_in() < self._wakes_at:
+            self._pending[0].event.set()
+        self._update_idle_time()
 
     @property
-    def _places(self) -> int:
-        return self._parallel if self._is_open else 1
+    def _max_in_flight(self) -> int:
+        return self._max_parallel if self._is_parallel else 1
 
-    def _soonest(self) -> float:
-        """Find the seconds until a request can go by the clock alone."""
-        if self._out_at_all >= self._places:
+    def _next_ready_in(self) -> float:
+        """Compute the seconds until a request can be sent by the clock alone."""
+        if self._in_flight_total >= self._max_in_flight:
             return math.inf
-        kept = self.workload.reserved(self._out)
-        return min(self._delay(turn, kept) for turn in self._turns)
+        reserve = self.workload.reserved(self._in_flight)
+        return min(self._delay(request, reserve) for request in self._pending)
 
-    def _delay(self, turn: _PendingRequest, kept: int) -> float:
-        decides = self.workload.is_bottleneck(turn.endpoint)
-        delay = self.budget.delay(turn.endpoint, 0 if decides else kept)
-        turn.due = self._clock() + delay
+    def _delay(self, request: _PendingRequest, reserve: int) -> float:
+        is_bottleneck = self.workload.is_bottleneck(request.endpoint)
+        delay = self.budget.delay(request.endpoint, 0 if is_bottleneck else reserve)
+        request.ready_at = self._clock() + delay
         return delay
 
-    def _note_idleness(self) -> None:
+    def _update_idle_time(self) -> None:
         now = self._clock()
         if self._idle_since is not None:
             self._waited += now - self._idle_since
-        idle = not self._out_at_all and (self._turns or self._sleepers)
-        self._idle_since = now if idle else None
+        is_idle = not self._in_flight_total and (self._pending or self._sleeping)
+        self._idle_since = now if is_idle else None
 
-    # -- Looking on: these may be called without the baton, and change nothing
+    # -- For the progress: any thread may call these without the run lock; they change nothing (L8)
 
     @property
     def waited(self) -> float:
-        """Seconds in which every request there was had to wait for time to pass."""
+        """Seconds in which requests waited and none was in flight."""
         since = self._idle_since
         return self._waited + (0.0 if since is None else self._clock() - since)
 
     def wait_reason(self, endpoint: str | None = None) -> WaitReason | None:
-        """Say what the requests to an endpoint wait for, or all there are."""
-        now = self._clock()
+        """Find out what the requests to an endpoint wait for, or all requests of the run.
 
-        def due(turns: list[_PendingRequest]) -> float:
-            concerned = (t.due for t in tuple(turns) if endpoint in {None, t.endpoint})
-            return min(concerned, default=math.inf)
+        Returns:
+            The reason, or None while one is in flight or none waits.
+        """
+        in_flight = self._in_flight_total if endpoint is None else self._in_flight[endpoint]
+        if in_flight:
+            return None
+        for thing, requests in (("the budget", self._pending), ("another try", self._sleeping)):
+            concerned = (r.ready_at for r in tuple(requests) if endpoint in {None, r.endpoint})
+            ready_at = min(concerned, default=math.inf)
+            if ready_at < math.inf:
+                return WaitReason(thing, _shown(ready_at - self._clock()))
+        return None
 
-        out = self._out_at_all if endpoint is None else self._out[endpoint]
-        if not out and (turn := due(self._turns)) < math.inf:
-            return WaitReason("the budget", _told(turn - now))
-        if not out and (sleeper := due(self._sleepers)) < math.inf:
-            return WaitReason("another try", _told(sleeper - now))
-        return WaitReason("the network") if self._out_at_all else None
 
-
-def _told(seconds: float) -> float | None:
+def _shown(seconds: float) -> float | None:
     return seconds if seconds >= MIN_SHOWN_WAIT else None

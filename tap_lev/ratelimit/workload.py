@@ -1,4 +1,4 @@
-"""Remaining: how many requests are left, where they go, and which of them decide the end."""
+"""Track the requests that remain, and rank the endpoints by them."""
 
 from __future__ import annotations
 
@@ -12,109 +12,109 @@ if TYPE_CHECKING:
     from tap_lev.ratelimit.budget import RateBudget
 
 BOTTLENECK_RATIO = 7, 10
-"""The part of what decides the end of a run that is taken for as much."""
+"""Part of the longest time left from which an endpoint is a bottleneck: 7 / 10."""
 BASE_WEIGHT = 0.25
-"""How much counts that an endpoint is there at all, against how much it has left."""
+"""Weight that all endpoints share evenly, against 1 that they share by the requests left."""
 
 
 class Workload:
-    """Knows what is left to ask for, and so whose turn it is.
+    """Tracks how many requests each endpoint has left, and ranks the endpoints.
 
     Args:
-        budget: When a request may go.
+        budget: What the limits allow.
     """
 
     def __init__(self, budget: RateBudget) -> None:
         self._budget = budget
         self._expected: dict[str, dict[object, int]] = defaultdict(dict)
         self._left: dict[str, int] = {}
-        self._all_left = 0
+        self._total_left = 0
 
     @property
     def requests(self) -> int:
-        """How many requests are expected, of all endpoints."""
-        return self._all_left
+        """Requests left, to all endpoints."""
+        return self._total_left
 
     def set_remaining(self, reader: object, endpoint: str, requests: float) -> None:
-        """Take note of how many more requests somebody will make.
+        """Set how many more requests a reader will make.
 
         Args:
-            reader: Who makes them. A new number takes the place of its last one.
-            endpoint: Where they go: method and route template.
-            requests: How many.
+            reader: Who makes them.
+            endpoint: Method and route template.
+            requests: How many; replaces the reader's last number.
         """
         readers = self._expected[endpoint]
         readers[reader] = math.ceil(requests)
         self._left[endpoint] = sum(readers.values())
-        self._all_left = sum(self._left.values())
+        self._total_left = sum(self._left.values())
 
     def remove(self, reader: object) -> None:
-        """Take note that somebody makes no more requests."""
+        """Remove a reader, which makes no more requests."""
         for endpoint, readers in self._expected.items():
             readers.pop(reader, None)
             self._left[endpoint] = sum(readers.values())
-        self._all_left = sum(self._left.values())
+        self._total_left = sum(self._left.values())
 
     def is_bottleneck(self, endpoint: str) -> bool:
-        """Say whether an endpoint may decide when the run ends.
-
-        What it has left takes as long, by its own limit, as all that is left takes by the
-        account's, or nearly: how much is left is an estimate, and to be late costs more than to be
-        early. One of which nothing is known may have any number of requests left.
-        """
+        """Check whether an endpoint may be the last to finish (S5)."""
         left, capacity = self._left.get(endpoint), self._budget.capacity
-        part, whole = (
-            BOTTLENECK_RATIO  # whole numbers only: limits that Lev tells may be too long for others
-        )
+        # 1. Nothing is known of it: it may have any number of requests left.
         if not left:
             return True
-        return whole * left * capacity.account >= part * self._all_left * capacity.endpoint
+        # 2. Its requests take as long by its own limit as all requests take by the account's, or
+        #    nearly: the numbers are estimates, and a bottleneck that is missed costs more than one
+        #    too many. Whole numbers only: a limit in the settings may be too long for a float.
+        part, whole = BOTTLENECK_RATIO
+        return whole * left * capacity.account >= part * self._total_left * capacity.endpoint
 
-    def reserved(self, out: Mapping[str, int]) -> int:
-        """Say how many of the account's capacity are kept for the endpoints that decide.
-
-        The next request to one of them is made when the last is answered. If others took what is
-        free until then, the endpoint would be late by that in each window.
+    def reserved(self, in_flight: Mapping[str, int]) -> int:
+        """Count the account's places to reserve for the bottlenecks (S6).
 
         Args:
-            out: How many requests to each endpoint have no answer yet.
+            in_flight: Requests to each endpoint that have no response yet.
         """
+        # A reader makes its next request after the last response. If others took the free places
+        # until then, the bottleneck would lose them in each window. Nothing is reserved for an
+        # endpoint without a request in flight: no response is about to bring its next request.
         return sum(
             min(self._budget.available(endpoint), self._left.get(endpoint, 0))
-            for endpoint, requests in out.items()
+            for endpoint, requests in in_flight.items()
             if requests and self.is_bottleneck(endpoint)
         )
 
     def priority(self, endpoint: str) -> float:
-        """Rank the endpoints whose requests could go: the least goes.
-
-        An endpoint that may decide when the run ends never waits for another; of several, the one
-        with the most requests left goes first. All others share what there is by what they have
-        left, so that they come to their ends together; a part they share evenly, so that what is
-        short is there soon.
-        """
+        """Rank an endpoint: of the requests that may be sent, the lowest goes first."""
         left = self._left.get(endpoint, 0)
+        # 1. A bottleneck goes before all others (S5), the one with the most requests left first,
+        #    and before it one of which nothing is known.
         if self.is_bottleneck(endpoint):
             return -(left or math.inf)
-        weight = left / self._all_left + BASE_WEIGHT / len(self._left)
+        # 2. The others share the places by the requests that they have left, so that they finish
+        #    together (S7). A part they share evenly, so that a short list is complete soon.
+        weight = left / self._total_left + BASE_WEIGHT / len(self._left)
         return (self._budget.used(endpoint) + 1) / weight
 
-    def seconds(self, endpoint: str | None) -> float | None:
-        """Say how long the limits make the requests to an endpoint take.
+    def seconds_left(self, endpoint: str | None) -> float | None:
+        """Estimate how long the limits make the requests to an endpoint take.
 
-        It may be called without the baton.
+        Any thread may call it, without the run lock (L8).
 
         Returns:
-            The seconds, None where there are no such requests, or nothing holds them up.
+            Seconds, or None if no requests are left or the limits do not delay them.
         """
         left, capacity = tuple(self._left.items()), self._budget.capacity
-        own = sum(requests for of, requests in left if of == endpoint)
+        own = sum(requests for name, requests in left if name == endpoint)
         if endpoint is None or not own:
             return None
-        deciding = [requests for of, requests in left if requests and self.is_bottleneck(of)]
-        shared, spare = sum(deciding), capacity.account - len(deciding) * capacity.endpoint
+        bottlenecks = [requests for name, requests in left if requests and self.is_bottleneck(name)]
+        shared, spare = sum(bottlenecks), capacity.account - len(bottlenecks) * capacity.endpoint
+        # A bottleneck shares the account's limit with the other bottlenecks only (S5). The others
+        # share what the bottlenecks leave of it: as if they had all of it, and more requests.
         if not self.is_bottleneck(endpoint):
-            # The others share what those that decide leave of the account's capacity.
-            others = self._all_left - shared
-            shared = self._all_left if spare <= 0 else math.ceil(others * capacity.account / spare)
-        return max(self._budget.takes(own, endpoint), self._budget.takes(shared)) or None
+            others = self._total_left - shared
+            shared = (
+                self._total_left if spare <= 0 else math.ceil(others * capacity.account / spare)
+            )
+        return (
+            max(self._budget.seconds_for(own, endpoint), self._budget.seconds_for(shared)) or None
+        )

@@ -239,7 +239,7 @@ class ActiveStreams:
     def _leave(self, active: ActiveStream, error: Exception) -> None:
         self._streams.remove(active)
         self._run.expect_none(active)
-        active.report.course.ended = True
+        active.report.progress.ended = True
         active.fail(error)
 
 

@@ -169,7 +169,7 @@ class ListSync:
 
     @staticmethod
     def _note_outcome(active: ActiveStream, timer: Timer) -> None:
-        active.report.course.ended = True
+        active.report.progress.ended = True
         if active.report.failure is not None:
             timer.tags[Tag.STATUS] = Status.FAILED
 

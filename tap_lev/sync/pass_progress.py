@@ -38,10 +38,10 @@ class PassProgress:
         list_stream = self._active.list_stream
         together = []
         for active in self._active:
-            progress = active.report.course
+            progress = active.report.progress
             progress.source = list_stream.name
             if active.is_read_apart and active.reader is not None:
-                progress.leader, progress.endpoint = None, active.reader.stream.endpoint
+                progress.follows, progress.endpoint = None, active.reader.stream.endpoint
                 progress.unit = list_stream.name
             else:
                 progress.unit, progress.endpoint = ROWS, f"GET {list_stream.path}"
@@ -49,7 +49,7 @@ class PassProgress:
         together.sort(key=lambda active: active.stream is not list_stream)
         for active in together:
             is_first = active is together[0]
-            active.report.course.leader = None if is_first else together[0].name
+            active.report.progress.follows = None if is_first else together[0].name
         self._move(together, self._counter.rows_read)
 
     def on_parents(self, done: int) -> None:
@@ -61,4 +61,4 @@ class PassProgress:
     def _move(self, moved: Iterable[ActiveStream], done: int | None) -> None:
         total, now = self.requested_rows or self._counter.total, self._clock()
         for active in moved:
-            active.report.course.move(done or 0, None if done is None else total, now)
+            active.report.progress.update(done or 0, None if done is None else total, now)

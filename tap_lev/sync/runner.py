@@ -45,7 +45,7 @@ class Runner:
         """
         run = self._run
         try:
-            progress = ProgressReporter(run.report, run.client.scheduler, run.lock, run.logger)
+            progress = ProgressReporter(run.report, run.client.scheduler, run.logger)
             with progress, run.lock:
                 identity = identify(run.client, run.config)
                 self._check_account(identity)

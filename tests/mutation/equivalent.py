@@ -9,13 +9,6 @@ EQUIVALENT: dict[str, dict[str, dict[str, str]]] = {
         },
     },
     "baton": {
-        "self.turns = 0": {
-            "self.turns = 1": "only whether it has changed is looked at",
-            "self.turns = -1": "only whether it has changed is looked at",
-        },
-        "self.turns += 1": {
-            "self.turns += 2": "only whether it has changed is looked at",
-        },
         "raise": {
             "pass": "the run is over, and nobody counts who is at work",
         },
@@ -39,16 +32,16 @@ EQUIVALENT: dict[str, dict[str, dict[str, str]]] = {
     "gate": {
         "@dataclasses.dataclass(eq=False, slots=True)": {
             "@dataclasses.dataclass(eq=False, slots=False)": "slots save memory only",
-            "@dataclasses.dataclass(eq=True, slots=True)": "no two turns have the same event",
+            "@dataclasses.dataclass(eq=True, slots=True)": "no two requests have the same event",
         },
-        "self._answered = False": {
-            "self._answered = True": "before the first answer nobody is let go but by the budget",
+        "self._has_response = False": {
+            "self._has_response = True": "before the first response only the budget grants a slot",
         },
     },
     "remaining": {
-        "self._all_left = 0": {
-            "self._all_left = 1": "it is read only where something is left, and set by then",
-            "self._all_left = -1": "it is read only where something is left, and set by then",
+        "self._total_left = 0": {
+            "self._total_left = 1": "it is read only where something is left, and set by then",
+            "self._total_left = -1": "it is read only where something is left, and set by then",
         },
     },
     "answers": {
