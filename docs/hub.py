@@ -1,4 +1,4 @@
-"""The tap's entry for Meltano's hub: ``python docs/hub.py`` writes hub/tap-lev.yml.
+"""The tap's entry for Meltano's hub: ``python docs/hub.py`` writes deploy/hub/tap-lev.yml.
 
 It is the plugin definition of meltano.yml, with the tap's defaults and what the hub shows on its
 page.
@@ -15,7 +15,7 @@ from tap_lev.config.settings import SETTINGS
 from tap_lev.tap import TapLev
 
 ROOT = Path(__file__).parent.parent
-DEFINITION = ROOT / "hub" / "tap-lev.yml"
+DEFINITION = ROOT / "deploy" / "hub" / "tap-lev.yml"
 HEAD = """\
 # The tap's entry for Meltano's hub, made by docs/hub.py. Who publishes the tap adds repo, pip_url
 # and logo_url, and a variant of their own name.

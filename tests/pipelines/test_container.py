@@ -28,8 +28,8 @@ if TYPE_CHECKING:
     from lev_sandbox import SandboxServer
 
 ROOT = Path(__file__).parents[2]
-SYNC = ROOT / "container" / "sync.py"
-DOCKERFILE = ROOT / "container" / "Dockerfile"
+SYNC = ROOT / "deploy" / "container" / "sync.py"
+DOCKERFILE = ROOT / "deploy" / "container" / "Dockerfile"
 PYTHON = Path(sys.executable)
 SECONDS = 60
 

@@ -33,7 +33,7 @@ PASTED_RUN, ADD, MAPS, RUN_ACCOUNTS, DAGSTER = commands("docs/meltano.md")
 PASTED, SELECT, ACCOUNTS = map(yaml.safe_load, re.findall(r"```yaml\n(.*?)```", PAGE, re.DOTALL))
 CRON = re.findall(r"^(\S+ \S+ \S+ \S+ \S+)  cd /srv/lev && (.*)$", PAGE, re.MULTILINE)
 PROJECT = yaml.safe_load((ROOT / "meltano.yml").read_text(encoding="utf-8"))
-ENTRY = (ROOT / "hub" / "tap-lev.yml").read_text(encoding="utf-8")
+ENTRY = (ROOT / "deploy" / "hub" / "tap-lev.yml").read_text(encoding="utf-8")
 DAGSTER_PYTHON = ROOT / ".venv-dagster" / "bin" / "python"
 FEW = {"deals": 8, "placements": 6, "contacts": 25, "companies": 5}
 NIGHTLY = ("term_sheets", "documents", "deal_notes", "placement_notes")
@@ -387,7 +387,7 @@ def test_the_schedules_share_a_state_and_leave_the_tables_complete(
     shell = Shell(lev, database, tmp_path, "prod")
     (interval, hourly), (_, nightly), (_, weekly) = CRON
     (tmp_path / "dagster").mkdir()
-    shutil.copy(ROOT / "examples" / "dagster_lev.py", tmp_path)
+    shutil.copy(ROOT / "deploy" / "dagster" / "dagster_lev.py", tmp_path)
     variable, _, names = DAGSTER.partition(" ")[0].partition("=")
     assert names == "east,west"
     done = shell(
