@@ -48,7 +48,7 @@ crashes: $(PACKAGES) $(PLUGINS) ## Kill tap, targets, Meltano and PostgreSQL and
 mutants: $(MUTANTS) ## Break the tap's code, line by line, and see which tests notice (MUTANTS_ARGS="walk client --sample 20")
 	@rm -rf .venv-mutants/checkout
 	@mkdir .venv-mutants/checkout
-	@cp -r LICENSE README.md pyproject.toml sandbox tap_lev tests .venv-mutants/checkout
+	@cp -r LICENSE README.md pyproject.toml devtools sandbox tap_lev tests .venv-mutants/checkout
 	@$(call pip_install,.venv-mutants) --no-deps --no-build-isolation -e .venv-mutants/checkout -e .venv-mutants/checkout/sandbox
 	@cd .venv-mutants/checkout && ../bin/python -m tests.mutation $(MUTANTS_ARGS)
 
@@ -76,13 +76,13 @@ format: $(PACKAGES) ## Put the code into the project's style
 	@.venv/bin/ruff format --quiet
 
 demo: $(PACKAGES) $(PLUGINS) ## Load a sandbox account into a PostgreSQL, change it, load again, show what landed
-	@.venv/bin/python -m demo
+	@.venv/bin/python -m devtools.demo
 
 bench: $(BENCH) ## Measure the tap beside others and write docs/performance.md (one part: BENCH_ARGS="--only rows")
 	@.venv-bench/bin/python -m benchmarks $(BENCH_ARGS)
 
 pictures: $(BENCH) ## Run the tap and draw the pictures of a walk and of the budget in docs
-	@PYTHONPATH=. .venv-bench/bin/python docs/pictures.py
+	@.venv-bench/bin/python -m devtools.pictures
 
 fuzz: $(PACKAGES) ## Try many more odd inputs and write docs/hostile-input.md (how many: FUZZ_ARGS="--examples 20000")
 	@.venv/bin/python -m tests.hostile $(FUZZ_ARGS)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import importlib.util
 import json
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,7 @@ from typing import Any
 import pytest
 import yaml
 
+from devtools import tables
 from tap_lev.config.settings import SETTINGS, SHARED
 from tap_lev.streams import STREAMS
 from tap_lev.tap import TapLev
@@ -40,16 +40,6 @@ EXPECTED = {
 """One stream of each kind: replication, on by default, requests."""
 
 
-def tables() -> Any:  # noqa: ANN401
-    """The script that makes the tables."""
-    spec = importlib.util.spec_from_file_location("tables", ROOT / "docs" / "tables.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
 @pytest.fixture(scope="module")
 def plugin() -> dict[str, Any]:
     """The tap in meltano.yml."""
@@ -59,10 +49,9 @@ def plugin() -> dict[str, Any]:
 
 
 def test_the_docs_have_the_tables_of_the_code() -> None:
-    made = tables()
-    for page in made.PAGES:
+    for page in tables.PAGES:
         text = page.read_text(encoding="utf-8")
-        assert made.filled(text) == text, "run: python docs/tables.py"
+        assert tables.replace_tables(text) == text, "run: python -m devtools.tables"
     filled = (ROOT / "README.md").read_text(encoding="utf-8")
     assert all(f"| `{name}` |" in filled for name in SETTINGS["properties"] | SHARED)
     assert all(f"| `{stream.name}` |" in filled for stream in STREAMS)
@@ -110,7 +99,7 @@ def test_meltano_selects_what_is_on_by_default(plugin: dict[str, Any]) -> None:
 
 
 def test_the_table_of_streams_says_what_each_costs() -> None:
-    head, _, *lines = (line.strip("| ").split(" | ") for line in tables().streams().splitlines())
+    head, _, *lines = (line.strip("| ").split(" | ") for line in tables.streams().splitlines())
     rows = {line[0].strip("`"): dict(zip(head[1:], line[1:], strict=True)) for line in lines}
     found = {
         name: (rows[name]["replication"], rows[name]["on by default"], rows[name]["requests"])
@@ -139,8 +128,8 @@ def test_about_as_markdown_has_the_tables_of_the_readme_and_every_setting() -> N
     run = run_tap(args=["--about", "--format=markdown"])
     page = "".join(run.lines)
     assert run.exit_code == 0
-    assert tables().settings() in page
-    assert tables().streams() in page
+    assert tables.settings() in page
+    assert tables.streams() in page
     assert "| `api_key` | required, secret |" in page
     about = TapLev._get_about_info()
     for name in about.settings["properties"]:

@@ -1,4 +1,4 @@
-"""Tables of the docs, made from the code: ``python docs/tables.py`` writes them."""
+"""Write the tables of the docs from the code: ``python -m devtools.tables``."""
 
 from __future__ import annotations
 
@@ -20,29 +20,31 @@ from tap_lev.streams.per_parent import PerParentStream
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-DOCS = Path(__file__).parent
+DOCS = Path(__file__).parents[1] / "docs"
 PAGES = (DOCS.parent / "README.md", DOCS / "adding-a-stream.md")
 
 
 def attributes() -> str:
-    """Build the table of what a stream can say of itself."""
+    """Build the table of the class attributes of a stream."""
     return table(("attribute", "of", "default", "meaning"), _attributes())
 
 
 def _attributes() -> Iterator[tuple[str, str, str, str]]:
-    """Find the class attributes of the base classes that have a description."""
+    """Read the attributes that have a description from the source of the base classes."""
     for base in (LevStream, ListStream, PerParentStream, ChildStream):
         (definition,) = ast.parse(textwrap.dedent(inspect.getsource(base))).body
         if not isinstance(definition, ast.ClassDef):
             raise TypeError(f"{base} is no class.")
-        for line, text in pairwise(definition.body):
-            told = isinstance(text, ast.Expr) and isinstance(text.value, ast.Constant)
-            if told and isinstance(line, ast.AnnAssign) and "ClassVar" in ast.unparse(line):
-                default = f"`{ast.unparse(line.value)}`" if line.value else ""
-                name = f"`{ast.unparse(line.target)}`"
-                meaning = " ".join(str(text.value.value).split()).replace("``", "`")
-                meaning = re.sub(r" \(lev-api\.md [^)]*\)", "", meaning)
-                yield name, f"`{base.__name__}`", default, meaning
+        for statement, description in pairwise(definition.body):
+            match statement, description:
+                case ast.AnnAssign(), ast.Expr(ast.Constant(str(text))):
+                    if "ClassVar" not in ast.unparse(statement.annotation):
+                        continue
+                    default = f"`{ast.unparse(statement.value)}`" if statement.value else ""
+                    name = f"`{ast.unparse(statement.target)}`"
+                    meaning = " ".join(text.split()).replace("``", "`")
+                    meaning = re.sub(r" \(lev-api\.md [^)]*\)", "", meaning)
+                    yield name, f"`{base.__name__}`", default, meaning
 
 
 def shared() -> str:
@@ -50,15 +52,17 @@ def shared() -> str:
     return settings(SHARED)
 
 
-def filled(text: str) -> str:
-    """Put the tables between their markers."""
+def replace_tables(text: str) -> str:
+    """Replace the tables between their markers."""
     tables = {"settings": settings, "shared": shared, "streams": streams, "attributes": attributes}
     for name, build in tables.items():
-        pattern = rf"(<!-- {name} -->\n).*(<!-- /{name} -->)"
-        text = re.sub(pattern, lambda m, b=build: m[1] + b() + m[2], text, flags=re.DOTALL)
+        before, start, rest = text.partition(f"<!-- {name} -->\n")
+        if start:
+            _, end, after = rest.partition(f"<!-- /{name} -->")
+            text = f"{before}{start}{build()}{end}{after}"
     return text
 
 
 if __name__ == "__main__":
     for page in PAGES:
-        page.write_text(filled(page.read_text(encoding="utf-8")), encoding="utf-8")
+        page.write_text(replace_tables(page.read_text(encoding="utf-8")), encoding="utf-8")
