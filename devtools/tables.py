@@ -8,20 +8,101 @@ import re
 import textwrap
 from itertools import pairwise
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from tap_lev.commands.about import settings, streams, table
-from tap_lev.config.settings import SHARED
+from tap_lev.api.endpoints import READS
+from tap_lev.config.settings import SETTINGS, SHARED
+from tap_lev.streams import STREAMS
 from tap_lev.streams.base import LevStream
 from tap_lev.streams.child import ChildStream
-from tap_lev.streams.lists import ListStream
+from tap_lev.streams.lists import IncrementalStream, ListStream
 from tap_lev.streams.per_parent import PerParentStream
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 DOCS = Path(__file__).parents[1] / "docs"
 PAGES = (DOCS.parent / "README.md", DOCS / "adding-a-stream.md")
+CALLED_FOR = {"index_facts": "query", "index_observations": "metric"}
+"""What a stream with several requests per parent makes each of them for."""
+
+
+def settings(properties: Mapping[str, Any] = SETTINGS["properties"]) -> str:
+    """Build the table of settings."""
+    return table(("setting", "default", "meaning"), _settings(properties))
+
+
+def _settings(properties: Mapping[str, Any], above: str = "") -> Iterator[Sequence[str]]:
+    for name, setting in properties.items():
+        notes = []
+        if (default := setting.get("default")) is not None:
+            notes.append(f"`{str(default).lower() if isinstance(default, bool) else default}`")
+        if name in SETTINGS["required"]:
+            notes.append("required")
+        if setting.get("secret"):
+            notes.append("secret")
+        yield f"`{above}{name}`", ", ".join(notes), setting["description"]
+        yield from _settings(setting.get("properties", {}), f"{above}{name}.")
+
+
+def streams() -> str:
+    """Build the table of streams."""
+    head = ("stream", "rows", "read from", "key", "replication", "on by default", "requests")
+    rows = [
+        (
+            f"`{stream.name}`",
+            (stream.__doc__ or "").partition("\n")[0],
+            _read_from(stream),
+            ", ".join(f"`{column}`" for column in stream.primary_keys),
+            _replication(stream),
+            "yes" if stream.selected_by_default else "",
+            _requests(stream),
+        )
+        for stream in STREAMS
+    ]
+    return table(head, rows)
+
+
+def _source(stream: type[LevStream]) -> type[LevStream]:
+    """Find the list that a stream's rows come with: its own, or that of its topmost parent."""
+    return _source(stream.parent) if issubclass(stream, ChildStream) else stream
+
+
+def _is_embedded(stream: type[LevStream]) -> bool:
+    return issubclass(stream, ChildStream) and stream.embed is not None and not stream.verify_embed
+
+
+def _read_from(stream: type[LevStream]) -> str:
+    if _is_embedded(stream):
+        return f"`{_source(stream).path}`, `include={stream.embed}`"
+    method = "" if f"GET {stream.path}" in READS else "POST "
+    return f"{method}`{stream.path}`"
+
+
+def _replication(stream: type[LevStream]) -> str:
+    if issubclass(stream, ChildStream) and not stream.deduplicate:
+        return f"follows `{_source(stream).name}`"
+    if issubclass(stream, IncrementalStream):
+        return f"INCREMENTAL by `{stream.replication_key}`"
+    return "FULL_TABLE"
+
+
+def _requests(stream: type[LevStream]) -> str:
+    if _is_embedded(stream):
+        return "0"
+    if issubclass(stream, ChildStream):
+        parent = re.sub("ies$", "y", stream.parent.name).removesuffix("s").replace("_", " ")
+        per_call = (
+            f" / {CALLED_FOR[stream.name]}" if stream.requests is not ChildStream.requests else ""
+        )
+        return f"1 / {parent}{per_call}" + (", or 0" if stream.verify_embed else "")
+    return "1 / 200" if issubclass(stream, IncrementalStream) else "1"
+
+
+def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """Build a table in Markdown."""
+    lines = (head, ["---"] * len(head), *rows)
+    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
 
 
 def attributes() -> str:

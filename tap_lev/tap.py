@@ -19,7 +19,6 @@ from singer_sdk.mapper import PluginMapper
 from singer_sdk.singerlib.encoding.simple import StateMessage
 from typing_extensions import override
 
-import tap_lev.commands.about  # noqa: F401 - it knows how --about --format=markdown looks
 from tap_lev import timestamps
 from tap_lev.api import account
 from tap_lev.api.client import LevClient
