@@ -2,7 +2,7 @@
 # .venv-meltano for Meltano, .meltano for the plugins that Meltano installs, .venv-bench for the benchmarks, .venv-audit for the audit, .venv-build
 # for what is released, .venv-dagster for the example with Dagster, .venv-mutants for the mutants, .venv-newest for the
 # newest singer-sdk, which is made again each time.
-# They are made again when the requirement files, or the Python, change.
+# They are made again when the lists in requirements/, or the Python, change.
 
 PYTHON ?= python3
 PYTEST_ARGS ?= -n auto
@@ -113,19 +113,14 @@ build: $(BUILD) ## Make the two files of a release in dist/
 	@rm -rf dist
 	@.venv-build/bin/python -m hatchling build
 
-lock: $(MELTANO_VENV) ## Pin what the requirement files ask for (newest versions: make lock UPGRADE=--upgrade)
-	@$(call compile,dev) pyproject.toml sandbox/pyproject.toml requirements/dev.in
+lock: $(MELTANO_VENV) ## Pin the packages and the dependency groups of pyproject.toml (newest versions: make lock UPGRADE=--upgrade)
+	@$(call compile,dev) --group dev pyproject.toml sandbox/pyproject.toml
 	@$(call compile,tap) pyproject.toml --constraints requirements/dev.txt
-	@$(call compile,bench) pyproject.toml sandbox/pyproject.toml requirements/bench.in --constraints requirements/dev.txt
-	@$(call compile,mutants) pyproject.toml sandbox/pyproject.toml requirements/dev.in requirements/mutants.in --constraints requirements/dev.txt
-	@$(call compile,audit) requirements/audit.in
-	@$(call compile,build) requirements/build.in --constraints requirements/dev.txt
-	@$(call compile,dagster) requirements/dagster.in
-	@$(call compile,meltano) requirements/meltano.in
-	@$(call compile,target-postgres) requirements/target-postgres.in
-	@$(call compile,target-jsonl) requirements/target-jsonl.in --overrides requirements/target-jsonl.override
-	@$(call compile,target-duckdb) requirements/target-duckdb.in
-	@$(call compile,target-csv) requirements/target-csv.in
+	@$(call compile,bench) --group bench pyproject.toml sandbox/pyproject.toml --constraints requirements/dev.txt
+	@$(call compile,mutants) --group mutants pyproject.toml sandbox/pyproject.toml --constraints requirements/dev.txt
+	@$(call compile,build) --group build --constraints requirements/dev.txt
+	@$(call compile,target-jsonl) --group target-jsonl --overrides requirements/target-jsonl.override
+	@$(foreach group,audit dagster meltano target-postgres target-duckdb target-csv,$(call compile,$(group)) --group $(group) &&) true
 
 clean: ## Remove the environments and everything made by running
 	@rm -rf .venv .venv-meltano .venv-bench .venv-mutants .venv-audit .venv-build .venv-dagster .venv-newest .meltano .cache .hypothesis .mypy_cache .pytest_cache .ruff_cache .coverage* build dist output
