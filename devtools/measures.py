@@ -166,7 +166,7 @@ def broken_layers(graph: Graph) -> int | None:
     """Count the imports that break the layers of pyproject.toml; None if it has none."""
     project = tomllib.loads((PACKAGE.parent / "pyproject.toml").read_text(encoding="utf-8"))
     contracts = project["tool"].get("importlinter", {}).get("contracts", [])
-    layers = [c["layers"] for c in contracts if c["type"] == "layers"]
+    layers = [c["layers"] for c in contracts if c.get("containers") == [PACKAGE.name]]
     if not layers:
         return None
     depth = {
