@@ -2,7 +2,7 @@
 # .venv-meltano for Meltano, .meltano for the plugins that Meltano installs, .venv-bench for the benchmarks, .venv-audit for the audit, .venv-build
 # for what is released, .venv-dagster for the example with Dagster, .venv-mutants for the mutants, .venv-newest for the
 # newest singer-sdk, which is made again each time.
-# They are made again when the requirement files, or the Python, change.
+# They are made again when the lists in requirements/, or the Python, change.
 
 PYTHON ?= python3
 PYTEST_ARGS ?= -n auto
@@ -48,7 +48,7 @@ crashes: $(PACKAGES) $(PLUGINS) ## Kill tap, targets, Meltano and PostgreSQL and
 mutants: $(MUTANTS) ## Break the tap's code, line by line, and see which tests notice (MUTANTS_ARGS="walk client --sample 20")
 	@rm -rf .venv-mutants/checkout
 	@mkdir .venv-mutants/checkout
-	@cp -r LICENSE README.md pyproject.toml sandbox tap_lev tests .venv-mutants/checkout
+	@cp -r LICENSE README.md pyproject.toml devtools sandbox tap_lev tests .venv-mutants/checkout
 	@$(call pip_install,.venv-mutants) --no-deps --no-build-isolation -e .venv-mutants/checkout -e .venv-mutants/checkout/sandbox
 	@cd .venv-mutants/checkout && ../bin/python -m tests.mutation $(MUTANTS_ARGS)
 
@@ -76,13 +76,13 @@ format: $(PACKAGES) ## Put the code into the project's style
 	@.venv/bin/ruff format --quiet
 
 demo: $(PACKAGES) $(PLUGINS) ## Load a sandbox account into a PostgreSQL, change it, load again, show what landed
-	@.venv/bin/python -m demo
+	@.venv/bin/python -m devtools.demo
 
 bench: $(BENCH) ## Measure the tap beside others and write docs/performance.md (one part: BENCH_ARGS="--only rows")
 	@.venv-bench/bin/python -m benchmarks $(BENCH_ARGS)
 
 pictures: $(BENCH) ## Run the tap and draw the pictures of a walk and of the budget in docs
-	@PYTHONPATH=. .venv-bench/bin/python docs/pictures.py
+	@.venv-bench/bin/python -m devtools.pictures
 
 fuzz: $(PACKAGES) ## Try many more odd inputs and write docs/hostile-input.md (how many: FUZZ_ARGS="--examples 20000")
 	@.venv/bin/python -m tests.hostile $(FUZZ_ARGS)
@@ -113,19 +113,14 @@ build: $(BUILD) ## Make the two files of a release in dist/
 	@rm -rf dist
 	@.venv-build/bin/python -m hatchling build
 
-lock: $(MELTANO_VENV) ## Pin what the requirement files ask for (newest versions: make lock UPGRADE=--upgrade)
-	@$(call compile,dev) pyproject.toml sandbox/pyproject.toml requirements/dev.in
+lock: $(MELTANO_VENV) ## Pin the packages and the dependency groups of pyproject.toml (newest versions: make lock UPGRADE=--upgrade)
+	@$(call compile,dev) --group dev pyproject.toml sandbox/pyproject.toml
 	@$(call compile,tap) pyproject.toml --constraints requirements/dev.txt
-	@$(call compile,bench) pyproject.toml sandbox/pyproject.toml requirements/bench.in --constraints requirements/dev.txt
-	@$(call compile,mutants) pyproject.toml sandbox/pyproject.toml requirements/dev.in requirements/mutants.in --constraints requirements/dev.txt
-	@$(call compile,audit) requirements/audit.in
-	@$(call compile,build) requirements/build.in --constraints requirements/dev.txt
-	@$(call compile,dagster) requirements/dagster.in
-	@$(call compile,meltano) requirements/meltano.in
-	@$(call compile,target-postgres) requirements/target-postgres.in
-	@$(call compile,target-jsonl) requirements/target-jsonl.in --overrides requirements/target-jsonl.override
-	@$(call compile,target-duckdb) requirements/target-duckdb.in
-	@$(call compile,target-csv) requirements/target-csv.in
+	@$(call compile,bench) --group bench pyproject.toml sandbox/pyproject.toml --constraints requirements/dev.txt
+	@$(call compile,mutants) --group mutants pyproject.toml sandbox/pyproject.toml --constraints requirements/dev.txt
+	@$(call compile,build) --group build --constraints requirements/dev.txt
+	@$(call compile,target-jsonl) --group target-jsonl --overrides requirements/target-jsonl.override
+	@$(foreach group,audit dagster meltano target-postgres target-duckdb target-csv,$(call compile,$(group)) --group $(group) &&) true
 
 clean: ## Remove the environments and everything made by running
 	@rm -rf .venv .venv-meltano .venv-bench .venv-mutants .venv-audit .venv-build .venv-dagster .venv-newest .meltano .cache .hypothesis .mypy_cache .pytest_cache .ruff_cache .coverage* build dist output

@@ -11,7 +11,7 @@ from urllib.parse import urljoin
 
 import requests
 
-from demo.process import kept
+from devtools.process import kept
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

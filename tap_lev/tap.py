@@ -16,7 +16,6 @@ from singer_sdk.helpers.capabilities import PluginCapabilities, TapCapabilities
 from singer_sdk.mapper import PluginMapper
 from typing_extensions import override
 
-import tap_lev.commands.about  # noqa: F401 - it knows how --about --format=markdown looks
 from tap_lev.api.account import identify
 from tap_lev.api.client import LevClient
 from tap_lev.cli import COMMANDS_GIVEN, NEED_NO_SETTINGS, LevCommand, log_fault

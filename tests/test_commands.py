@@ -36,7 +36,7 @@ PROGRAMS = {
     "torture": "tests.torture",
 }
 """What runs for too long here: its arguments must be understood."""
-HERE = {".venv/bin/python -m tests.snapshot", ".venv/bin/python docs/tables.py"}
+HERE = {".venv/bin/python -m devtools.catalog_snapshot", ".venv/bin/python -m devtools.tables"}
 """What tests/test_schemas.py and tests/test_readme.py run."""
 
 

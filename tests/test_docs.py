@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import inspect
 import itertools
 import json
@@ -13,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from devtools import request_counts
 from lev_sandbox import Sandbox
 from lev_sandbox.switches import SWITCHES
 from tap_lev.state.bookmark import Bookmark
@@ -32,43 +32,34 @@ CITATION = re.compile(r"\blev-api\.md((?:(?:,| to| and)? §[\d.]*\d(?: row \d+)?
 PLACE = re.compile(r"§([\d.]*\d(?: row \d+)?)")
 CITING = sorted(
     path
-    for folder in ("tap_lev", "sandbox", "tests", "docs", "benchmarks")
+    for folder in ("tap_lev", "sandbox", "tests", "devtools", "docs", "benchmarks")
     for path in (DOCS.parent / folder).rglob("*")
     if path.suffix in {".py", ".md"}
 )
 
 
 @pytest.fixture(scope="module")
-def measure() -> Any:  # noqa: ANN401
-    """The script that makes the table."""
-    spec = importlib.util.spec_from_file_location("measure", DOCS / "measure.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-@pytest.fixture(scope="module")
-def told(measure: Any) -> Any:  # noqa: ANN401
+def told() -> request_counts.Cells:
     """The table in the docs, by column and row."""
     page = (DOCS / "streams.md").read_text(encoding="utf-8")
-    return measure.cells(measure.written(page))
+    return request_counts.cells(request_counts.find_table(page))
 
 
 @pytest.mark.parametrize("column", QUICK)
-def test_the_table_of_requests_is_what_is_counted(measure: Any, told: Any, column: str) -> None:  # noqa: ANN401
-    counted = measure.table({column: measure.COLUMNS[column]()})
-    assert told[column] == measure.cells(counted)[column], "run: python docs/measure.py"
+def test_the_table_of_requests_is_what_is_counted(told: request_counts.Cells, column: str) -> None:
+    counted = request_counts.table({column: request_counts.COLUMNS[column]()})
+    assert told[column] == request_counts.cells(counted)[column], (
+        "run: python -m devtools.request_counts"
+    )
 
 
-def test_the_table_has_every_column_and_every_endpoint(measure: Any, told: Any) -> None:  # noqa: ANN401
-    assert list(told) == list(measure.COLUMNS)
+def test_the_table_has_every_column_and_every_endpoint(told: request_counts.Cells) -> None:
+    assert list(told) == list(request_counts.COLUMNS)
     asked = {row.strip("`").partition(" ")[2] for row in told["everything, plainly"]}
     assert {stream.path for stream in STREAMS if stream.path} <= asked
 
 
-def test_everything_is_asked_for_at_most_once(told: Any) -> None:  # noqa: ANN401
+def test_everything_is_asked_for_at_most_once(told: request_counts.Cells) -> None:
     def number(column: str, row: str) -> int:
         return int(told[column].get(row, "0").replace(",", "").strip("*"))
 
@@ -86,10 +77,10 @@ def test_every_stream_is_described() -> None:
     assert [stream.name for stream in STREAMS if f"`{stream.name}`" not in page] == []
 
 
-def test_time_is_that_of_the_tighter_limit(measure: Any) -> None:  # noqa: ANN401
-    assert measure.minutes(measure.Counter({"GET /a": 200}), "standard") == 10
-    many = measure.Counter({f"GET /{number}": 20 for number in range(50)})
-    assert measure.minutes(many, "standard") == 10
+def test_time_is_that_of_the_tighter_limit() -> None:
+    assert request_counts.minutes(request_counts.Requests({"GET /a": 200}), "standard") == 10
+    many = request_counts.Requests({f"GET /{number}": 20 for number in range(50)})
+    assert request_counts.minutes(many, "standard") == 10
 
 
 def test_the_format_of_the_state_is_explained() -> None:

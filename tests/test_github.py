@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import re
 import shutil
 import subprocess
@@ -15,6 +14,8 @@ from typing import Any
 import pytest
 import yaml
 from packaging.requirements import Requirement
+
+from devtools.release_notes import notes
 
 ROOT = Path(__file__).parents[1]
 GITHUB = ROOT / ".github"
@@ -191,27 +192,16 @@ def test_a_fault_would_be_found(tmp_path: Path, check: str, file: str, good: str
 # -- What is released
 
 
-@pytest.fixture(scope="module")
-def notes() -> Any:  # noqa: ANN401
-    """The script that holds a tag against the changelog."""
-    spec = importlib.util.spec_from_file_location("notes", GITHUB / "notes.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
 def test_the_changelog_tells_of_the_version_that_is_next() -> None:
     versions = re.findall(r"^## \[(\d[^\]]*)\]", CHANGELOG, re.MULTILINE)
     assert versions[0] == PROJECT["version"]
     assert (ROOT / "tests" / f"catalog-{versions[0]}.json").exists()
 
 
-def test_the_notes_are_the_section_of_the_tag(notes: Any) -> None:  # noqa: ANN401
+def test_the_notes_are_the_section_of_the_tag() -> None:
     log = "## [Unreleased]\n- c\n\n## [1.1.0] - 2026-12-01\n\n- b\n\n## [1.0.0] - 2026-11-01\n- a\n"
-    assert notes.notes("v1.1.0", "1.1.0", log) == "- b\n"
-    assert notes.notes("v1.0.0", "1.0.0", log) == "- a\n"
+    assert notes("v1.1.0", "1.1.0", log) == "- b\n"
+    assert notes("v1.0.0", "1.0.0", log) == "- a\n"
 
 
 @pytest.mark.parametrize(
@@ -233,18 +223,17 @@ def test_the_notes_are_the_section_of_the_tag(notes: Any) -> None:  # noqa: ANN4
     ],
 )
 def test_a_tag_that_does_not_fit_is_told(
-    notes: Any,  # noqa: ANN401
     tag: str,
     changelog: str,
     sentence: str,
 ) -> None:
     with pytest.raises(ValueError, match=re.escape(sentence)):
-        notes.notes(tag, "1.0.0", changelog)
+        notes(tag, "1.0.0", changelog)
 
 
 def test_the_script_fails_with_a_sentence() -> None:
-    command = [sys.executable, GITHUB / "notes.py", "v0.0.0"]
-    run = subprocess.run(command, capture_output=True, text=True, check=False)
+    command = [sys.executable, "-m", "devtools.release_notes", "v0.0.0"]
+    run = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert run.returncode == 1
     assert run.stdout == ""
     assert run.stderr.startswith("The tag is v0.0.0, but pyproject.toml says ")

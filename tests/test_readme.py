@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import importlib.util
 import json
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,7 @@ from typing import Any
 import pytest
 import yaml
 
+from devtools import tables
 from tap_lev.config.settings import SETTINGS, SHARED
 from tap_lev.streams import STREAMS
 from tap_lev.tap import TapLev
@@ -40,16 +40,6 @@ EXPECTED = {
 """One stream of each kind: replication, on by default, requests."""
 
 
-def tables() -> Any:  # noqa: ANN401
-    """The script that makes the tables."""
-    spec = importlib.util.spec_from_file_location("tables", ROOT / "docs" / "tables.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
 @pytest.fixture(scope="module")
 def plugin() -> dict[str, Any]:
     """The tap in meltano.yml."""
@@ -59,10 +49,9 @@ def plugin() -> dict[str, Any]:
 
 
 def test_the_docs_have_the_tables_of_the_code() -> None:
-    made = tables()
-    for page in made.PAGES:
+    for page in tables.PAGES:
         text = page.read_text(encoding="utf-8")
-        assert made.filled(text) == text, "run: python docs/tables.py"
+        assert tables.replace_tables(text) == text, "run: python -m devtools.tables"
     filled = (ROOT / "README.md").read_text(encoding="utf-8")
     assert all(f"| `{name}` |" in filled for name in SETTINGS["properties"] | SHARED)
     assert all(f"| `{stream.name}` |" in filled for stream in STREAMS)
@@ -110,7 +99,7 @@ def test_meltano_selects_what_is_on_by_default(plugin: dict[str, Any]) -> None:
 
 
 def test_the_table_of_streams_says_what_each_costs() -> None:
-    head, _, *lines = (line.strip("| ").split(" | ") for line in tables().streams().splitlines())
+    head, _, *lines = (line.strip("| ").split(" | ") for line in tables.streams().splitlines())
     rows = {line[0].strip("`"): dict(zip(head[1:], line[1:], strict=True)) for line in lines}
     found = {
         name: (rows[name]["replication"], rows[name]["on by default"], rows[name]["requests"])
@@ -135,15 +124,13 @@ def test_about_knows_every_setting_and_the_key_is_a_secret() -> None:
     assert properties["api_key"]["secret"] is True
 
 
-def test_about_as_markdown_has_the_tables_of_the_readme_and_every_setting() -> None:
+def test_about_as_markdown_has_every_setting_with_its_default_and_meaning() -> None:
     run = run_tap(args=["--about", "--format=markdown"])
     page = "".join(run.lines)
     assert run.exit_code == 0
-    assert tables().settings() in page
-    assert tables().streams() in page
-    assert "| `api_key` | required, secret |" in page
     about = TapLev._get_about_info()
-    for name in about.settings["properties"]:
-        assert page.count(f"\n| `{name}` |") == 1, name
-    for told in (about.version, *(capability.value for capability in about.capabilities)):
-        assert told in page
+    for name, setting in about.settings["properties"].items():
+        required, default = name in SETTINGS["required"], setting.get("default")
+        row = f"\n| {name} | {required} | {default} | {setting['description']} |\n"
+        assert page.count(row) == 1, name
+    assert all(f"`{capability.value}`" in page for capability in about.capabilities)

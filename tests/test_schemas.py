@@ -9,7 +9,15 @@ from typing import Any
 
 import pytest
 
-from tests.snapshot import SNAPSHOT, Catalog, changes, released, rendered, unreleased, untold
+from devtools.catalog_snapshot import (
+    SNAPSHOT,
+    Catalog,
+    changes,
+    released,
+    rendered,
+    unnamed,
+    unreleased,
+)
 from tests.support import run_tap
 
 CHANGELOG = Path(__file__).parents[1] / "CHANGELOG.md"
@@ -39,13 +47,13 @@ def test_the_catalog_is_the_snapshot() -> None:
     run = run_tap(args=["--discover"])
     assert run.exit_code == 0
     assert rendered(json.loads("".join(run.lines))) == SNAPSHOT.read_text(encoding="utf-8"), (
-        "The catalog is not tests/catalog.json: write it with python -m tests.snapshot."
+        "The catalog is not tests/catalog.json: write it with python -m devtools.catalog_snapshot."
     )
 
 
 def test_the_changelog_names_what_changed_since_the_last_release(now: Catalog) -> None:
     before = json.loads(released().read_text(encoding="utf-8"))
-    missing = untold(before, now, CHANGELOG.read_text(encoding="utf-8"))
+    missing = unnamed(before, now, CHANGELOG.read_text(encoding="utf-8"))
     assert not missing, (
         f"CHANGELOG.md must name in its section Unreleased, each in backticks, what is not as in "
         f"tests/{released().name}: {', '.join(missing)}."
@@ -128,7 +136,7 @@ def test_what_changed_must_be_named_in_the_section_of_what_is_unreleased(
 ) -> None:
     columns(now, "deals")["made_up"] = {"type": ["string", "null"]}
     told = "# Changelog\n\n## [Unreleased]\n\n- {}\n\n## [0.1.0] - 2026-11-30\n\n- {}\n"
-    assert untold(before, now, told.format("`deals.made_up`", "")) == []
+    assert unnamed(before, now, told.format("`deals.made_up`", "")) == []
     for changelog in (told.format("`made_up` of `deals`", ""), told.format("", "`deals.made_up`")):
-        assert untold(before, now, changelog) == ["deals.made_up (added)"]
+        assert unnamed(before, now, changelog) == ["deals.made_up (added)"]
     assert unreleased("# Changelog\n") == set()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -13,16 +14,15 @@ from packaging.version import Version
 
 ROOT = Path(__file__).parents[1]
 PROJECT = yaml.safe_load((ROOT / "meltano.yml").read_text(encoding="utf-8"))
+GROUPS = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["dependency-groups"]
 LOADERS = {loader["name"]: loader["pip_url"] for loader in PROJECT["plugins"]["loaders"]}
 PAGES = [*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")]
 
 
 def needed(loader: str) -> set[str]:
     """What a target needs: its package, and bounds on others."""
-    text = (ROOT / "requirements" / f"{loader}.in").read_text(encoding="utf-8")
-    lines = [line for line in text.splitlines() if line and not line.startswith("#")]
-    found = [Requirement(line) for line in lines]
-    return {f"{each.name}{each.specifier}" for each in found}
+    requirements = map(Requirement, GROUPS[loader])
+    return {f"{requirement.name}{requirement.specifier}" for requirement in requirements}
 
 
 LINES = {loader: needed(loader) for loader in LOADERS}

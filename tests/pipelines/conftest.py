@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from demo.postgres import running_postgres
+from devtools.postgres import running_postgres
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from demo.postgres import Server
+    from devtools.postgres import Server
 
 
 @pytest.fixture(scope="session")

@@ -24,8 +24,8 @@ from typing import TYPE_CHECKING, Any
 
 import psutil
 
-from demo.meltano import MeltanoProject
-from demo.postgres import running_postgres
+from devtools.meltano import MeltanoProject
+from devtools.postgres import running_postgres
 from lev_sandbox import Sandbox, SandboxServer
 from tests.inprocess import catalog_of, config_of
 from tests.pipelines.tables import CORE, UNPACED, in_lev, in_postgres
@@ -36,7 +36,7 @@ from tests.rounds import EndedError, ended_by_signals, spread
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 
-    from demo.postgres import Server
+    from devtools.postgres import Server
     from tests.pipelines.tables import Table
     from tests.pipelines.targets import Target
 

@@ -18,8 +18,8 @@ import psycopg
 import psycopg.rows
 from psycopg import sql
 
-from demo.meltano import plugin_program
-from demo.postgres import running_postgres
+from devtools.meltano import plugin_program
+from devtools.postgres import running_postgres
 from lev_sandbox import Sandbox, SandboxServer
 from tests.inprocess import config_of, sync
 from tests.pipelines.tables import SCHEMA, SMALL

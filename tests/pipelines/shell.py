@@ -8,11 +8,11 @@ import subprocess
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from demo.meltano import MELTANO, MeltanoProject, plugin_program
+from devtools.meltano import MELTANO, MeltanoProject, plugin_program
 from tests.pipelines.tables import SCHEMA, UNPACED
 
 if TYPE_CHECKING:
-    from demo.postgres import Database
+    from devtools.postgres import Database
     from lev_sandbox import SandboxServer
 
 ROOT = Path(__file__).parents[2]

@@ -15,7 +15,7 @@ from tap_lev.streams.lists import IncrementalStream
 from tests.truth import key_of, truth
 
 if TYPE_CHECKING:
-    from demo.postgres import Database
+    from devtools.postgres import Database
     from lev_sandbox import SandboxServer
 
 SCHEMA = "lev_sandbox"

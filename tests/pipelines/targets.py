@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import yaml
 
-from demo.meltano import plugin_program
+from devtools.meltano import plugin_program
 from tap_lev import timestamps
 from tests.pipelines.tables import SCHEMA, SCHEMAS, in_postgres, whole
 from tests.support import KEPT_VARIABLES, TAP, start_tap
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
     from typing import IO
 
-    from demo.postgres import Server
+    from devtools.postgres import Server
     from tests.pipelines.tables import Row, Table
     from tests.support import TapProcess
 

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from demo.meltano import plugin_program
+from devtools.meltano import plugin_program
 from tests.inprocess import catalog_of, config_of
 from tests.pipelines.tables import CORE, in_lev
 from tests.pipelines.targets import SETTINGS, TARGETS, Target, new_target
@@ -24,12 +24,12 @@ from tests.pipelines.targets import SETTINGS, TARGETS, Target, new_target
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from demo.postgres import Server
+    from devtools.postgres import Server
     from lev_sandbox import SandboxServer
 
 ROOT = Path(__file__).parents[2]
-SYNC = ROOT / "container" / "sync.py"
-DOCKERFILE = ROOT / "container" / "Dockerfile"
+SYNC = ROOT / "deploy" / "container" / "sync.py"
+DOCKERFILE = ROOT / "deploy" / "container" / "Dockerfile"
 PYTHON = Path(sys.executable)
 SECONDS = 60
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from demo.postgres import running_postgres
+from devtools.postgres import running_postgres
 from tests.pipelines.crashes import play
 from tests.pipelines.targets import needs_duckdb
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from demo.postgres import Server
+    from devtools.postgres import Server
 
 
 @pytest.fixture(scope="module")

@@ -20,7 +20,7 @@ from tests.support import EAGER_STATES
 from tests.truth import KEYS
 
 if TYPE_CHECKING:
-    from demo.postgres import Database, Server
+    from devtools.postgres import Database, Server
     from lev_sandbox import SandboxServer
     from tests.conftest import StartLev
     from tests.pipelines.targets import Target

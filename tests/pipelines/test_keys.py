@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import psycopg
 import pytest
 
-from demo.meltano import plugin_program
+from devtools.meltano import plugin_program
 from tests.inprocess import catalog_of, config_of
 from tests.pipelines.tables import SCHEMA, UNPACED, in_lev
 from tests.pipelines.targets import needs_duckdb, new_target
@@ -23,7 +23,7 @@ from tests.truth import FACT_QUERIES
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from demo.postgres import Server
+    from devtools.postgres import Server
     from lev_sandbox import SandboxServer
     from tests.conftest import StartLev
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import os
 import re
@@ -15,7 +14,8 @@ import jsonschema
 import pytest
 import yaml
 
-from demo.meltano import MELTANO, OWN_VARIABLES, plugin_program
+from devtools import hub
+from devtools.meltano import MELTANO, OWN_VARIABLES, plugin_program
 from tap_lev.config.settings import SETTINGS, SHARED
 from tests.pipelines.shell import ROOT, Shell, commands
 from tests.pipelines.tables import CORE, DEFAULT, in_lev, in_postgres
@@ -24,7 +24,7 @@ from tests.support import Run
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from demo.postgres import Database, Server
+    from devtools.postgres import Database, Server
     from lev_sandbox import SandboxServer
     from tests.conftest import StartLev
 
@@ -33,7 +33,7 @@ PASTED_RUN, ADD, MAPS, RUN_ACCOUNTS, DAGSTER = commands("docs/meltano.md")
 PASTED, SELECT, ACCOUNTS = map(yaml.safe_load, re.findall(r"```yaml\n(.*?)```", PAGE, re.DOTALL))
 CRON = re.findall(r"^(\S+ \S+ \S+ \S+ \S+)  cd /srv/lev && (.*)$", PAGE, re.MULTILINE)
 PROJECT = yaml.safe_load((ROOT / "meltano.yml").read_text(encoding="utf-8"))
-ENTRY = (ROOT / "hub" / "tap-lev.yml").read_text(encoding="utf-8")
+ENTRY = (ROOT / "deploy" / "hub" / "tap-lev.yml").read_text(encoding="utf-8")
 DAGSTER_PYTHON = ROOT / ".venv-dagster" / "bin" / "python"
 FEW = {"deals": 8, "placements": 6, "contacts": 25, "companies": 5}
 NIGHTLY = ("term_sheets", "documents", "deal_notes", "placement_notes")
@@ -58,12 +58,7 @@ def test_the_project_is_one_by_meltanos_schema() -> None:
 
 
 def test_the_entry_for_the_hub_is_made_of_the_code() -> None:
-    spec = importlib.util.spec_from_file_location("hub", ROOT / "docs" / "hub.py")
-    assert spec is not None
-    assert spec.loader is not None
-    hub = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(hub)
-    assert hub.written(hub.definition()) == ENTRY, "run: python docs/hub.py"
+    assert hub.rendered(hub.definition()) == ENTRY, "run: python -m devtools.hub"
 
 
 def test_the_entry_for_the_hub_has_the_settings_of_the_code() -> None:
@@ -387,7 +382,7 @@ def test_the_schedules_share_a_state_and_leave_the_tables_complete(
     shell = Shell(lev, database, tmp_path, "prod")
     (interval, hourly), (_, nightly), (_, weekly) = CRON
     (tmp_path / "dagster").mkdir()
-    shutil.copy(ROOT / "examples" / "dagster_lev.py", tmp_path)
+    shutil.copy(ROOT / "deploy" / "dagster" / "dagster_lev.py", tmp_path)
     variable, _, names = DAGSTER.partition(" ")[0].partition("=")
     assert names == "east,west"
     done = shell(

@@ -14,7 +14,7 @@ from tests.test_values import CASES, SPELLINGS, answering, contacts
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from demo.postgres import Server
+    from devtools.postgres import Server
     from tests.conftest import StartLev
 
 TARGETS = ["target-postgres", "target-jsonl", *([] if NO_DUCKDB else ["target-duckdb"])]

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from demo.meltano import plugin_program
+from devtools.meltano import plugin_program
 from tests.pipelines.observed import CHANGED, PAGE, observe, runs, stored, told
 from tests.pipelines.tables import SCHEMA
 from tests.pipelines.targets import SETTINGS, TARGETS, needs_duckdb, new_target
@@ -16,7 +16,7 @@ from tests.pipelines.targets import SETTINGS, TARGETS, needs_duckdb, new_target
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from demo.postgres import Server
+    from devtools.postgres import Server
 
 Runs = list[list[str]]
 

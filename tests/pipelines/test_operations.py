@@ -16,7 +16,7 @@ from tests.pipelines.tables import CORE, DEFAULT, in_lev, in_postgres
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from demo.postgres import Database, Server
+    from devtools.postgres import Database, Server
     from lev_sandbox import SandboxServer
     from tests.conftest import StartLev
 

@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from demo.meltano import MeltanoProject, plugin_program
+from devtools.meltano import MeltanoProject, plugin_program
 from tap_lev import timestamps
 from tests.pipelines.tables import (
     CORE,
@@ -28,7 +28,7 @@ from tests.truth import ALL, OTHER_NAMES, QUERIES
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from demo.postgres import Database, Server
+    from devtools.postgres import Database, Server
     from lev_sandbox import SandboxServer
     from tests.conftest import StartLev
 

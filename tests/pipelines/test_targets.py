@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
     from pathlib import Path
 
-    from demo.postgres import Server
+    from devtools.postgres import Server
     from tests.conftest import StartLev
     from tests.pipelines.tables import Table
     from tests.pipelines.targets import Target

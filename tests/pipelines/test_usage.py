@@ -6,14 +6,14 @@ import json
 import re
 from typing import TYPE_CHECKING
 
-from demo.meltano import plugin_program
+from devtools.meltano import plugin_program
 from tests.pipelines.shell import Shell, recipes
 from tests.pipelines.tables import DEFAULT, in_lev, in_postgres
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from demo.postgres import Server
+    from devtools.postgres import Server
     from tests.conftest import StartLev
 
 ENOUGH = {"deals": 102, "placements": 9, "contacts": 78, "companies": 5}

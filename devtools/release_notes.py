@@ -1,6 +1,6 @@
-"""The notes of a release: python .github/notes.py v0.1.0.
+"""Print the notes of a release: ``python -m devtools.release_notes v0.1.0``.
 
-The tag must be the version of pyproject.toml, and CHANGELOG.md must have a dated section of it.
+The tag must name the version in pyproject.toml, and CHANGELOG.md must have a dated section for it.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ ROOT = Path(__file__).parents[1]
 
 
 def notes(tag: str, version: str, changelog: str) -> str:
-    """Find what a changelog says of a release.
+    """Extract the section of a release from a changelog.
 
     Args:
         tag: The tag that is released.

@@ -59,11 +59,11 @@ def piped(target: list[str], directory: Path) -> int:
     for option in ("state", "catalog"):
         if (directory / f"{option}.json").exists():
             tap_lev += [f"--{option}", str(directory / f"{option}.json")]
-    with Popen(tap_lev, stdout=PIPE) as tap:  # noqa: S603
+    with Popen(tap_lev, stdout=PIPE) as tap:
         # The tap ends with a state, and its end is the target's.
         for signum in (signal.SIGTERM, signal.SIGINT):
             signal.signal(signum, lambda signum, _: tap.send_signal(signum))
-        with Popen(target, stdin=tap.stdout, stdout=PIPE) as writer:  # noqa: S603
+        with Popen(target, stdin=tap.stdout, stdout=PIPE) as writer:
             try:
                 for line in writer.stdout or ():
                     keep(line, directory / "state.json")

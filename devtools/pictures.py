@@ -1,4 +1,4 @@
-"""The pictures of a walk and of the budget: ``make pictures`` runs the tap and draws what it did.
+"""Draw the pictures of a walk and of the budget from runs of the tap: ``make pictures``.
 
 Takes about two minutes, most of it for the budget: twenty of Lev's minutes, shortened.
 """
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
     from lev_sandbox.exchange import Request
 
-HERE = Path(__file__).parent
+DOCS = Path(__file__).parents[1] / "docs"
 HOUR = 3600
 NO_LIMIT = 1_000_000_000
 BLUE, ORANGE, GREEN, GREY = "#0072b2", "#d55e00", "#009e73", "#b5bcc4"
@@ -41,12 +41,12 @@ MUTED = "#57606a"
 
 CONTACTS, PAGE, KILLED_AT = 1600, 200, 900
 CHANGED_AT_PAGE, BEHIND, AHEAD = 4, 250, 1250
-"""What changes while the first run asks for its fourth page: a row before it, and one after."""
+"""Rows that change while the first run requests its fourth page: one before it, one after."""
 
 
 @dataclass
 class Run:
-    """What a run of the tap wrote.
+    """The output of one run of the tap.
 
     Attributes:
         ids: The ids of its rows, in their order.
@@ -64,8 +64,8 @@ def run(server: SandboxServer, state: dict[str, Any], *, kill_after: int | None 
 
     Args:
         server: The Lev to read.
-        state: The state to go on from.
-        kill_after: Kill it after so many rows.
+        state: The state to resume from.
+        kill_after: Rows after which to kill the tap, or None.
     """
     done = Run()
     settings = {"requests_per_minute": NO_LIMIT, "requests_per_minute_per_endpoint": NO_LIMIT}
@@ -101,20 +101,22 @@ def tap(
             }
             for stream in STREAMS
         ]
-        given = {"config": config, "state": state, "catalog": {"streams": streams}}
-        for option, value in given.items():
+        inputs = {"config": config, "state": state, "catalog": {"streams": streams}}
+        for option, value in inputs.items():
             file = directory / option
             file.write_text(json.dumps(value), encoding="utf-8")
             command += [f"--{option}", str(file)]
-        with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as found:
-            yield found
+        with subprocess.Popen(
+            command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
+        ) as process:
+            yield process
 
 
 # -- A walk, a crash and a resume
 
 
 def walk() -> Figure:
-    """Draw a run that is killed, one that goes on, and the next one."""
+    """Draw a run that is killed, one that resumes, and the next one."""
     with SandboxServer(Sandbox(contacts=CONTACTS)) as server:
         box = server.sandbox
         pages = 0
@@ -180,7 +182,7 @@ def _walk(first: Run, second: Run, third: Run) -> Figure:
 
 
 def _lost(axes: Axes, first: Run, again: int, kept: int) -> None:
-    """Draw the crash, and what is read twice because of it."""
+    """Draw the crash, and the rows that are read twice because of it."""
     last = first.ids[-1]
     axes.axhspan(first.ids[kept - 1], last, xmin=0, color="#fff1e5", zorder=0)
     axes.plot(len(first.ids), last, "X", color=ORANGE, markersize=12, zorder=4)
@@ -193,14 +195,22 @@ def _lost(axes: Axes, first: Run, again: int, kept: int) -> None:
 # -- The budget
 
 WINDOW, LIMITS, SHARE = 3.0, (100, 20), 0.9
-SIZES = {"deals": 60, "placements": 180, "contacts": 150, "companies": 45, "lenders": 20}
 SHOWN = 8
 PALETTE = ("#0072b2", "#56b4e9", "#009e73", "#e69f00", "#d55e00", "#cc79a7", "#f0e442", "#57606a")
 
 
 def budget() -> Figure:
     """Draw the requests of each minute of a sync, by endpoint."""
-    with SandboxServer(Sandbox(tier="standard", window=WINDOW, **SIZES)) as server:
+    sandbox = Sandbox(
+        tier="standard",
+        window=WINDOW,
+        deals=60,
+        placements=180,
+        contacts=150,
+        companies=45,
+        lenders=20,
+    )
+    with SandboxServer(sandbox) as server:
         everything = {stream.name for stream in STREAMS}
         asked = {"fact_queries": ["net operating income"], "observation_metric_ids": [1]}
         with tap(server, everything, {}, rate_limit_window_seconds=WINDOW, **asked) as process:
@@ -269,13 +279,13 @@ def _figure(title: str, below: str) -> Figure:
 
 
 def main() -> None:
-    """Draw both."""
+    """Draw both pictures."""
     for name, draw in (("walk", walk), ("budget", budget)):
         with mpl.rc_context(STYLE):  # type: ignore[arg-type, unused-ignore]
             figure = draw()
             for suffix in sys.argv[1:] or ["svg"]:
                 metadata = {"Date": None} if suffix == "svg" else None
-                figure.savefig(HERE / f"{name}.{suffix}", facecolor="white", dpi=110,
+                figure.savefig(DOCS / f"{name}.{suffix}", facecolor="white", dpi=110,
                                metadata=metadata)  # fmt: skip
 
 

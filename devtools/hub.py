@@ -1,7 +1,7 @@
-"""The tap's entry for Meltano's hub: ``python docs/hub.py`` writes hub/tap-lev.yml.
+"""Write the tap's entry for Meltano's hub: ``python -m devtools.hub``.
 
-It is the plugin definition of meltano.yml, with the tap's defaults and what the hub shows on its
-page.
+The entry, ``deploy/hub/tap-lev.yml``, is the plugin definition of ``meltano.yml`` with the tap's
+defaults and what the hub shows on its page.
 """
 
 from __future__ import annotations
@@ -14,13 +14,13 @@ import yaml
 from tap_lev.config.settings import SETTINGS
 from tap_lev.tap import TapLev
 
-ROOT = Path(__file__).parent.parent
-DEFINITION = ROOT / "hub" / "tap-lev.yml"
+ROOT = Path(__file__).parents[1]
+DEFINITION = ROOT / "deploy" / "hub" / "tap-lev.yml"
 HEAD = """\
-# The tap's entry for Meltano's hub, made by docs/hub.py. Who publishes the tap adds repo, pip_url
-# and logo_url, and a variant of their own name.
+# The tap's entry for Meltano's hub, made by devtools/hub.py. Whoever publishes the tap adds repo,
+# pip_url, logo_url and a variant with their name.
 """
-OF_THIS_PROJECT = ("config", "pip_url")
+LOCAL_KEYS = ("config", "pip_url")
 
 
 def definition() -> dict[str, Any]:
@@ -28,7 +28,7 @@ def definition() -> dict[str, Any]:
     project = yaml.safe_load((ROOT / "meltano.yml").read_text(encoding="utf-8"))
     (plugin,) = project["plugins"]["extractors"]
     about = TapLev._get_about_info()  # noqa: SLF001 - what --about prints
-    return {name: value for name, value in plugin.items() if name not in OF_THIS_PROJECT} | {
+    return {name: value for name, value in plugin.items() if name not in LOCAL_KEYS} | {
         "description": "Deals, lenders, placements, contacts and term sheets of real estate teams",
         "domain_url": "https://www.lev.com",
         "keywords": ["api", "meltano_sdk"],
@@ -45,10 +45,10 @@ def _default(name: str) -> dict[str, Any]:
     return {"value": setting["default"]} if "default" in setting else {}
 
 
-def written(definition: dict[str, Any]) -> str:
-    """Write a definition as the hub's are written."""
+def rendered(definition: dict[str, Any]) -> str:
+    """Render a definition in the hub's format."""
     return HEAD + yaml.safe_dump(definition, sort_keys=True, allow_unicode=True, width=100)
 
 
 if __name__ == "__main__":
-    DEFINITION.write_text(written(definition()), encoding="utf-8")
+    DEFINITION.write_text(rendered(definition()), encoding="utf-8")

@@ -1,7 +1,7 @@
-"""Commands that end with the program that started them, however that program ends.
+"""Run commands that end with the program that started them, even after `kill -9`.
 
-The command runs under a keeper, which is this file as a script. The keeper holds the read end of a
-pipe: when the write end is gone, even by `kill -9`, it ends the command and its process group.
+The command runs under a keeper, which is this file as a script. The keeper reads from a pipe of
+the starter: when the write end closes, it ends the command and its process group.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ def kept(  # noqa: PLR0913
     stop: signal.Signals = signal.SIGTERM,
     user: str | None = None,
 ) -> Iterator[subprocess.Popen[bytes]]:
-    """Run a command until the block is left.
+    """Run a command until the context is left.
 
     Args:
         command: The command and its arguments.
@@ -41,11 +41,11 @@ def kept(  # noqa: PLR0913
         errors: Where its errors go, by default where the output goes.
         env: Its environment, by default this program's.
         cwd: Its working directory.
-        stop: The signal that asks it to end.
-        user: Whom to run it as, for root only.
+        stop: The signal to end it with. SIGKILL follows after PATIENCE_SECONDS.
+        user: The user to run it as, for root only.
 
     Yields:
-        The keeper, which answers with the command's exit code.
+        The keeper, which ends with the command's exit code.
     """
     options = ["--stop", stop.name, *(["--user", user] if user else [])]
     with subprocess.Popen(
@@ -66,8 +66,8 @@ def kept(  # noqa: PLR0913
 
 
 def _keep(command: list[str], stop: signal.Signals, user: str | None) -> int:
-    whose = {"user": user, "group": _group(user), "extra_groups": []} if user else {}
-    child = subprocess.Popen(command, stdin=subprocess.DEVNULL, process_group=0, **whose)  # type: ignore[call-overload]
+    identity = {"user": user, "group": _group(user), "extra_groups": []} if user else {}
+    child = subprocess.Popen(command, stdin=subprocess.DEVNULL, process_group=0, **identity)  # type: ignore[call-overload]
 
     def end() -> None:
         for how in (stop, signal.SIGKILL):
@@ -77,12 +77,12 @@ def _keep(command: list[str], stop: signal.Signals, user: str | None) -> int:
                 child.wait(PATIENCE_SECONDS)
                 return
 
-    def wait_for_the_starter() -> None:
+    def wait_for_starter() -> None:
         os.read(sys.stdin.fileno(), 1)
         end()
 
     signal.signal(signal.SIGTERM, lambda *_: end())
-    threading.Thread(target=wait_for_the_starter, daemon=True).start()
+    threading.Thread(target=wait_for_starter, daemon=True).start()
     code: int = child.wait()
     return code if code >= 0 else 128 - code
 

@@ -1,6 +1,6 @@
-"""The table of requests in streams.md: ``python docs/measure.py`` measures and writes it.
+"""Count requests for the table in streams.md: ``python -m devtools.request_counts``.
 
-It runs the tap against a sandbox of 2,000 deals and reads the sandbox's log. Takes some minutes.
+Runs the tap against a sandbox of 2,000 deals and reads the sandbox's log. Takes some minutes.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from tap_lev.streams.base import LevStream
 
-PAGE = Path(__file__).parent / "streams.md"
+PAGE = Path(__file__).parents[1] / "docs" / "streams.md"
 PAGE_SIZE = 200
 LOG_SIZE = 500_000
 WITHOUT_LIMITS = dict.fromkeys(
@@ -42,27 +42,30 @@ EVERYTHING = frozenset(stream.name for stream in STREAMS)
 Requests = Counter[str]
 """How many requests went to each endpoint, by method and route template."""
 
+Cells = dict[str, dict[str, str]]
+"""The filled cells of each column of a table, by the first cell of their row."""
 
-class Discarding(MsgSpecWriter):
-    """Writes no messages: only the requests are of interest."""
+
+class DiscardingWriter(MsgSpecWriter):
+    """Discards all messages, because only the requests are counted."""
 
     @override
     def write_message(self, message: Message) -> None:
         pass
 
 
-def measured(
+def count_requests(
     selected: Collection[str],
     *,
     changed: float | None = None,
     scope: str = "all",
 ) -> Requests:
-    """Run the tap against a sandbox and count what the sandbox's log holds.
+    """Run the tap against a sandbox and count the requests in its log.
 
     Args:
         selected: The streams to select.
-        changed: Count a second run, an hour later, after this share of the rows of each
-            incremental list was changed.
+        changed: Share of the rows of each incremental list to change before a second run, an
+            hour later, which is counted instead. None counts the first run.
         scope: The setting ``per_parent_scope``.
     """
     with SandboxServer(Sandbox(log_size=LOG_SIZE)) as server:
@@ -93,13 +96,15 @@ def _sync(
         for metadata in entry["metadata"]:
             if not metadata["breadcrumb"]:
                 metadata["metadata"]["selected"] = entry["tap_stream_id"] in selected
-    tap = TapLev(config=dict(config), catalog=catalog, state=state, message_writer=Discarding())
+    tap = TapLev(
+        config=dict(config), catalog=catalog, state=state, message_writer=DiscardingWriter()
+    )
     tap.run()
     return tap.state
 
 
-def plain(selected: Collection[str]) -> Requests:
-    """Count what a tap would ask for that reads each stream by itself, each parent by a call."""
+def count_plainly(selected: Collection[str]) -> Requests:
+    """Count the requests of a tap without embeds and shared lists, one call for each parent."""
     sandbox = Sandbox()
     tap = TapLev(config=dict(SETTINGS), validate_config=False, setup_mapper=False)
     chosen = [stream for stream in STREAMS if stream.name in selected]
@@ -119,7 +124,7 @@ def _plain(stream: type[LevStream], tap: TapLev, sandbox: Sandbox) -> Requests:
 
 
 def minutes(requests: Requests, tier: str) -> int:
-    """Compute how long the requests take at least under the limits of a tier."""
+    """Compute the least minutes that requests take under the limits of a tier."""
     account, endpoint = TIERS[tier]
     if account is None or endpoint is None:
         raise ValueError(f"The tier {tier} has no limits.")
@@ -127,7 +132,7 @@ def minutes(requests: Requests, tier: str) -> int:
 
 
 def table(columns: Mapping[str, Requests]) -> str:
-    """Build the table: a row for each endpoint, their sum, and the time at each tier's limits."""
+    """Build the table: one row per endpoint, the sum, and the minutes for each tier."""
     endpoints = {endpoint for requests in columns.values() for endpoint in requests}
     order = sorted(endpoints, key=lambda endpoint: endpoint.partition(" ")[2])
     rows = [
@@ -143,8 +148,8 @@ def table(columns: Mapping[str, Requests]) -> str:
     return "".join(f"| {' | '.join(line)} |\n" for line in lines)
 
 
-def cells(text: str) -> dict[str, dict[str, str]]:
-    """Read a table back: the filled cells of each column, by the first of their row."""
+def cells(text: str) -> Cells:
+    """Read a table back."""
     lines = [line.strip("| ").split("|") for line in text.splitlines() if line.startswith("|")]
     head, _, *rows = [[cell.strip() for cell in line] for line in lines]
     return {
@@ -154,35 +159,35 @@ def cells(text: str) -> dict[str, dict[str, str]]:
     }
 
 
-def filled(text: str, content: str) -> str:
-    """Put a table between the markers."""
+def replace_table(text: str, content: str) -> str:
+    """Replace the table between the markers."""
     pattern = r"(<!-- requests -->\n).*(<!-- /requests -->)"
     return re.sub(pattern, lambda m: m[1] + content + m[2], text, flags=re.DOTALL)
 
 
-def written(text: str) -> str:
+def find_table(text: str) -> str:
     """Find the table between the markers.
 
     Raises:
         ValueError: The markers are not there.
     """
-    found = re.search(r"<!-- requests -->\n(.*)<!-- /requests -->", text, re.DOTALL)
-    if found is None:
+    match = re.search(r"<!-- requests -->\n(.*)<!-- /requests -->", text, re.DOTALL)
+    if match is None:
         raise ValueError("There are no markers for the table.")
-    return found[1]
+    return match[1]
 
 
 COLUMNS: dict[str, Callable[[], Requests]] = {
-    "default": partial(measured, DEFAULT),
-    "default, next run": partial(measured, DEFAULT, changed=0.01),
-    "default, plainly": partial(plain, DEFAULT),
-    "everything": partial(measured, EVERYTHING),
-    "everything, next run": partial(measured, EVERYTHING, changed=0.01, scope="changed"),
-    "everything, plainly": partial(plain, EVERYTHING),
+    "default": partial(count_requests, DEFAULT),
+    "default, next run": partial(count_requests, DEFAULT, changed=0.01),
+    "default, plainly": partial(count_plainly, DEFAULT),
+    "everything": partial(count_requests, EVERYTHING),
+    "everything, next run": partial(count_requests, EVERYTHING, changed=0.01, scope="changed"),
+    "everything, plainly": partial(count_plainly, EVERYTHING),
 }
 
 
 if __name__ == "__main__":
-    made = table({name: count() for name, count in COLUMNS.items()})
-    print(made, end="")  # noqa: T201
-    PAGE.write_text(filled(PAGE.read_text(encoding="utf-8"), made), encoding="utf-8")
+    content = table({name: count() for name, count in COLUMNS.items()})
+    print(content, end="")
+    PAGE.write_text(replace_table(PAGE.read_text(encoding="utf-8"), content), encoding="utf-8")

@@ -1,4 +1,9 @@
-"""A PostgreSQL server for a while, on a loopback port, from a wheel that carries the programs."""
+"""Run a temporary PostgreSQL server on a loopback port, from the programs in a wheel.
+
+The wheel's own ``get_server()`` cannot be used: it listens on a Unix socket without a password,
+where target-postgres needs a host and a port. Its server also outlives a killed program, cannot be
+killed and restarted on the same port, and for root it makes a user and opens up directories.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 
 import psycopg
 
-from demo.process import kept
+from devtools.process import kept
 
 if TYPE_CHECKING:
     import subprocess
@@ -36,7 +41,7 @@ class PostgresError(Exception):
 
 @dataclass(frozen=True)
 class Database:
-    """One database of a running server, and how to reach it."""
+    """The address and login of one database of a running server."""
 
     port: int
     password: str
@@ -45,7 +50,7 @@ class Database:
     user: str = USER
 
     def environment(self) -> dict[str, str]:
-        """Return what target-postgres has to be told, as Meltano's variables."""
+        """Return the settings of target-postgres, as Meltano's variables."""
         return {
             "TARGET_POSTGRES_HOST": self.host,
             "TARGET_POSTGRES_PORT": str(self.port),
@@ -55,7 +60,7 @@ class Database:
         }
 
     def connect(self, **options: Any) -> psycopg.Connection[Any]:  # noqa: ANN401
-        """Connect to it; options are psycopg's."""
+        """Connect to it; the options are psycopg's."""
         return psycopg.connect(
             host=self.host,
             port=self.port,
@@ -76,11 +81,11 @@ class Server:
     _cluster: _Cluster = field(repr=False)
 
     def database(self, name: str = "postgres") -> Database:
-        """Return how to reach a database that is there."""
+        """Return the address of an existing database."""
         return Database(self.port, self.password, name)
 
     def create_database(self) -> Database:
-        """Make an empty database of its own name, so that users of one server do not meet."""
+        """Create an empty database with a new name."""
         name = f"lev_{secrets.token_hex(6)}"
         with self.database().connect(autocommit=True) as connection:
             connection.execute(
@@ -89,11 +94,11 @@ class Server:
         return self.database(name)
 
     def restart(self, how: signal.Signals = signal.SIGINT) -> None:
-        """End the server and start it again, with its data and its port.
+        """End the server and start it again with the same data and port.
 
         Args:
-            how: SIGINT ends it in order, after it has broken off its connections. After SIGQUIT
-                and SIGKILL it has to find out for itself what was committed.
+            how: SIGINT closes the connections and shuts down in order. After SIGQUIT and SIGKILL
+                the new server must recover from its log.
 
         Raises:
             PostgresError: It did not come back.
@@ -104,13 +109,13 @@ class Server:
 
 @contextlib.contextmanager
 def running_postgres(*, durable: bool = False) -> Iterator[Server]:
-    """Run a server until the block is left, and leave nothing behind.
+    """Run a server until the context is left, and remove all its files.
 
     PostgreSQL refuses to run as root. For root it runs as `nobody`, from a copy of its programs
     that `nobody` can read.
 
     Args:
-        durable: Whether a commit outlives a crash of the server, as it does everywhere by default.
+        durable: Whether a commit survives a crash of the server, as by PostgreSQL's default.
 
     Raises:
         PostgresError: The server did not start; the message ends with its log.
@@ -152,7 +157,7 @@ def _copy(programs: Path, directory: Path) -> Path:
 
 
 def _open_directory() -> Path:
-    """Find a temporary directory that every user can get to."""
+    """Find a temporary directory that every user can reach."""
     for place in map(Path, (tempfile.gettempdir(), "/tmp", "/var/tmp")):  # noqa: S108
         if all(step.stat().st_mode & 0o001 for step in (place.resolve(), *place.resolve().parents)):
             return place
@@ -202,34 +207,35 @@ class _Cluster(contextlib.AbstractContextManager["_Cluster"]):
         self._running.close()
 
     def serve(self, password: str) -> Server:
-        """Start a server on a port that is free."""
+        """Start a server on a free port."""
         for _ in range(PORT_ATTEMPTS):
             server = Server(_free_port(), password, self)
-            if self._starts(server):
+            if self._try_start(server):
                 return server
             if b"could not bind" not in self._log.read_bytes():
                 break
         raise PostgresError(f"PostgreSQL did not start: {_tail(self._log)}")
 
     def start(self, server: Server) -> None:
-        """Start it again, as soon as what it left behind is gone."""
+        """Start it again, once the shared memory and the port of the last one are free."""
         end = time.monotonic() + START_SECONDS
-        while not self._starts(server):
-            said = self._log.read_bytes()
-            waits = b"shared memory block" in said or b"could not bind" in said
-            if not waits or time.monotonic() > end:
+        while not self._try_start(server):
+            log = self._log.read_bytes()
+            is_temporary = b"shared memory block" in log or b"could not bind" in log
+            if not is_temporary or time.monotonic() > end:
                 raise PostgresError(f"PostgreSQL did not start again: {_tail(self._log)}")
             time.sleep(0.05)
 
     def end(self, how: signal.Signals) -> None:
-        """Send the server a signal and wait until it is gone."""
-        # The first line of that file. What was started is its keeper, which would ask politely.
+        """Send the server a signal and wait for its end."""
+        # The first line is the server's process id. The process that we started is its keeper,
+        # which would end it with SIGINT whatever signal it gets.
         pid = (self._directory / "data" / "postmaster.pid").read_text("utf-8").split()[0]
         os.kill(int(pid), how)
         self._keeper.wait()
         self._running.close()
 
-    def _starts(self, server: Server) -> bool:
+    def _try_start(self, server: Server) -> bool:
         options = {
             "listen_addresses": HOST,
             "port": server.port,
@@ -252,7 +258,7 @@ class _Cluster(contextlib.AbstractContextManager["_Cluster"]):
                     stop=signal.SIGINT,
                 )
             )
-            if _answers(server, self._keeper):
+            if _accepts_connections(server, self._keeper):
                 self._running = attempt.pop_all()
                 return True
         return False
@@ -264,7 +270,7 @@ def _free_port() -> int:
         return port
 
 
-def _answers(server: Server, process: subprocess.Popen[bytes]) -> bool:
+def _accepts_connections(server: Server, process: subprocess.Popen[bytes]) -> bool:
     end = time.monotonic() + START_SECONDS
     while process.poll() is None and time.monotonic() < end:
         try:

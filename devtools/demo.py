@@ -1,4 +1,4 @@
-"""Load a sandbox account into PostgreSQL, change it, load again, and show what landed."""
+"""Load a sandbox account into PostgreSQL, change it, load again, and compare: ``make demo``."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Self
 import psycopg
 import requests
 
-from demo.meltano import MeltanoError, MeltanoProject, Run
-from demo.postgres import Database, PostgresError, running_postgres
-from demo.sandbox import Sandbox, SandboxError, running_sandbox
+from devtools.meltano import MeltanoError, MeltanoProject, Run
+from devtools.postgres import Database, PostgresError, running_postgres
+from devtools.sandbox import Sandbox, SandboxError, running_sandbox
 from tap_lev.streams import STREAMS
 from tap_lev.streams.lists import IncrementalStream
 
@@ -36,7 +36,16 @@ class DemoError(Exception):
 
 @dataclass
 class Line:
-    """One line of the table: a stream, and what became of it."""
+    """One line of the table that the demo prints: one stream.
+
+    Attributes:
+        stream: Its name.
+        in_lev: Rows in the sandbox after both runs.
+        landed: Rows in PostgreSQL.
+        sent: Records that each run sent to the target.
+        requests: Requests of each run to its endpoint.
+        faults: Sentences about what disagrees.
+    """
 
     stream: str
     in_lev: int
@@ -48,44 +57,44 @@ class Line:
     HEAD = ("stream", "rows in Lev", "rows landed", "sent by run 1", "sent by run 2", "requests")
 
     def cells(self) -> tuple[str, ...]:
-        """Return what stands under each head."""
-        asked = " + ".join(map(str, self.requests))
-        return (self.stream, *(f"{n:,}" for n in (self.in_lev, self.landed, *self.sent)), asked)
+        """Return the cell for each column of HEAD."""
+        requests = " + ".join(map(str, self.requests))
+        return (self.stream, *(f"{n:,}" for n in (self.in_lev, self.landed, *self.sent)), requests)
 
 
 class Stopwatch:
-    """Tells each step, and how long it took."""
+    """Prints each step and how long it takes."""
 
     def __init__(self) -> None:
-        self.begun = time.monotonic()
+        self.started = time.monotonic()
 
     @contextlib.contextmanager
     def step(self, text: str) -> Iterator[None]:
-        """Tell a step while it is done."""
-        begun = time.monotonic()
+        """Print a step, and its seconds when it ends."""
+        started = time.monotonic()
         print(f"{text} ".ljust(72, "."), end=" ", flush=True)
         try:
             yield
         except BaseException:
             print("stopped", flush=True)
             raise
-        print(f"{time.monotonic() - begun:5.1f} s", flush=True)
+        print(f"{time.monotonic() - started:5.1f} s", flush=True)
 
     def total(self) -> float:
-        """Return the seconds since the beginning."""
-        return time.monotonic() - self.begun
+        """Return the seconds since the start."""
+        return time.monotonic() - self.started
 
 
 @dataclass(frozen=True)
 class Snapshot:
-    """What stands in Lev, and how often it has been asked."""
+    """The sandbox at one moment: its rows by stream, and its requests by endpoint."""
 
     keys: dict[str, Keys]
     requests: dict[str, int]
 
     @classmethod
     def of(cls, sandbox: Sandbox) -> Self:
-        """Take one."""
+        """Take a snapshot of a sandbox."""
         keys = {
             stream.name: {
                 tuple(row[column] for column in stream.primary_keys)
@@ -135,9 +144,9 @@ def _line(
         len(changed.get(name, ())) if issubclass(stream, IncrementalStream) else len(in_lev),
     )
     faults = [
-        f"run {number} sent {found} rows of {name}, not {wanted}"
-        for number, found, wanted in zip((1, 2), sent, expected, strict=True)
-        if found != wanted
+        f"run {number} sent {count} rows of {name}, not {wanted}"
+        for number, count, wanted in zip((1, 2), sent, expected, strict=True)
+        if count != wanted
     ]
     if sorted(map(str, landed)) != sorted(map(str, in_lev)):
         faults.append(f"the table {name} does not hold the rows that Lev has")
@@ -163,12 +172,12 @@ def _print_table(lines: list[Line]) -> None:
 
 def _demo() -> None:
     watch = Stopwatch()
-    with contextlib.ExitStack() as started:
+    with contextlib.ExitStack() as services:
         with watch.step("Starting a local Lev"):
-            sandbox = started.enter_context(running_sandbox())
+            sandbox = services.enter_context(running_sandbox())
         with watch.step("Starting PostgreSQL"):
-            database = started.enter_context(running_postgres()).create_database()
-        directory = Path(started.enter_context(tempfile.TemporaryDirectory(prefix="lev-demo-")))
+            database = services.enter_context(running_postgres()).create_database()
+        directory = Path(services.enter_context(tempfile.TemporaryDirectory(prefix="lev-demo-")))
         project = MeltanoProject(directory, {**sandbox.environment, **database.environment()})
 
         before = Snapshot.of(sandbox)

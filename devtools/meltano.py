@@ -1,4 +1,4 @@
-"""Meltano as a user runs it: the repository's project, with a state store of its own."""
+"""Run Meltano as a user does: the repository's project with a separate state store."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from demo.process import kept
+from devtools.process import kept
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).parents[1]
 MELTANO = ROOT / ".venv-meltano" / "bin" / "meltano"
 PLUGINS = ROOT / ".meltano"
 KINDS = ("extractors", "loaders")
@@ -25,16 +25,16 @@ OWN_VARIABLES = ("MELTANO_", "TAP_LEV_", "TARGET_")
 
 
 class MeltanoError(Exception):
-    """Meltano cannot run, or what it was asked to run failed."""
+    """Meltano is not installed, or a command of it failed."""
 
 
 @dataclass(frozen=True)
 class Run:
-    """One `meltano run` that has ended.
+    """The result of one `meltano run`.
 
     Attributes:
-        code: Its exit code.
-        log: The file with its log, a JSON object a line.
+        code: The exit code.
+        log: The log file, one JSON object a line.
     """
 
     code: int
@@ -50,7 +50,7 @@ class Run:
             yield entry if isinstance(entry, dict) else {"event": line}
 
     def records(self, plugin: str) -> Counter[str]:
-        """Count the records of each stream that a plugin says it handled."""
+        """Count the records of each stream by a plugin's metrics."""
         counts: Counter[str] = Counter()
         for entry in self.entries():
             metric = entry.get("metric_info") or {}
@@ -59,23 +59,23 @@ class Run:
         return counts
 
     def tail(self, lines: int = 15) -> str:
-        """Return the end of the log, to be read by people."""
-        said = [
+        """Return the last lines of the log as text."""
+        events = [
             f"  {entry.get('string_id', 'meltano')}: {str(entry.get('event')).strip()}"
             for entry in self.entries()
             if "metric_info" not in entry and str(entry.get("event") or "").strip()
         ]
-        return "\n".join(said[-lines:])
+        return "\n".join(events[-lines:])
 
 
 class MeltanoProject:
-    """The repository's `meltano.yml` in a directory of its own.
+    """The repository's `meltano.yml`, copied to another directory.
 
-    The plugins are those that `make install` installed. State, run files and settings are the
-    directory's: a `.env` in the repository and this program's own variables have no part in it.
+    The plugins are those that `make install` installed. State, run files and settings belong to
+    the directory: the repository's `.env` and this program's own variables are not read.
 
     Args:
-        directory: Where to put the project. It may hold one already, whose state is then taken up.
+        directory: Where to put the project. A project that is already there keeps its state.
         environment: The variables to run with, such as TAP_LEV_API_KEY.
         name: Which of the project's environments to use.
     """
@@ -101,16 +101,16 @@ class MeltanoProject:
                 link.symlink_to(PLUGINS / kind, target_is_directory=True)
 
     def run(self, *blocks: str) -> Run:
-        """Run blocks one after the other, as `meltano run` does, and wait for their end."""
+        """Run `meltano run` with some blocks and wait for its end."""
         with self.started(*blocks) as (process, log):
             return Run(process.wait(), log)
 
     @contextlib.contextmanager
     def started(self, *blocks: str) -> Iterator[tuple[subprocess.Popen[bytes], Path]]:
-        """Start a run of blocks, which ends with the block of code at the latest.
+        """Start `meltano run`, and end it when the context is left.
 
         Yields:
-            Its keeper, which answers with its exit code, and its log.
+            The keeper of the process, which has its exit code, and the log file.
         """
         logs = self.directory / "logs"
         logs.mkdir(exist_ok=True)
@@ -125,16 +125,16 @@ class MeltanoProject:
     def state(
         self, tap: str = "tap-lev", target: str = "target-postgres", suffix: str = ""
     ) -> dict[str, Any]:
-        """Read what Meltano's state store holds for a tap and a target.
+        """Read the state of a tap and a target from Meltano's state store.
 
         Args:
             tap: The tap's name.
             target: The target's name.
-            suffix: What `--state-id-suffix` was.
+            suffix: The value of `--state-id-suffix`, or empty.
         """
-        whose = f"{self.name}:{tap}-to-{target}{suffix and f':{suffix}'}"
-        done = subprocess.run(
-            [MELTANO, "state", "get", whose],
+        state_id = f"{self.name}:{tap}-to-{target}{suffix and f':{suffix}'}"
+        process = subprocess.run(
+            [MELTANO, "state", "get", state_id],
             env=self.environment,
             cwd=self.directory,
             stdin=subprocess.DEVNULL,
@@ -142,14 +142,16 @@ class MeltanoProject:
             text=True,
             check=False,
         )
-        if done.returncode:
-            raise MeltanoError(f"Meltano could not read its state: {done.stderr.strip()[-1000:]}")
-        found: dict[str, Any] = json.loads(done.stdout or "{}")
-        return found
+        if process.returncode:
+            raise MeltanoError(
+                f"Meltano could not read its state: {process.stderr.strip()[-1000:]}"
+            )
+        state: dict[str, Any] = json.loads(process.stdout or "{}")
+        return state
 
 
 def plugin_program(kind: str, name: str) -> Path:
-    """Return the program of an installed plugin, to run it in a pipe without Meltano.
+    """Find the program of an installed plugin, to run it without Meltano.
 
     Args:
         kind: `extractors` or `loaders`.

@@ -1,8 +1,8 @@
-"""The catalog's snapshot, and what changed since the last release.
+"""Write the catalog's snapshot, and find what changed since the last release.
 
-``python -m tests.snapshot`` writes the catalog as it is now to ``tests/catalog.json``.
-``python -m tests.snapshot 0.2.0`` makes it, when 0.2.0 is released, also the one that later changes
-are compared with: ``tests/catalog-0.2.0.json``.
+``python -m devtools.catalog_snapshot`` writes the current catalog to ``tests/catalog.json``.
+With a version, ``python -m devtools.catalog_snapshot 0.2.0`` also writes the snapshot that later
+changes are compared with, ``tests/catalog-0.2.0.json``.
 """
 
 from __future__ import annotations
@@ -15,21 +15,21 @@ from typing import Any
 
 from tap_lev.tap import TapLev
 
-HERE = Path(__file__).parent
-SNAPSHOT = HERE / "catalog.json"
+TESTS = Path(__file__).parents[1] / "tests"
+SNAPSHOT = TESTS / "catalog.json"
 WIDTH = 100
 
 Catalog = dict[str, Any]
 
 
 def discovered() -> Catalog:
-    """The catalog of the code."""
+    """Build the catalog of the code."""
     tap = TapLev(config={}, validate_config=False, setup_mapper=False)
     return dict(json.loads(tap.catalog_json_text))
 
 
 def rendered(catalog: Catalog) -> str:
-    """A catalog in an order and on lines that make a change of a column one line of a diff."""
+    """Render a catalog so that a changed column is one line of a diff."""
     streams = sorted(catalog["streams"], key=lambda stream: stream["tap_stream_id"])
     for stream in streams:
         stream["metadata"].sort(key=lambda metadata: metadata["breadcrumb"])
@@ -51,39 +51,39 @@ def _lines(value: Any, depth: int) -> str:  # noqa: ANN401
 
 
 def released() -> Path:
-    """The catalog of the last release.
+    """Find the catalog of the last release.
 
     Raises:
         FileNotFoundError: There is none, or more than one.
     """
-    found = list(HERE.glob("catalog-*.json"))
-    if len(found) != 1:
-        raise FileNotFoundError(f"tests/ must hold one catalog-<version>.json, not {len(found)}.")
-    return found[0]
+    files = list(TESTS.glob("catalog-*.json"))
+    if len(files) != 1:
+        raise FileNotFoundError(f"tests/ must hold one catalog-<version>.json, not {len(files)}.")
+    return files[0]
 
 
 def changes(before: Catalog, now: Catalog) -> dict[str, str]:
-    """Find what a destination sees change: what is affected, and what happened to it.
+    """Compare two catalogs as a destination does: what changed, and how.
 
-    A new stream brings its columns with it, and a stream that goes takes them along. Descriptions
-    are not compared: no table depends on them.
+    The columns of an added or removed stream are not listed. Descriptions are not compared,
+    because no table depends on them.
     """
     old, new = _parts(before), _parts(now)
-    found = {
+    changed = {
         name: "removed" if name not in new else "changed" if name in old else "added"
         for name in sorted(old.keys() | new.keys())
         if old.get(name) != new.get(name)
     }
-    whole = {name for name, what in found.items() if what != "changed" and "." not in name}
+    streams = {name for name, what in changed.items() if what != "changed" and "." not in name}
     return {
         name: what
-        for name, what in found.items()
-        if name in whole or name.partition(".")[0] not in whole
+        for name, what in changed.items()
+        if name in streams or name.partition(".")[0] not in streams
     }
 
 
 def _parts(catalog: Catalog) -> dict[str, Any]:
-    """Take a catalog apart: a stream by its name, a column by ``stream.column``."""
+    """Index a catalog: streams by name, columns by ``stream.column``."""
     parts: dict[str, Any] = {}
     for stream in catalog["streams"]:
         name, properties = stream["tap_stream_id"], stream["schema"]["properties"]
@@ -99,7 +99,7 @@ def _parts(catalog: Catalog) -> dict[str, Any]:
 
 
 def _plain(schema: Any) -> Any:  # noqa: ANN401
-    """A column's schema without descriptions, those of a column of that name not meant."""
+    """Remove the descriptions from a column's schema, but no column that is named so."""
     if not isinstance(schema, dict):
         return schema
     plain = {name: _plain(value) for name, value in schema.items() if name != "description"}
@@ -109,27 +109,27 @@ def _plain(schema: Any) -> Any:  # noqa: ANN401
 
 
 def unreleased(changelog: str) -> set[str]:
-    """The names in backticks in a changelog's section Unreleased."""
+    """Collect the names in backticks in a changelog's section Unreleased."""
     section = re.search(
         r"^## \[Unreleased\]\n(.*?)(?=^## |\Z)", changelog, re.DOTALL | re.MULTILINE
     )
     return set(re.findall(r"`([^`]+)`", section[1])) if section else set()
 
 
-def untold(before: Catalog, now: Catalog, changelog: str) -> list[str]:
-    """Find what changed and is not named in the section Unreleased."""
-    told = unreleased(changelog)
-    return [f"{name} ({what})" for name, what in changes(before, now).items() if name not in told]
+def unnamed(before: Catalog, now: Catalog, changelog: str) -> list[str]:
+    """List the changes that the section Unreleased does not name."""
+    named = unreleased(changelog)
+    return [f"{name} ({what})" for name, what in changes(before, now).items() if name not in named]
 
 
 def main(version: str | None = None) -> None:
-    """Write the snapshot, and with a version the one to compare with."""
+    """Write the snapshot, and with a version also that of the release."""
     text = rendered(discovered())
     SNAPSHOT.write_text(text, encoding="utf-8")
     if version is not None:
-        for old in HERE.glob("catalog-*.json"):
+        for old in TESTS.glob("catalog-*.json"):
             old.unlink()
-        (HERE / f"catalog-{version}.json").write_text(text, encoding="utf-8")
+        (TESTS / f"catalog-{version}.json").write_text(text, encoding="utf-8")
 
 
 if __name__ == "__main__":
