@@ -58,9 +58,10 @@ coverage: $(PACKAGES) $(PLUGINS) $(DAGSTER) ## Run every test and show the lines
 	@.venv/bin/coverage combine --quiet
 	@.venv/bin/coverage report
 
-lint: $(PACKAGES) ## Check style, and the files for GitHub and Meltano
+lint: $(PACKAGES) ## Check style, the layers, and the files for GitHub and Meltano
 	@.venv/bin/ruff check --quiet
 	@.venv/bin/ruff format --check --quiet
+	@$(call silently,lint-imports)
 	@$(call silently,zizmor --offline --pedantic --strict-collection --quiet --no-progress .)
 	@$(call valid,github-workflows,.github/workflows/*.yml)
 	@$(call valid,github-issue-forms,$(filter-out %/config.yml,$(wildcard .github/ISSUE_TEMPLATE/*.yml)))

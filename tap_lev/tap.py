@@ -25,7 +25,7 @@ from tap_lev.concurrency.workers import Workers
 from tap_lev.config import environment, input_files, settings, stream_maps, validation
 from tap_lev.config.redaction import Redaction
 from tap_lev.errors import ConfigError
-from tap_lev.progress.recorder import RequestRecorder
+from tap_lev.progress.metrics import RequestRecorder
 from tap_lev.progress.report import RunReport
 from tap_lev.ratelimit.budget import RateBudget
 from tap_lev.ratelimit.limits import configured_limits, fallback_limits

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
 _USUAL = re.compile(r"\d{4}-\d\d-\d\dT(?:[01]\d|2[0-3]):[0-5]\d:[0-5]\d(?:\.\d{1,9})?Z", re.ASCII)
 """RFC 3339 in UTC, as far as digits show it: the month may not have that day."""
@@ -44,6 +44,11 @@ def parse(text: object) -> datetime | None:
         return instant.replace(tzinfo=UTC) if instant.tzinfo is None else instant.astimezone(UTC)
     except (ValueError, OverflowError):
         return None
+
+
+def parse_all(texts: Iterable[object]) -> list[datetime | None]:
+    """Read several date-times, each as ``parse`` does."""
+    return [parse(text) for text in texts]
 
 
 def _read(text: str) -> datetime:

@@ -236,7 +236,10 @@ class Page:
             lock=self.stage, workers=self.stage, expect_requests=self._expect
         )
         self.children = [Child(self, name) for name in names]
-        self.wanted: list[Any] = list(self.children)
+        self.active: Any = SimpleNamespace(
+            children=tuple(self.children), streams=list(self.children)
+        )
+        self.wanted: list[Any] = self.active.streams
         self.rows = [{"id": number} for number in range(rows)]
         self.writing = 0
         self.too_far: list[tuple[str, int]] = []
@@ -256,7 +259,7 @@ class Page:
 
     def _write(self) -> None:
         with self.answers as page:
-            page.start(cast("Any", self.children), self.wanted)
+            page.start(self.active)
             for row, answers in page:
                 self.writing = row["id"]
                 for child in self.children:
@@ -362,7 +365,7 @@ def test_a_page_that_is_left_early_is_read_no_further() -> None:
 
     def write() -> None:
         with page.answers:
-            page.answers.start(cast("Any", page.children), page.wanted)
+            page.answers.start(page.active)
             page.stage.wait(threading.Event(), 100)
 
     page.stage.start(write, "writer")
@@ -392,7 +395,7 @@ def test_what_is_embedded_or_has_no_endpoint_is_not_read() -> None:
     embedded.is_read_apart = False
     none.endpoint = None
     page.wanted.remove(unwanted)
-    page.answers.start(cast("Any", page.children), page.wanted)
+    page.answers.start(page.active)
     assert page.stage._actors == []
 
 

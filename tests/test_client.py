@@ -37,7 +37,7 @@ from tap_lev.errors import (
     TooLongWaitError,
     UnknownHostError,
 )
-from tap_lev.progress.recorder import RequestRecorder
+from tap_lev.progress.metrics import RequestRecorder
 from tap_lev.progress.report import RunReport
 from tap_lev.ratelimit.budget import RateBudget
 from tap_lev.ratelimit.limits import Limits

@@ -83,17 +83,17 @@ class _ListCheck:
         self._run = run
         self._active = ActiveStreams(run, streams)
         self._list_stream = self._active.list_stream
-        self._findings = {active: Finding(active.name) for active in self._active}
+        self._findings = {active: Finding(active.name) for active in self._active.streams}
         self._caches: defaultdict[Any, ResponseCache] = defaultdict(lambda: ResponseCache(run.lock))
 
     def run(self) -> Iterator[Finding]:
-        for active in self._active:
+        for active in self._active.streams:
             # As in a first run without a start_date: no row is left out.
             active.tracker.begin_whole(datetime.now(UTC))
-        with self._noting(*self._active):
+        with self._noting(*self._active.streams):
             requester = ListRequester(self._run, self._active, by_row=True)
             page = requester.fetch_page({})
-            for active in self._active:
+            for active in self._active.streams:
                 with self._noting(active):
                     self._inspect(active, page.rows, page.response)
         for active, finding in self._findings.items():

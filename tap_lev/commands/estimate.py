@@ -100,7 +100,7 @@ class Estimator:
         return done
 
     def _walk(self, number: int, sync: ListSync) -> list[StreamEstimate]:
-        needs = {active: StreamEstimate(active.name, number) for active in sync.active}
+        needs = {active: StreamEstimate(active.name, number) for active in sync.active.streams}
         list_stream = sync.active.list_stream
         endpoint = f"GET {list_stream.path}"
         try:

@@ -4,9 +4,15 @@ from __future__ import annotations
 
 import enum
 from http import HTTPStatus
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from singer_sdk.metrics import Counter, Metric, Status, Tag
+from typing_extensions import override
+
+from tap_lev.api.observer import RequestObserver
+
+if TYPE_CHECKING:
+    from tap_lev.progress.report import RunReport, StreamReport
 
 
 class LevMetric(enum.StrEnum):
@@ -71,3 +77,48 @@ class RequestMetrics:
             known = {tag: value for tag, value in tags.items() if value}
             counter = self._counters[key] = Counter(cast("Metric", metric), known)
         counter.increment(cast("int", value))
+
+
+class RequestRecorder(RequestObserver):
+    """Records requests and responses in the run's report and its metrics.
+
+    Args:
+        report: The report of the run.
+    """
+
+    def __init__(self, report: RunReport) -> None:
+        self._report = report
+        self._metrics = RequestMetrics()
+        self._streams = {"": report.tap}
+
+    @override
+    def on_request(self, stream: str) -> None:
+        self._of(stream).requests += 1
+
+    @override
+    def on_response(self, stream: str, endpoint: str, status: int | None) -> None:
+        self._metrics.request(stream, endpoint, status)
+        if status is not None:
+            self._of(stream).statuses[status] += 1
+
+    @override
+    def on_retry(self, stream: str, endpoint: str) -> None:
+        self._of(stream).retries += 1
+        self._metrics.retry(stream, endpoint)
+
+    @override
+    def on_wait(self, seconds: float) -> None:
+        self._metrics.waited(seconds)
+
+    @override
+    def on_mended(self, stream: str, values: int) -> None:
+        self._of(stream).mended += values
+
+    def close(self) -> None:
+        """Log the metrics that were not logged yet."""
+        self._metrics.close()
+
+    def _of(self, stream: str) -> StreamReport:
+        if stream not in self._streams:
+            self._streams[stream] = self._report.stream(stream)
+        return self._streams[stream]

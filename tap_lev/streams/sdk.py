@@ -57,7 +57,7 @@ class SDKStream(Stream):
         """The tap, as far as a stream needs it."""
         return cast("Host", self._tap)
 
-    @property
+    @functools.cached_property
     def report(self) -> StreamReport:
         """What the stream did in this run."""
         return self.host.report.stream(self.name)

@@ -43,6 +43,7 @@ class ActiveStream:
         stream: The stream.
 
     Attributes:
+        client: Sends the stream's requests.
         reader: Reads its rows, where it is a child stream.
         row_faults: Why single rows, or their children, could not be read in this run.
         done_rows: Rows of the list that were read in this run before the walk came to them.
@@ -54,6 +55,7 @@ class ActiveStream:
         self.name = stream.name
         self.tracker = stream.tracker
         self.report = stream.report
+        self.client = run.client_for(stream)
         self.reader = ChildReader(run, stream) if isinstance(stream, ChildStream) else None
         self.row_faults: dict[int, Exception] = {}
         self.done_rows: set[int] = set()
@@ -178,39 +180,26 @@ class ActiveStreams:
 
     Attributes:
         list_stream: The list. Its rows are written only if it is one of the streams.
+        streams: The streams that are still read. Each that leaves makes a new tuple.
+        list_member: The list itself, None where only its children are wanted.
+        children: The child streams.
+        first: The list itself, else its first child: requests for pages count for it.
     """
 
     def __init__(self, run: Run, streams: Sequence[LevStream]) -> None:
         self.list_stream = run.list_of(streams[0])
         self._run = run
-        self._streams = [ActiveStream(run, stream) for stream in streams]
+        self._set(tuple(ActiveStream(run, stream) for stream in streams))
+        self.first = self.list_member or self.streams[0]
 
-    def __iter__(self) -> Iterator[ActiveStream]:
-        """Go through the streams, whichever leaves meanwhile."""
-        return iter(tuple(self._streams))
+    def _set(self, streams: tuple[ActiveStream, ...]) -> None:
+        self.streams = streams
+        self.children = tuple(active for active in streams if active.reader is not None)
+        self.list_member = next((a for a in streams if a.reader is None), None)
 
-    def __len__(self) -> int:
-        """Return how many streams are still read."""
-        return len(self._streams)
-
-    def __contains__(self, active: object) -> bool:
-        """Return whether a stream is still read."""
-        return active in self._streams
-
-    @property
-    def list_member(self) -> ActiveStream | None:
-        """The list itself, None where only its children are wanted."""
-        return next((a for a in self._streams if a.stream is self.list_stream), None)
-
-    @property
-    def first(self) -> ActiveStream:
-        """The list itself, else the first of its children: requests for pages count for it."""
-        return self.list_member or self._streams[0]
-
-    @property
-    def readers(self) -> list[ChildReader]:
-        """The readers of the child streams."""
-        return [active.reader for active in self._streams if active.reader is not None]
+    def __bool__(self) -> bool:
+        """Return whether any stream is still read."""
+        return bool(self.streams)
 
     @contextlib.contextmanager
     def isolate(self, *concerned: ActiveStream) -> Iterator[None]:
@@ -232,12 +221,14 @@ class ActiveStreams:
                 raise
             if isinstance(error, RecursionError):
                 error = InvalidResponseError("Lev sends something that is nested too deeply.")
-            for active in concerned or self:
-                if active in self._streams:
+            for active in concerned or self.streams:
+                if active in self.streams:
                     self._leave(active, error)
 
     def _leave(self, active: ActiveStream, error: Exception) -> None:
-        self._streams.remove(active)
+        self._set(tuple(each for each in self.streams if each is not active))
+        if self.streams:
+            self.first = self.list_member or self.streams[0]
         self._run.expect_none(active)
         active.report.progress.ended = True
         active.fail(error)

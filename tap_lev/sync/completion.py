@@ -150,12 +150,12 @@ class Completion:
                 f"Lev does not honour {FILTER}: a row that it must return did not come. All rows "
                 "are read instead."
             )
-        for active in self._active:
+        for active in self._active.streams:
             bookmark = active.tracker.bookmark
             bookmark.undated = bookmark.undated or proof.undated
             with self._active.isolate(active):
                 self._finish_stream(active, shortfall, end_is_stated=end_is_stated)
-            if active in self._active and self._list_stream.replication_key is not None:
+            if active in self._active.streams and self._list_stream.replication_key is not None:
                 # Only with the bookmark: a canary that changed after it does not show that rows
                 # from before it come.
                 bookmark.canaries = proof.canaries
@@ -224,8 +224,9 @@ class Completion:
             RestartError: Only a walk of one run shows what is missing.
         """
         # 1. What the parents of the first part answered, only that run knew.
-        for reader in self._active.readers:
-            if _has_only_gone(reader):
+        for active in self._active.children:
+            reader = active.reader
+            if reader is not None and _has_only_gone(reader):
                 raise RestartError(
                     f"Lev answers {reader.stream.endpoint} with 404 for each of "
                     f"{reader.parents_gone} "
@@ -234,7 +235,7 @@ class Completion:
                 )
         # 2. A row may have returned to the first part since.
         shortfall = None if self._filter.is_sent else self._shortfall(lost)
-        known = [active.tracker.bookmark.shortfall for active in self._active]
+        known = [active.tracker.bookmark.shortfall for active in self._active.streams]
         is_known = all(each is not None and each[0] == shortfall for each in known)
         if shortfall and not (is_known or self._list_stream.accepts_gap()):
             raise RestartError(

@@ -13,7 +13,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from tap_lev import timestamps
-from tap_lev.records.rows import value_of
+from tap_lev.records.rows import value_of, values_of
 from tap_lev.state.bookmark import Canary
 from tap_lev.state.tracker import UPDATED_AT
 
@@ -117,9 +117,15 @@ class FilterProof:
         # Comparing texts costs far less than parsing them, and each page is looked at.
         if max(dates) < self._threshold:
             return
-        for row, date in zip(rows, dates, strict=True):
-            if date and date >= self._threshold:
-                self._consider(row, latest)
+        threshold = self._threshold
+        newer = [r for r, date in zip(rows, dates, strict=True) if date and date >= threshold]
+        columns = (values_of(newer, name) for name in ("id", UPDATED_AT, CREATED_AT))
+        keys, updated, created = columns
+        moments = zip(
+            keys, timestamps.parse_all(updated), timestamps.parse_all(created), strict=True
+        )
+        for key, updated_at, created_at in moments:
+            self._consider(key, updated_at, created_at, latest)
 
     def _look_for_known(self, rows: Iterable[Any], sent: Sent | None) -> None:
         for row in rows:
@@ -131,11 +137,13 @@ class FilterProof:
             elif sent is None or sent.is_proven_by(row, canary):
                 self._came.add(canary)
 
-    def _consider(self, row: Any, latest: datetime) -> None:  # noqa: ANN401 - a row of either form
-        key = value_of(row, "id")
-        updated_at, created_at = (
-            timestamps.parse(value_of(row, n)) for n in (UPDATED_AT, CREATED_AT)
-        )
+    def _consider(
+        self,
+        key: object,
+        updated_at: datetime | None,
+        created_at: datetime | None,
+        latest: datetime,
+    ) -> None:
         if updated_at is None or created_at is None or type(key) is not int:
             return
         if updated_at > latest or updated_at - created_at < MIN_AGE:
@@ -143,8 +151,6 @@ class FilterProof:
         others = [canary for canary in self._newest if canary.key != key]
         newest = sorted([*others, Canary(key, updated_at)], key=lambda canary: canary.updated_at)
         self._newest = newest[-CANARIES:]
-        if len(self._newest) == CANARIES:
-            self._threshold = timestamps.render(self._newest[0].updated_at)[:-1]
 
     @property
     def is_proven(self) -> bool:

@@ -48,7 +48,7 @@ class ListFilter:
         self.filter_from: datetime | None = None
         self.reads_all = False
         self.is_ignored = False
-        known = {c for each in active for c in each.tracker.bookmark.canaries}
+        known = {c for each in active.streams for c in each.tracker.bookmark.canaries}
         self.proof = FilterProof(known)
         self._run = run
         self._active = active
@@ -59,7 +59,7 @@ class ListFilter:
 
     def reset(self) -> None:
         """Find the bound of a new walk: one that leaves out no row that a stream wants."""
-        bounds = [active.tracker.lower_bound for active in self._active]
+        bounds = [active.tracker.lower_bound for active in self._active.streams]
         known = [bound for bound in bounds if bound is not None]
         self.filter_from = None
         if known and len(known) == len(bounds) and not self.reads_all and not self._is_whole_due:
@@ -71,7 +71,7 @@ class ListFilter:
     def _is_whole_due(self) -> bool:
         """Whether the next walk has to do without the filter, whatever it is worth."""
         today = self._run.client.clock.now().astimezone(UTC).date()
-        for active in self._active:
+        for active in self._active.streams:
             bookmark = active.tracker.bookmark
             # 1. A count that did not fit is judged by a second walk through all rows.
             if bookmark.shortfall is not None and bookmark.shortfall[1] == 1:
@@ -92,7 +92,9 @@ class ListFilter:
     @property
     def is_sent(self) -> bool:
         """Whether Lev leaves rows out."""
-        return bool(self._list_stream.optional.sent(self.options))
+        if self.filter_from is None or self._mode == "client":
+            return False
+        return not self._list_stream.optional.is_refused(FILTER)
 
     @property
     def effective(self) -> datetime | None:
@@ -101,7 +103,7 @@ class ListFilter:
 
     @property
     def _sent(self) -> Sent | None:
-        bounds = [active.tracker.lower_bound for active in self._active]
+        bounds = [active.tracker.lower_bound for active in self._active.streams]
         known = [bound for bound in bounds if bound is not None]
         if self.effective is None or not known:
             return None
@@ -118,7 +120,7 @@ class ListFilter:
 
     def inspect(self, rows: Sequence[Any]) -> None:
         """Find out from the rows of a page what Lev does with the filter."""
-        walks = [active.tracker.walk for active in self._active]
+        walks = [active.tracker.walk for active in self._active.streams]
         started_at = min((walk.started_at for walk in walks if walk), default=None)
         if self._list_stream.replication_key is None or started_at is None:
             return
@@ -209,6 +211,5 @@ class ListFilter:
         return response
 
     def _request(self, params: Position, policy: RetryPolicy | None = None) -> LevResponse:
-        client = self._run.client_for(self._active.first.stream)
         request = LevRequest(f"GET {self._list_stream.path}", params)
-        return client.send(request, policy=policy)
+        return self._active.first.client.send(request, policy=policy)

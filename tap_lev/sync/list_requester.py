@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from tap_lev.api.client import BoundClient, RetryPolicy
     from tap_lev.api.pagination import Position
     from tap_lev.api.response import LevResponse
-    from tap_lev.sync.active_streams import ActiveStreams
+    from tap_lev.sync.active_streams import ActiveStream, ActiveStreams
     from tap_lev.sync.page import Page
     from tap_lev.sync.run import Run
 
@@ -54,8 +54,10 @@ class ListRequester:
         self._active = active
         self._list_stream = active.list_stream
         self._by_row = by_row
+        self._options_for: tuple[ActiveStream, ...] | None = None
+        self._options: list[OptionalParam] = []
         self._decoders: dict[tuple[ChildStream, ...], PageDecoder] = {}
-        limits = [each.stream.ABORT_AT_RECORD_COUNT for each in active]
+        limits = [each.stream.ABORT_AT_RECORD_COUNT for each in active.streams]
         known = [limit for limit in limits if limit is not None]
         is_dry_run = bool(limits) and len(known) == len(limits)
         self.row_limit: int | None = max(DRY_RUN_ROWS, *known) if is_dry_run else None
@@ -70,7 +72,7 @@ class ListRequester:
 
     @property
     def _client(self) -> BoundClient:
-        return self._run.client_for(self._active.first.stream)
+        return self._active.first.client
 
     # -- Pages
 
@@ -142,8 +144,14 @@ class ListRequester:
 
     @property
     def _row_options(self) -> list[OptionalParam]:
-        """What to request in each row."""
-        embeds = {name for each in self._active for name in each.stream.wanted_embeds}
+        """What to request in each row. It changes only when a stream leaves."""
+        streams = self._active.streams
+        if self._options_for is not streams:
+            self._options_for, self._options = streams, self._find_row_options()
+        return self._options
+
+    def _find_row_options(self) -> list[OptionalParam]:
+        embeds = {name for each in self._active.streams for name in each.stream.wanted_embeds}
         is_written = self._active.list_member is not None
         return [
             *self._list_stream.fields_option(written=is_written),
@@ -153,11 +161,11 @@ class ListRequester:
     @property
     def _decoder(self) -> PageDecoder | None:
         """What decodes pages whose rows all streams take as they come, None where some do not."""
-        readers = self._active.readers
+        readers = [each.reader for each in self._active.children if each.reader is not None]
         if not self._list_stream.is_plain or not all(each.is_plain_embed for each in readers):
             return None
         # Within a page only single rows tell where to resume.
-        walks = [each.tracker.walk for each in self._active]
+        walks = [each.tracker.walk for each in self._active.streams]
         is_within_page = any(walk is not None and walk.place.parent_id for walk in walks)
         if is_within_page or self._by_row or self.row_limit:
             return None

@@ -95,7 +95,7 @@ class ListSync:
     @property
     def name(self) -> str:
         """The names of the streams that are still read."""
-        return ", ".join(active.name for active in self.active)
+        return ", ".join(active.name for active in self.active.streams)
 
     # -- Running
 
@@ -125,7 +125,7 @@ class ListSync:
                 if self.active:
                     with self.active.isolate():
                         self._refresh_row(key, missing)
-        for active in self.active:
+        for active in self.active.streams:
             active.tracker.end_streak()
             active.report_row_faults(active.row_faults)
         report = self._list_stream.report
@@ -158,7 +158,7 @@ class ListSync:
     @contextlib.contextmanager
     def _metered(self, *, schemas: bool) -> Iterator[None]:
         with contextlib.ExitStack() as meters:
-            for active in self.active:
+            for active in self.active.streams:
                 stream = active.stream
                 if schemas:
                     stream._write_schema_message()  # noqa: SLF001 - the SDK's sync() does the same
@@ -207,7 +207,7 @@ class ListSync:
         while self.active:
             page = self._settle(page, paginator, is_first=is_first)
             yield page
-            for active in self.active:
+            for active in self.active.streams:
                 active.tracker.witness(page.response.server_time)
             position = paginator.after(page.response, page.position or {})
             if position is None or not self.active or self._requester.row_limit:
@@ -260,7 +260,7 @@ class ListSync:
 
     def _checkpoint(self, place: Place) -> None:
         """Record a place in the state. Nothing else moves it."""
-        for active in self.active:
+        for active in self.active.streams:
             # Rows count as having nothing in an embed only once the embed is known to come.
             if not active.awaits_embed:
                 active.tracker.checkpoint(place)
@@ -290,7 +290,7 @@ class ListSync:
         after = read_cursor(place.cursor)
         self._counter.begin(place.rows_read if place.cursor else 0, after.key if after else None)
         page = self._fetch({"cursor": place.cursor} if place.cursor else {})
-        for active in self.active:
+        for active in self.active.streams:
             self._run.logger.info(
                 "Resuming the walk through %s of %s.",
                 active.name,
@@ -299,7 +299,7 @@ class ListSync:
         return page
 
     def _start_again(self, restart: RestartError) -> Page:
-        for active in self.active:
+        for active in self.active.streams:
             if restart.is_final:
                 self._run.logger.info("%s: %s", active.name, restart)
             else:
@@ -317,14 +317,14 @@ class ListSync:
         list_filter.reset()
         bound = list_filter.filter_from
         page = self._fetch({})
-        for active in self.active:
+        for active in self.active.streams:
             if active.tracker.walk is None:
                 active.begin(page.response.server_time)
         # The server's clock, known now, may widen the walk.
         list_filter.reset()
         if list_filter.filter_from != bound:
             page = self._fetch({})
-        if self._writes and any(active.tracker.replaces for active in self.active):
+        if self._writes and any(active.tracker.replaces for active in self.active.streams):
             self._run.state_writer.write(at_once=True)
         return page
 
@@ -333,7 +333,7 @@ class ListSync:
         if self._requester.row_limit or self._has_retried:
             return
         self._has_retried = True
-        for active in self.active:
+        for active in self.active.streams:
             for failed in active.tracker.bookmark.failed:
                 if failed.key in active.row_faults:
                     continue  # the page was read around it already
@@ -366,7 +366,7 @@ class ListSync:
                 raise
             return self._read_around(position)
         self._is_answered = True
-        for active in self.active:
+        for active in self.active.streams:
             if not active.is_read_apart:
                 active.is_answered = True
         if was_filtered and "cursor" in position and not self._requester.filter.is_sent:
@@ -429,7 +429,7 @@ class ListSync:
                 f"past it, so the list stops there: {splitter.error}"
             ) from None
         self._splitter = None
-        for active in self.active:
+        for active in self.active.streams:
             if active.tracker.walk is None:  # it is the first page that cannot be read
                 active.begin(self._run.client.clock.now())
         for key in skipped.keys:
@@ -439,7 +439,7 @@ class ListSync:
 
     def _read_single(self, key: int) -> None:
         """Write a row that does not come in a page, or record that it cannot be read."""
-        if all(key in active.done_rows for active in self.active):
+        if all(key in active.done_rows for active in self.active.streams):
             self._lost_rows.add(key)
             return
         try:

@@ -108,7 +108,9 @@ class PageProcessor:
 
     def _fill_embed(self, page: Page, row: Any, field: str, active: ActiveStream) -> None:  # noqa: ANN401
         key = value_of(row, "id")
-        if active not in self._active or not active.tracker.includes(value_of(row, UPDATED_AT)):
+        if active not in self._active.streams or not active.tracker.includes(
+            value_of(row, UPDATED_AT)
+        ):
             return
         try:
             value = self._requester.embed_of(key, field)
@@ -126,7 +128,7 @@ class PageProcessor:
         """Write each stream's rows as a whole, without a look at each row."""
         taken: dict[ActiveStream, list[Any]] = {}
         lacking: dict[ActiveStream, list[dict[str, Any]]] = {}
-        for active in self._active:
+        for active in self._active.streams:
             rows = page.included(active)
             if active.reader is not None:
                 child = active.reader.stream
@@ -139,21 +141,21 @@ class PageProcessor:
                 taken[active] = [row for row in rows if row.id not in done] if done else rows
         page.drop_embeds()
         for active, rows in taken.items():
-            if active in self._active:
+            if active in self._active.streams:
                 with self._active.isolate(active):
                     page.write_rows(active, rows)
                     if rows:
                         active.tracker.end_streak()
         for active, parents in lacking.items():
             for row in parents:
-                if active in self._active:
+                if active in self._active.streams:
                     cache = ResponseCache(self._run.lock)
                     self._read_children(active, row, page.response, cache)
 
     # -- A page of dicts
 
     def _write_children(self, page: RowPage) -> Generator[Place]:
-        children = [(a, a.reader) for a in self._active if a.reader is not None]
+        children = [(a, a.reader) for a in self._active.children if a.reader is not None]
         if not children:
             return
         rows = list(page.rows)
@@ -174,11 +176,11 @@ class PageProcessor:
                 with self._active.isolate(active):
                     reader.verify_embed(filter(active.takes, rows), prefetcher.cache_of)
             if self._run.is_parallel and self._requester.row_limit is None:
-                prefetcher.start([active for active, _ in children], self._active)
+                prefetcher.start(self._active)
             self.progress.on_parents(first)
             for number, (row, cache) in enumerate(prefetcher, first + 1):
                 for active, _ in children:
-                    if active in self._active and active.takes(row):
+                    if active in self._active.streams and active.takes(row):
                         self._read_children(active, row, page.response, cache)
                 position = page.position
                 if cache.is_used and ids_ascend and position is not None and is_resumable(position):
@@ -217,7 +219,7 @@ class PageProcessor:
             key: Its id.
             error: Why.
         """
-        for active in self._active:
+        for active in self._active.streams:
             if key in active.done_rows:
                 continue
             if _needs_id_only(active.reader):

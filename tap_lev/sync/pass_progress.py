@@ -37,7 +37,7 @@ class PassProgress:
         """Record that a page has come, for the streams whose rows are in it."""
         list_stream = self._active.list_stream
         together = []
-        for active in self._active:
+        for active in self._active.streams:
             progress = active.report.progress
             progress.source = list_stream.name
             if active.is_read_apart and active.reader is not None:
@@ -55,7 +55,7 @@ class PassProgress:
     def on_parents(self, done: int) -> None:
         """Record how many rows of the page are done, for the streams that are read apart."""
         before = self._counter.before_page
-        apart = (active for active in self._active if active.is_read_apart)
+        apart = (active for active in self._active.streams if active.is_read_apart)
         self._move(apart, None if before is None else before + done)
 
     def _move(self, moved: Iterable[ActiveStream], done: int | None) -> None:

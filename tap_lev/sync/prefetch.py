@@ -11,10 +11,10 @@ from tap_lev.api.cache import ResponseCache
 from tap_lev.errors import AuthenticationError
 
 if TYPE_CHECKING:
-    from collections.abc import Container, Iterable, Iterator, Sequence
+    from collections.abc import Iterator, Sequence
 
     from tap_lev.api.response import LevResponse
-    from tap_lev.sync.active_streams import ActiveStream
+    from tap_lev.sync.active_streams import ActiveStream, ActiveStreams
     from tap_lev.sync.run import Run
 
 PARENTS_AHEAD = 10
@@ -52,29 +52,27 @@ class Prefetcher:
             partial(ResponseCache, run.lock)
         )
         self._written = 0
-        self._wanted: Container[ActiveStream] = ()
+        self._active: ActiveStreams | None = None
         self._progress = threading.Event()
 
     def cache_of(self, row: dict[str, Any]) -> ResponseCache:
         """Return the responses for a row."""
         return self._caches[row["id"]]
 
-    def start(self, children: Iterable[ActiveStream], wanted: Container[ActiveStream]) -> None:
+    def start(self, active: ActiveStreams) -> None:
         """Start the threads.
 
         Args:
-            children: The child streams.
-            wanted: The streams that are still read. One that leaves them reads no more.
+            active: The streams that are still read. A child that leaves them reads no more.
         """
-        self._wanted = wanted
-        for child in children:
-            if (
-                child in wanted
-                and child.is_read_apart
-                and child.reader
-                and child.reader.stream.endpoint
-            ):
+        self._active = active
+        for child in active.children:
+            reader = child.reader
+            if child.is_read_apart and reader is not None and reader.stream.endpoint:
                 self._run.workers.start(partial(self._read, child), child.name)
+
+    def _is_wanted(self, child: ActiveStream) -> bool:
+        return self._active is not None and child in self._active.streams
 
     def __enter__(self) -> Self:
         """Begin."""
@@ -82,7 +80,7 @@ class Prefetcher:
 
     def __exit__(self, *_: object) -> None:
         """Read nothing more."""
-        self._wanted = ()
+        self._active = None
         self._progress.set()
 
     def __iter__(self) -> Iterator[tuple[dict[str, Any], ResponseCache]]:
@@ -99,10 +97,10 @@ class Prefetcher:
         endpoints = [reader.stream.endpoint or "", *reader.needed_endpoints]
         before, failures = child.report.requests, 0
         for number, row in enumerate(self._rows):
-            while number > self._written + PARENTS_AHEAD and child in self._wanted:
+            while number > self._written + PARENTS_AHEAD and self._is_wanted(child):
                 self._progress.clear()
                 self._run.lock.wait(self._progress)
-            if child not in self._wanted:
+            if not self._is_wanted(child):
                 return
             made = child.report.requests - before
             per_row = (made + PRIOR_WEIGHT * reader.requests_per_row) / (number + PRIOR_WEIGHT)

@@ -17,7 +17,7 @@ from tap_lev.text import quoted, shown
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from tap_lev.progress.recorder import RequestRecorder
+    from tap_lev.progress.metrics import RequestRecorder
     from tap_lev.sync.run import Run
 
 
