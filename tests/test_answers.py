@@ -395,6 +395,7 @@ def test_what_is_embedded_or_has_no_endpoint_is_not_read() -> None:
     embedded.is_read_apart = False
     none.endpoint = None
     page.wanted.remove(unwanted)
+    page.active.children = (embedded, none)
     page.answers.start(page.active)
     assert page.stage._actors == []
 

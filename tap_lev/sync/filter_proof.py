@@ -119,13 +119,12 @@ class FilterProof:
             return
         threshold = self._threshold
         newer = [r for r, date in zip(rows, dates, strict=True) if date and date >= threshold]
-        columns = (values_of(newer, name) for name in ("id", UPDATED_AT, CREATED_AT))
-        keys, updated, created = columns
-        moments = zip(
-            keys, timestamps.parse_all(updated), timestamps.parse_all(created), strict=True
-        )
-        for key, updated_at, created_at in moments:
+        fields = values_of(newer, ("id", UPDATED_AT, CREATED_AT))
+        moments = iter(timestamps.parse_all(text for row in fields for text in row[1:]))
+        for (key, *_), updated_at, created_at in zip(fields, moments, moments, strict=True):
             self._consider(key, updated_at, created_at, latest)
+        if len(self._newest) == CANARIES:
+            self._threshold = timestamps.render(self._newest[0].updated_at)[:-1]
 
     def _look_for_known(self, rows: Iterable[Any], sent: Sent | None) -> None:
         for row in rows:
