@@ -318,7 +318,7 @@ def test_what_was_read_for_a_row_is_forgotten_after_it() -> None:
     page = Page(20, "notes")
     page.write()
     assert page.answers._caches == {}
-    assert len({id(page.answers.pages(row)) for row in page.rows}) == 20
+    assert len({id(page.answers.cache_of(row)) for row in page.rows}) == 20
 
 
 @pytest.mark.parametrize("status", [403, 500])

@@ -53,6 +53,10 @@ class Embed:
         """Record that it came with a row."""
         self.seen, self.repeats = True, 0
 
+    def count_repeat(self) -> None:
+        """Record that a page was requested again in vain."""
+        self.repeats += 1
+
     def check(self, *, found: bool) -> None:
         """Record what a row without it has elsewhere."""
         self.missing += 1

@@ -53,6 +53,11 @@ class StreamReport:
         """Responses with status 429."""
         return self.statuses[HTTPStatus.TOO_MANY_REQUESTS]
 
+    def add_gap(self, gap: str) -> None:
+        """Name something that is known to be missing, once."""
+        if gap not in self.gaps:
+            self.gaps.append(gap)
+
     def totals(self) -> dict[str, Any]:
         """Return the counts as fields for structured logs."""
         return {

@@ -43,6 +43,8 @@ class ActiveStream:
         stream: The stream.
 
     Attributes:
+        bookmark: Its entry in the state.
+        progress: How far it is.
         client: Sends the stream's requests.
         reader: Reads its rows, where it is a child stream.
         row_faults: Why single rows, or their children, could not be read in this run.
@@ -54,7 +56,9 @@ class ActiveStream:
         self.stream = stream
         self.name = stream.name
         self.tracker = stream.tracker
+        self.bookmark = stream.tracker.bookmark
         self.report = stream.report
+        self.progress = stream.report.progress
         self.client = run.client_for(stream)
         self.reader = ChildReader(run, stream) if isinstance(stream, ChildStream) else None
         self.row_faults: dict[int, Exception] = {}
@@ -149,10 +153,10 @@ class ActiveStream:
         list_name, rest = self._list_stream.name, []
         is_kept = keys is None
         if keys is None:
-            keys = [each.key for each in self.tracker.bookmark.failed]
+            keys = [each.key for each in self.bookmark.failed]
         for key in sorted(keys):
             if self.stream.accepts_gap(key):
-                self.report.gaps.append(f"{self.name}: {list_name} {key} (accepted_gaps)")
+                self.report.add_gap(f"{self.name}: {list_name} {key} (accepted_gaps)")
             else:
                 rest.append(key)
         if not rest:
@@ -230,7 +234,7 @@ class ActiveStreams:
         if self.streams:
             self.first = self.list_member or self.streams[0]
         self._run.expect_none(active)
-        active.report.progress.ended = True
+        active.progress.ended = True
         active.fail(error)
 
 

@@ -419,8 +419,7 @@ class ChildReader:
         if stream.accepts_gap():
             self._reads_for.tracker.keep_rows()
             gap = f"{stream.name}: rows of a parent that Lev counts and does not send"
-            if gap not in stream.report.gaps:
-                stream.report.gaps.append(gap)
+            stream.report.add_gap(gap)
         else:
             raise InvalidResponseError(
                 f"Lev counts {counter.min_total} rows of {request.endpoint} for "

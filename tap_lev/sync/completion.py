@@ -132,7 +132,7 @@ class Completion:
         return None if shortfall is None else max(0, shortfall - len(self._rows_kept(lost)))
 
     def _read_all_rows(self, reason: str) -> NoReturn:
-        self._filter.reads_all = True
+        self._filter.leave_out()
         raise RestartError(f"{reason}, so all rows are read.", is_final=True)
 
     def finish(self, *, end_is_stated: bool, lost: Collection[int]) -> None:
@@ -151,7 +151,7 @@ class Completion:
                 "are read instead."
             )
         for active in self._active.streams:
-            bookmark = active.tracker.bookmark
+            bookmark = active.bookmark
             bookmark.undated = bookmark.undated or proof.undated
             with self._active.isolate(active):
                 self._finish_stream(active, shortfall, end_is_stated=end_is_stated)
@@ -211,8 +211,8 @@ class Completion:
                 "cannot be loaded. To accept the gap, set accepted_gaps to "
                 f"{json.dumps({active.name: 'total'})}."
             )
-        if active.tracker.bookmark.shortfall is None:
-            active.report.gaps.append(f"{active.name}: {keyless} without a key")
+        if active.bookmark.shortfall is None:
+            active.report.add_gap(f"{active.name}: {keyless} without a key")
 
     def check_resumed(self, lost: Collection[int]) -> None:
         """Find out whether a walk has to be read again because an earlier run began it.
@@ -235,7 +235,7 @@ class Completion:
                 )
         # 2. A row may have returned to the first part since.
         shortfall = None if self._filter.is_sent else self._shortfall(lost)
-        known = [active.tracker.bookmark.shortfall for active in self._active.streams]
+        known = [active.bookmark.shortfall for active in self._active.streams]
         is_known = all(each is not None and each[0] == shortfall for each in known)
         if shortfall and not (is_known or self._list_stream.accepts_gap()):
             raise RestartError(
@@ -266,7 +266,7 @@ class Completion:
 
         A count that does not fit may be Lev's own: then a second whole walk shows the same.
         """
-        bookmark, source = active.tracker.bookmark, self._list_stream
+        bookmark, source = active.bookmark, self._list_stream
         before = bookmark.shortfall
         if not shortfall:
             bookmark.shortfall = None
@@ -288,12 +288,12 @@ class Completion:
 
     def _report_shortfall(self, active: ActiveStream) -> None:
         """Name a known gap in each summary."""
-        shortfall = active.tracker.bookmark.shortfall
+        shortfall = active.bookmark.shortfall
         if shortfall is None:
             return
         source = self._list_stream
         if active.stream.accepts_gap() or source.accepts_gap():
-            active.report.gaps.append(f"{active.name}: {shortfall[0]} of Lev's count")
+            active.report.add_gap(f"{active.name}: {shortfall[0]} of Lev's count")
         elif active is self._active.list_member or self._active.list_member is None:
             active.stream.warn(
                 f"Lev counts {shortfall[0]} more rows of {source.name} than it sends, in each of "
@@ -303,7 +303,7 @@ class Completion:
     def _rows_kept(self, lost: Collection[int]) -> set[int]:
         if self._active.list_member is None:
             return {*lost}
-        return {*lost, *(each.key for each in self._list_stream.tracker.bookmark.failed)}
+        return {*lost, *(each.key for each in self._active.list_member.bookmark.failed)}
 
 
 def _has_only_gone(reader: ChildReader) -> bool:

@@ -39,16 +39,15 @@ class ListFilter:
         filter_from: The lower bound that the request sends, the same from the first page to the
             last. A stream may leave in the middle of a walk, or another run resume it for some of
             them: a cursor is good only with the filter that it was made with.
-        reads_all: Whether the filter is left out, because it is not proven.
         is_ignored: Whether rows came that the filter should leave out.
         proof: Whether the filter can be trusted, by the rows so far.
     """
 
     def __init__(self, run: Run, active: ActiveStreams) -> None:
         self.filter_from: datetime | None = None
-        self.reads_all = False
+        self._reads_all = False
         self.is_ignored = False
-        known = {c for each in active.streams for c in each.tracker.bookmark.canaries}
+        known = {c for each in active.streams for c in each.bookmark.canaries}
         self.proof = FilterProof(known)
         self._run = run
         self._active = active
@@ -61,18 +60,26 @@ class ListFilter:
         """Find the bound of a new walk: one that leaves out no row that a stream wants."""
         bounds = [active.tracker.lower_bound for active in self._active.streams]
         known = [bound for bound in bounds if bound is not None]
-        self.filter_from = None
-        if known and len(known) == len(bounds) and not self.reads_all and not self._is_whole_due:
+        self.filter_from, self.is_ignored = None, False
+        if known and len(known) == len(bounds) and not self._reads_all and not self._is_whole_due:
             since = min(known)
             # With `server` the user vouches for the filter, so no row has to prove it.
             self.filter_from = since if self._mode == "server" else self.proof.bound(since)
 
+    def resume(self, filter_from: datetime | None) -> None:
+        """Send the filter that an earlier run's cursor was made with."""
+        self.filter_from = filter_from
+
+    def leave_out(self) -> None:
+        """Leave the filter out of all walks that begin in this run."""
+        self._reads_all = True
+
     @property
     def _is_whole_due(self) -> bool:
         """Whether the next walk has to do without the filter, whatever it is worth."""
-        today = self._run.client.clock.now().astimezone(UTC).date()
+        today = self._run.server_time.astimezone(UTC).date()
         for active in self._active.streams:
-            bookmark = active.tracker.bookmark
+            bookmark = active.bookmark
             # 1. A count that did not fit is judged by a second walk through all rows.
             if bookmark.shortfall is not None and bookmark.shortfall[1] == 1:
                 return True
@@ -211,5 +218,6 @@ class ListFilter:
         return response
 
     def _request(self, params: Position, policy: RetryPolicy | None = None) -> LevResponse:
+        client = self._active.first.client
         request = LevRequest(f"GET {self._list_stream.path}", params)
-        return self._active.first.client.send(request, policy=policy)
+        return client.send(request, policy=policy)

@@ -103,7 +103,7 @@ class ListRequester:
             page, _ = self._request_page(position, limit, policy)
             for name in missing:
                 if not self._has_come(page, name):
-                    known[name].repeats += 1
+                    known[name].count_repeat()
         # 3. A row with an empty embed shows that Lev does not leave empty ones out.
         for name in embeds:
             known[name].seen_empty = known[name].seen_empty or any(

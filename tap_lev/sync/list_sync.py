@@ -119,7 +119,7 @@ class ListSync:
         """Write single rows and their children. The state stays as it is."""
         missing: list[int] = []
         keys = list(keys)
-        self._processor.progress.requested_rows = len(keys)
+        self._processor.progress.expect_rows(len(keys))
         with self._metered(schemas=True):
             for key in keys:
                 if self.active:
@@ -169,7 +169,7 @@ class ListSync:
 
     @staticmethod
     def _note_outcome(active: ActiveStream, timer: Timer) -> None:
-        active.report.progress.ended = True
+        active.progress.ended = True
         if active.report.failure is not None:
             timer.tags[Tag.STATUS] = Status.FAILED
 
@@ -280,13 +280,14 @@ class ListSync:
 
     def _begin(self) -> Page:
         """Resume the walk of an earlier run, or begin one."""
-        walk = self.active.first.tracker.walk
+        tracker = self.active.first.tracker
+        walk = tracker.walk
         if walk is None:
             return self._start()
         self._is_resumed = True
         place = walk.place
-        self._requester.filter.filter_from = place.filter_from
-        self._processor.resume_after = place.parent_id
+        self._requester.filter.resume(place.filter_from)
+        self._processor.resume(place.parent_id)
         after = read_cursor(place.cursor)
         self._counter.begin(place.rows_read if place.cursor else 0, after.key if after else None)
         page = self._fetch({"cursor": place.cursor} if place.cursor else {})
@@ -305,15 +306,15 @@ class ListSync:
             else:
                 active.tracker.log_restart(str(restart))
             active.tracker.give_up()
-        self._requester.filter.proof.restart()
+        list_filter = self._requester.filter
+        list_filter.proof.restart()
         return self._start()
 
     def _start(self) -> Page:
         list_filter = self._requester.filter
         self._counter.begin(0)
         self._splitter, self._is_resumed = None, False
-        self._processor.resume_after = None
-        list_filter.is_ignored = False
+        self._processor.resume(None)
         list_filter.reset()
         bound = list_filter.filter_from
         page = self._fetch({})
@@ -334,7 +335,7 @@ class ListSync:
             return
         self._has_retried = True
         for active in self.active.streams:
-            for failed in active.tracker.bookmark.failed:
+            for failed in active.bookmark.failed:
                 if failed.key in active.row_faults:
                     continue  # the page was read around it already
                 with self.active.isolate(active):
@@ -417,7 +418,7 @@ class ListSync:
         skipped = splitter.skip(position)
         list_filter, name = self._requester.filter, self._list_stream.name
         if skipped is None and list_filter.is_sent:
-            list_filter.reads_all = True
+            list_filter.leave_out()
             raise RestartError(
                 f"No way leads past a row of {name} while the list is filtered, so all rows are "
                 "read.",
@@ -431,7 +432,7 @@ class ListSync:
         self._splitter = None
         for active in self.active.streams:
             if active.tracker.walk is None:  # it is the first page that cannot be read
-                active.begin(self._run.client.clock.now())
+                active.begin(self._run.server_time)
         for key in skipped.keys:
             with self.active.isolate():
                 self._read_single(key)

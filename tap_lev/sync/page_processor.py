@@ -56,6 +56,10 @@ class PageProcessor:
         self._requester = requester
         self._counter = counter
 
+    def resume(self, parent_id: int | None) -> None:
+        """Write the children of a page only after the row that an earlier run stopped at."""
+        self.resume_after = parent_id
+
     def write(self, page: Page) -> Generator[Place]:
         """Write a page.
 
@@ -228,7 +232,7 @@ class PageProcessor:
                     data=[],
                     pagination=None,
                     request_id=None,
-                    server_time=self._run.client.clock.now(),
+                    server_time=self._run.server_time,
                 )
                 cache = ResponseCache(self._run.lock)
                 self._read_children(active, {"id": key}, nothing, cache)

@@ -21,24 +21,26 @@ class PassProgress:
         counter: Counts the rows of the list.
         clock: Returns seconds.
 
-    Attributes:
-        requested_rows: How many rows are requested by id; None in a walk.
     """
 
     def __init__(
         self, active: ActiveStreams, counter: RowCounter, clock: Callable[[], float]
     ) -> None:
-        self.requested_rows: int | None = None
+        self._expected_rows: int | None = None
         self._active = active
         self._counter = counter
         self._clock = clock
+
+    def expect_rows(self, rows: int) -> None:
+        """Record how many rows are requested by id, where it is no walk."""
+        self._expected_rows = rows
 
     def on_page(self) -> None:
         """Record that a page has come, for the streams whose rows are in it."""
         list_stream = self._active.list_stream
         together = []
         for active in self._active.streams:
-            progress = active.report.progress
+            progress = active.progress
             progress.source = list_stream.name
             if active.is_read_apart and active.reader is not None:
                 progress.follows, progress.endpoint = None, active.reader.stream.endpoint
@@ -49,7 +51,7 @@ class PassProgress:
         together.sort(key=lambda active: active.stream is not list_stream)
         for active in together:
             is_first = active is together[0]
-            active.report.progress.follows = None if is_first else together[0].name
+            active.progress.follows = None if is_first else together[0].name
         self._move(together, self._counter.rows_read)
 
     def on_parents(self, done: int) -> None:
@@ -59,6 +61,6 @@ class PassProgress:
         self._move(apart, None if before is None else before + done)
 
     def _move(self, moved: Iterable[ActiveStream], done: int | None) -> None:
-        total, now = self.requested_rows or self._counter.total, self._clock()
+        total, now = self._expected_rows or self._counter.total, self._clock()
         for active in moved:
-            active.report.progress.update(done or 0, None if done is None else total, now)
+            active.progress.update(done or 0, None if done is None else total, now)

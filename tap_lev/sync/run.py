@@ -10,6 +10,7 @@ from tap_lev.streams.lists import ListStream
 if TYPE_CHECKING:
     import logging
     from collections.abc import Mapping
+    from datetime import datetime
 
     from tap_lev.api.client import BoundClient, LevClient
     from tap_lev.concurrency.lock import RunLock
@@ -58,6 +59,11 @@ class Run:
         list_stream = self.streams[stream.list_type().name]
         assert isinstance(list_stream, ListStream)  # noqa: S101
         return list_stream
+
+    @property
+    def server_time(self) -> datetime:
+        """The server's time, by the responses so far."""
+        return self.client.clock.now()
 
     def client_for(self, stream: LevStream) -> BoundClient:
         """Return the client, bound to the stream that requests count for."""
