@@ -12,7 +12,7 @@ import jsonschema
 import pytest
 
 from lev_sandbox import Sandbox, SandboxServer, router
-from lev_sandbox.routes import Route
+from lev_sandbox.call import Route
 from tap_lev import tap
 from tap_lev.api import client
 from tap_lev.records.schema import BOOLEAN, INTEGER, STRING, table

@@ -10,35 +10,35 @@ import orjson
 from lev_sandbox.data.market import FIRST_USER_ID
 from lev_sandbox.data.world import ACCOUNT_ID
 from lev_sandbox.errors import Refusal
-from lev_sandbox.exchange import Content
 from lev_sandbox.limits import TIERS
+from lev_sandbox.response import Content
 from lev_sandbox.switches import SCOPES
 
 if TYPE_CHECKING:
-    from lev_sandbox.data.resource import Row
-    from lev_sandbox.sandbox import Sandbox
+    from lev_sandbox.data.world import Row
+    from lev_sandbox.state import SandboxState
 
 _KEYS_ALLOWED = {"free": 2, "standard": 10, "enterprise": 50}
 _NO_ACCOUNT = "Active account required. Provide X-Active-Account header or use an API key."
 
 
-def said_tier(sandbox: Sandbox) -> str:
+def said_tier(sandbox: SandboxState) -> str:
     """Return the tier as the API says it: a sandbox without limits calls itself standard."""
     tier = sandbox.limits.tier
     return "standard" if tier == "none" else tier
 
 
-def granted_scopes(sandbox: Sandbox) -> list[str]:
+def granted_scopes(sandbox: SandboxState) -> list[str]:
     """Return the scopes of the key."""
     return [scope for scope in SCOPES if scope not in sandbox.switches["missing_scopes"]]
 
 
-def same_key(sandbox: Sandbox, key: str) -> bool:
+def same_key(sandbox: SandboxState, key: str) -> bool:
     """Return whether a key is the sandbox's."""
     return hmac.compare_digest(key.encode(), sandbox.key.encode())
 
 
-def authorize(sandbox: Sandbox, header: str | None, slug: str | None, *, needs: bool) -> bool:
+def authorize(sandbox: SandboxState, header: str | None, slug: str | None, *, needs: bool) -> bool:
     """Check the credentials of a request; return whether they are bound to one account.
 
     Args:
@@ -56,7 +56,7 @@ def authorize(sandbox: Sandbox, header: str | None, slug: str | None, *, needs: 
     raise Refusal(401, "Authentication required")
 
 
-def _active_account(sandbox: Sandbox, slug: str | None, *, needs: bool) -> bool:
+def _active_account(sandbox: SandboxState, slug: str | None, *, needs: bool) -> bool:
     table = sandbox.store.table("my_accounts")
     if slug is not None:
         if all(table.row(number)["slug"] != slug for number in table.listed()):
@@ -69,7 +69,7 @@ def _active_account(sandbox: Sandbox, slug: str | None, *, needs: bool) -> bool:
     return False
 
 
-def validate_key(sandbox: Sandbox, body: dict[str, Any]) -> Content:
+def validate_key(sandbox: SandboxState, body: dict[str, Any]) -> Content:
     """Answer whether a key is good."""
     key = body.get("api_key")
     if not isinstance(key, str):
@@ -89,7 +89,7 @@ def validate_key(sandbox: Sandbox, body: dict[str, Any]) -> Content:
     return Content(data=orjson.dumps(found), bare=bare)
 
 
-def health(sandbox: Sandbox) -> Row:
+def health(sandbox: SandboxState) -> Row:
     """Return what `/health` says."""
     return {"status": "ok", "version": "2.0.0", "timestamp": sandbox.timestamp()}
 
@@ -107,7 +107,7 @@ def billing() -> Row:
     }
 
 
-def me(sandbox: Sandbox, *, scoped: bool) -> Row:
+def me(sandbox: SandboxState, *, scoped: bool) -> Row:
     """Return what `/me` says."""
     team = sandbox.store.table("account_team")
     listed = team.listed()
@@ -146,18 +146,18 @@ def me(sandbox: Sandbox, *, scoped: bool) -> Row:
     return found
 
 
-def _chosen(sandbox: Sandbox, switch: str, number: int) -> int:
+def _chosen(sandbox: SandboxState, switch: str, number: int) -> int:
     chosen: int | None = sandbox.switches[switch]
     return number if chosen is None else chosen
 
 
-def _own_account(sandbox: Sandbox, membership: Row) -> Row:
+def _own_account(sandbox: SandboxState, membership: Row) -> Row:
     if sandbox.switches["me_account"] == "no_id":
         return {name: value for name, value in membership.items() if name != "id"}
     return {**membership, "id": _chosen(sandbox, "me_account_id", membership["id"])}
 
 
-def _rate_limits(sandbox: Sandbox) -> Row:
+def _rate_limits(sandbox: SandboxState) -> Row:
     account, endpoint = sandbox.limits.numbers()
     if account is None or endpoint is None:
         account, endpoint = TIERS[said_tier(sandbox)]

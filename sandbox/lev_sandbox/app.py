@@ -15,7 +15,7 @@ from lev_sandbox.control import control_app
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, MutableMapping
 
-    from lev_sandbox.exchange import Answer
+    from lev_sandbox.response import Response
     from lev_sandbox.sandbox import Sandbox
 
     Message = MutableMapping[str, Any]
@@ -73,16 +73,16 @@ class App:
             name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]
         }
         request, entry, route = self.sandbox.receive(scope["method"], path, query, headers, body)
-        answer = self.sandbox.answer(request, entry, route)
+        response = self.sandbox.respond(request, entry, route)
         delay = self.sandbox.delay()
         if delay and not await self._pause(delay, receive):
             return
         if self.sandbox.switches["gzip"] and "gzip" in headers.get("accept-encoding", ""):
-            _compress(answer)
-        await self._send(answer, scope, receive, send)
+            _compress(response)
+        await self._send(response, scope, receive, send)
 
-    async def _send(self, answer: Answer, scope: Message, receive: Receive, send: Send) -> None:
-        fault, body = answer.fault, answer.body
+    async def _send(self, response: Response, scope: Message, receive: Receive, send: Send) -> None:
+        fault, body = response.fault, response.body
         kind = fault.kind if fault else None
         transport = self.connections.get(scope["client"])
         if fault and kind == "reset" and transport:
@@ -96,12 +96,12 @@ class App:
         ):
             return
         headers = {
-            "content-type": answer.media_type,
+            "content-type": response.media_type,
             "content-length": str(len(body)),
-            **answer.headers,
+            **response.headers,
         }
         encoded = [(name.encode(), value.encode("latin-1")) for name, value in headers.items()]
-        await send({"type": "http.response.start", "status": answer.status, "headers": encoded})
+        await send({"type": "http.response.start", "status": response.status, "headers": encoded})
         if fault and kind == "cut" and transport:
             end = len(body) // 2 if fault.after_bytes is None else fault.after_bytes
             await send({"type": "http.response.body", "body": body[:end], "more_body": True})
@@ -161,10 +161,10 @@ def _reset(transport: asyncio.Transport) -> None:
     transport.abort()
 
 
-def _compress(answer: Answer) -> None:
-    if len(answer.body) < _SMALL:
+def _compress(response: Response) -> None:
+    if len(response.body) < _SMALL:
         return
     packer = zlib.compressobj(level=1, wbits=31)
-    answer.body = packer.compress(answer.body) + packer.flush()
-    answer.headers["content-encoding"] = "gzip"
-    answer.headers["vary"] = "Accept-Encoding"
+    response.body = packer.compress(response.body) + packer.flush()
+    response.headers["content-encoding"] = "gzip"
+    response.headers["vary"] = "Accept-Encoding"

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from lev_sandbox.exchange import Request
+    from lev_sandbox.request import Request
 
 KINDS = {
     "status": "an error status with a body in some form",

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 import orjson
 
 from lev_sandbox.errors import Refusal
-from lev_sandbox.exchange import Content
+from lev_sandbox.response import Content
 
 if TYPE_CHECKING:
-    from lev_sandbox.data.resource import Row
-    from lev_sandbox.endpoints import Call
+    from lev_sandbox.call import Call
+    from lev_sandbox.data.world import Row
 
 
 def signed_link(path: str) -> str:
@@ -22,7 +22,7 @@ def signed_link(path: str) -> str:
 
 def download(call: Call) -> Content:
     """Answer with a link that looks signed and is good for nothing."""
-    document = call.sandbox.store.table("documents").row(call.own())
+    document = call.store.table("documents").row(call.row_number())
     link = {
         "file_name": document["file_name"],
         "download_url": signed_link(f"documents/{document['id']}"),
@@ -37,7 +37,7 @@ def memo(call: Call) -> Content:
     qualities = ("original", "high", "medium", "low")
     if quality not in qualities:
         raise Refusal(400, f"Invalid quality: {quality}")
-    found: Row = orjson.loads(call.sandbox.view.rows("memos", (call.own(),))[0])
+    found: Row = orjson.loads(call.view.rows("memos", (call.row_number(),))[0])
     ready = found.get("pdf_ready")
     found["pdf_url"] = signed_link(f"memos/{found.get('uuid')}/{quality}") if ready else None
     found["pdf_versions"] = [

@@ -15,7 +15,7 @@ from lev_sandbox.table import NO_MOMENT, whole_second
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from lev_sandbox.data.resource import Row
+    from lev_sandbox.data.world import Row
     from lev_sandbox.switches import Switches
     from lev_sandbox.table import Table
 

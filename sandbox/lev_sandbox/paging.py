@@ -12,7 +12,7 @@ from urllib.parse import urlencode
 import orjson
 
 from lev_sandbox.errors import Refusal
-from lev_sandbox.exchange import PREFIX
+from lev_sandbox.request import PREFIX
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

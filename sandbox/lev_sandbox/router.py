@@ -10,7 +10,7 @@ from lev_sandbox.routes import ROUTES, VIOLATIONS
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from lev_sandbox.routes import Route
+    from lev_sandbox.call import Route
 
 
 class Match(NamedTuple):

@@ -12,7 +12,7 @@ import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from lev_sandbox.app import CONTROL, App
-from lev_sandbox.exchange import PREFIX
+from lev_sandbox.request import PREFIX
 from lev_sandbox.sandbox import Sandbox
 
 if TYPE_CHECKING:

@@ -15,7 +15,7 @@ from lev_sandbox.table import NO_MOMENT, Table
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
-    from lev_sandbox.data.resource import Resource, Row
+    from lev_sandbox.data.world import Resource, Row
     from lev_sandbox.switches import Switches
 
 

@@ -13,8 +13,7 @@ from lev_sandbox.clock import MICROSECONDS, moment_text
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from lev_sandbox.data.resource import Resource, Row
-    from lev_sandbox.data.world import World
+    from lev_sandbox.data.world import Resource, Row, World
 
 NO_MOMENT = -1
 """Stands for `updated_at: null` among the moments."""

@@ -15,7 +15,7 @@ from lev_sandbox.table import NO_MOMENT
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
-    from lev_sandbox.data.resource import Row
+    from lev_sandbox.data.world import Row
     from lev_sandbox.poison import Poisons
     from lev_sandbox.store import Store
     from lev_sandbox.switches import Switches

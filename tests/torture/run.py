@@ -22,7 +22,7 @@ from tests.torture.plan import NO_TWIST
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
 
-    from lev_sandbox.exchange import Request
+    from lev_sandbox.request import Request
     from tests.torture.account import Account, Asked
     from tests.torture.destination import Destination, Message
     from tests.torture.launch import Launcher, Process

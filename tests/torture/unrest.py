@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     import random
     from collections.abc import Collection
 
-    from lev_sandbox.exchange import Request
+    from lev_sandbox.request import Request
     from tests.torture.account import Account
     from tests.torture.rows import Form
     from tests.torture.streams import Key, Row
