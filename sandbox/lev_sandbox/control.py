@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import random
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 import orjson
@@ -10,6 +12,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 from starlette.routing import Route
 
+from lev_sandbox.churn import Churn
 from lev_sandbox.faults import KINDS
 from lev_sandbox.resources import RESOURCES
 from lev_sandbox.switches import SWITCHES
@@ -39,6 +42,7 @@ def control_app(sandbox: Sandbox) -> Starlette:
             ("DELETE", "/rows/{resource}/{key}", control.remove),
             ("POST", "/rows/{resource}/{key}/{action:str}", control.act),
             ("POST", "/touch", control.touch),
+            ("POST", "/churn", control.churn),
             ("GET", "/switches", control.switches),
             ("PATCH", "/switches", control.switch),
             ("DELETE", "/switches", control.reset_switches),
@@ -168,6 +172,12 @@ class _Control:
         resource = body.pop("resource", None)
         rows = self._sandbox.touch(resource, **body)
         return {"rows": rows}
+
+    def churn(self, _request: Request, body: Body) -> object:
+        chance, count = random.Random(body.pop("seed", 0)), body.pop("count", 1)  # noqa: S311
+        churn = Churn(self._sandbox, chance, **{"resources": tuple(RESOURCES), **body})
+        drawn = [churn.change() for _ in range(count)]
+        return {"changes": [asdict(change) for change in drawn if change]}
 
     def switches(self, _request: Request, _body: Body) -> object:
         said = {

@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from lev_sandbox.switches import Switches
 
 
-_OTHER_NUMBERS = frozenset({"account_team", "my_accounts"})
-"""Resources whose key is a number, but not the row's."""
+KEYED_OTHERWISE = frozenset({"account_team", "my_accounts"})
+"""Resources whose key is a number other than the row's."""
 
 
 class Store:
@@ -71,7 +71,7 @@ class Store:
             LookupError: There is no such row.
         """
         table, resource = self.table(name), resource_named(name)
-        if type(key) is int and name not in _OTHER_NUMBERS:
+        if type(key) is int and name not in KEYED_OTHERWISE:
             if table.exists(key):
                 return key
         else:

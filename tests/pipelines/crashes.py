@@ -28,9 +28,9 @@ from demo.meltano import MeltanoProject
 from demo.postgres import running_postgres
 from lev_sandbox import Sandbox, SandboxServer
 from tests.inprocess import catalog_of, config_of
+from tests.pipelines.changes import Changes
 from tests.pipelines.tables import CORE, UNPACED, in_lev, in_postgres
 from tests.pipelines.targets import new_target, pipeline
-from tests.pipelines.unrest import Unrest
 from tests.rounds import EndedError, ended_by_signals, spread
 
 if TYPE_CHECKING:
@@ -141,17 +141,17 @@ class Round:
         """Play it."""
         with SandboxServer(self.sandbox) as lev:
             run, tables = self._runs(lev)
-            unrest = Unrest(self.sandbox, self.chance, 0.4)
+            changes = Changes(self.sandbox, self.chance, 0.4)
             for _ in range(self.chance.randint(STRIKES - 1, STRIKES)):
                 run(draw(self.outcome.way, self.chance))
             self._complete(run)
-            unrest.stop()
+            changes.stop()
             for _ in range(2):
                 # Two full tables of one second could not be told apart.
                 self.sandbox.clock.advance(60)
                 self._complete(run)
-            self.outcome.counts["changes"] += unrest.changes
-            self._judge(lev, tables(STREAMS), unrest)
+            self.outcome.counts["changes"] += changes.made
+            self._judge(lev, tables(STREAMS), changes)
         return self.outcome
 
     def _runs(
@@ -316,7 +316,7 @@ class Round:
 
     # -- The end
 
-    def _judge(self, lev: SandboxServer, tables: dict[str, Table], unrest: Unrest) -> None:
+    def _judge(self, lev: SandboxServer, tables: dict[str, Table], changes: Changes) -> None:
         outcome = self.outcome
         for stream in STREAMS:
             lev_says, table = in_lev(lev, stream), tables[stream]
@@ -325,7 +325,7 @@ class Round:
                            if lev_says[key] != table[key])  # fmt: skip
             mirrors = outcome.way != "duckdb" and (stream not in CORE or stream in self.whole)
             left = sorted(key for key in table.keys() - lev_says.keys()
-                          if mirrors or not unrest.may_be_left(stream, key))  # fmt: skip
+                          if mirrors or not changes.may_be_left(stream, key))  # fmt: skip
             outcome.counts["rows"] += len(lev_says)
             for kind, keys in (("lost", lost), ("wrong", wrong), ("left", left)):
                 outcome.counts[kind] += len(keys)

@@ -22,12 +22,12 @@ from tests.torture.streams import STREAMS
 
 if TYPE_CHECKING:
     from tests.torture.account import Account
+    from tests.torture.concurrent_changes import ConcurrentChanges
     from tests.torture.plan import Plan
     from tests.torture.rows import Form
     from tests.torture.run import Run
     from tests.torture.source import Table
     from tests.torture.streams import Key, Row
-    from tests.torture.unrest import Unrest
 
 KINDS = {"SCHEMA", "RECORD", "STATE", "ACTIVATE_VERSION"}
 ENDED = re.compile(r"Sync (complete|failed)")
@@ -68,7 +68,7 @@ class Judge:
     Args:
         plan: The round.
         lev: What Lev holds.
-        unrest: What was changed, and when.
+        changes: What was changed, and when.
         form: How rows are written.
 
     Attributes:
@@ -78,10 +78,10 @@ class Judge:
         repeats: The work that was repeated after crashes.
     """
 
-    def __init__(self, plan: Plan, lev: Account, unrest: Unrest, form: Form) -> None:
+    def __init__(self, plan: Plan, lev: Account, changes: ConcurrentChanges, form: Form) -> None:
         self._plan = plan
         self._account = lev
-        self._source = Source(plan, lev, unrest, form)
+        self._source = Source(plan, lev, changes, form)
         self._form = form
         self._said: dict[tuple[str, Key], set[str]] = defaultdict(set)
         self._gone: set[tuple[str, int]] = set()

@@ -152,7 +152,7 @@ class Plan:
         limits: The sandbox's limits, if it has any: account, endpoint, window.
         config: Settings of the tap.
         kills: How the runs are ended, one after the other.
-        unrest: The chance of a change with each request.
+        change_rate: The chance of a change with each request.
         settled: Whether the account was synced in peace before.
         jwt: Whether the key is that of a user with two accounts.
         poisons: Rows that go wrong.
@@ -176,7 +176,7 @@ class Plan:
     limits: dict[str, Any] | None
     config: dict[str, Any]
     kills: tuple[Kill, ...]
-    unrest: float
+    change_rate: float
     settled: bool
     jwt: bool
     poisons: tuple[Poison, ...] = ()
@@ -237,7 +237,7 @@ def draw(seed: int, only: Collection[str] = ()) -> Plan:
     if any(poison.kind in SLOW for poison in poisons):
         config["max_retries"] = chance.choice((0, 1))
     faults = weather.faults(chance, streams, scope)
-    unrest = chance.choice((0.0, 0.05, 0.2, 0.5))
+    change_rate = chance.choice((0.0, 0.05, 0.2, 0.5))
     if only_touches := any(fault["kind"] in weather.LOSSES for fault in faults):
         switches |= weather.COUNTED
         switches["pagination_shape"] |= dict.fromkeys(LISTS)
@@ -245,7 +245,7 @@ def draw(seed: int, only: Collection[str] = ()) -> Plan:
     if switches.get("date_header_skew", 0) > 0:
         # No other clock is left to be right.
         faults = tuple(fault for fault in faults if fault["kind"] != "timestamp")
-    if unrest:
+    if change_rate:
         # Where pages are not in the order of ids, rows that come and go move others across them.
         switches["list_order"] = {}
     whole = tuple(s for s in streams if s in LISTS and chance.random() < 0.15)
@@ -269,7 +269,7 @@ def draw(seed: int, only: Collection[str] = ()) -> Plan:
         limits=limits,
         config=config,
         kills=_kills(chance, streams, few=limits is not None),
-        unrest=unrest,
+        change_rate=change_rate,
         settled=chance.random() < 0.4,
         jwt=jwt,
         poisons=poisons,

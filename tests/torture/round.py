@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from lev_sandbox import SWITCHES, Clock, SandboxServer
 from tests.torture.account import Account
+from tests.torture.concurrent_changes import ConcurrentChanges
 from tests.torture.destination import Destination
 from tests.torture.judge import Finding, Judge
 from tests.torture.launch import Fresh
@@ -21,7 +22,6 @@ from tests.torture.plan import NO_TWIST, each_run
 from tests.torture.rows import Form
 from tests.torture.run import Runner
 from tests.torture.streams import LISTS
-from tests.torture.unrest import Unrest
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -129,18 +129,18 @@ class _Round:
         with SandboxServer(account) as server:
             self._url = server.url
             self._runner = Runner(account, self._destination, mutant)
-            peace = Unrest(
-                account, plan.streams, self._form, random.Random(f"unrest {plan.seed}"),
-                rate=plan.unrest, moves_parents=plan.config["per_parent_scope"] == "changed",
+            changes = ConcurrentChanges(
+                account, plan.streams, self._form, random.Random(f"changes {plan.seed}"),
+                rate=plan.change_rate, moves_parents=plan.config["per_parent_scope"] == "changed",
                 only_touches=plan.only_touches,
             )  # fmt: skip
-            self._judge = Judge(plan, account, peace, self._form)
+            self._judge = Judge(plan, account, changes, self._form)
             for poison in plan.poisons:
                 account.spoil(poison)
             if plan.settled:
-                rate, peace.rate = peace.rate, 0.0
+                changes.rate = 0.0
                 self._run(None, self._mood(), calm=True)
-                peace.rate = rate
+                changes.rate = plan.change_rate
             self._storm()
             for kill in plan.kills:
                 self._twisted(kill)
@@ -149,7 +149,7 @@ class _Round:
                 if self._run(None, plan.selection).exit_code == 0:
                     break
                 account.clock.advance(chance.choice((0, 1, 60)))
-            self._calm(peace)
+            self._calm(changes)
             for number in range(MOST_CALM):
                 account.clock.advance(chance.choice((2, 60, 3600)))
                 run = self._run(None, plan.selection, calm=True)
@@ -159,7 +159,7 @@ class _Round:
         self._outcome.findings = self._judge.findings
         self._outcome.repeated = self._judge.repeats.crashes
         self._outcome.counts["rows"] = self._judge.counts["rows"]
-        self._outcome.counts["changes"] = peace.changes
+        self._outcome.counts["changes"] = changes.made
 
     def _twisted(self, kill: Kill) -> None:
         """Run the tap, and do something to it beside killing it."""
@@ -190,8 +190,8 @@ class _Round:
         if self._plan.limits:
             self._account.limits.configure(**self._plan.limits)
 
-    def _calm(self, unrest: Unrest) -> None:
-        unrest.stop()
+    def _calm(self, changes: ConcurrentChanges) -> None:
+        changes.stop()
         self._account.clear_faults()
         if any(poison.cured for poison in self._plan.poisons):
             self._account.heal()

@@ -12,12 +12,12 @@ import pytest
 from lev_sandbox import Clock
 from tests.torture import run as run_module
 from tests.torture.account import Account
+from tests.torture.concurrent_changes import ConcurrentChanges
 from tests.torture.judge import Judge
 from tests.torture.mutants import MUTANTS
 from tests.torture.plan import NO_TWIST, Kill, Poison, Selection, Twist, draw
 from tests.torture.rows import Form
 from tests.torture.run import Run
-from tests.torture.unrest import Unrest
 from tests.torture.weather import COUNTED
 
 if TYPE_CHECKING:
@@ -89,7 +89,7 @@ def weekly(plan: Plan) -> dict[str, Any]:
     return {
         "streams": ("contacts",), "whole": ("contacts",), "columns": (), "poisons": (),
         "moods": (Selection(("contacts",)),) * 4, "settled": True, "drops": "older",
-        "faults": (), "storm": {}, "unrest": 0.5, "interval": 0.0,
+        "faults": (), "storm": {}, "change_rate": 0.5, "interval": 0.0,
         "options": plan.options | {"contacts": 45}, "limits": None,
         "switches": plan.switches | {"updated_at_filter": {}, "pagination_shape": {}},
         "config": plan.config | {"emit_activate_version_messages": True},
@@ -151,8 +151,10 @@ def account() -> Account:
 def judge(account: Account) -> Judge:
     plan = dataclasses.replace(draw(1), streams=("contacts",), moods=(), jwt=False, storm={})
     form = Form()
-    unrest = Unrest(account, plan.streams, form, random.Random(1), rate=0.0, moves_parents=False)
-    return Judge(plan, account, unrest, form)
+    changes = ConcurrentChanges(
+        account, plan.streams, form, random.Random(1), rate=0.0, moves_parents=False
+    )
+    return Judge(plan, account, changes, form)
 
 
 def a_run(kill: str | None = None, **given: Any) -> Run:  # noqa: ANN401
