@@ -10,18 +10,19 @@ import pytest
 
 from lev_sandbox import Sandbox, SandboxServer
 from tests.hostile import tally
-from tests.hostile.forks import Forks
-from tests.torture.launch import ForkServer
+from tests.torture.forkserver import ForkServer
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from tests.torture.forkserver import ForkLauncher
+
 
 @pytest.fixture(scope="session")
-def forks() -> Iterator[Forks]:
-    """Starts taps where it is not the process that is looked at."""
+def forks() -> Iterator[ForkLauncher]:
+    """Runs taps as forks, for tests that only look at the output."""
     with ForkServer() as server, server.launcher() as launcher:
-        yield Forks(launcher)
+        yield launcher
 
 
 @pytest.fixture(scope="module")

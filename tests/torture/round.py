@@ -122,7 +122,6 @@ class _Round:
         self._catalog = catalogs[plan.config["unknown_fields"]]
         self._moods = iter(plan.moods)
         self._twists = iter(plan.twists)
-        launcher.interval = plan.interval
 
     def play(self, mutant: Mutant | None) -> None:
         plan, account, chance = self._plan, self._account, self._chance
