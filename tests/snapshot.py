@@ -50,16 +50,13 @@ def _lines(value: Any, depth: int) -> str:  # noqa: ANN401
     return f"{opening}\n{inside}" + f",\n{inside}".join(items) + f"\n{outside}{closing}"
 
 
-def released() -> Path:
-    """The catalog of the last release.
+def released(changelog: str) -> Path | None:
+    """Return the file with the catalog of the last release, or None before the first one.
 
-    Raises:
-        FileNotFoundError: There is none, or more than one.
+    A version is released when its section of the changelog has a date.
     """
-    found = list(HERE.glob("catalog-*.json"))
-    if len(found) != 1:
-        raise FileNotFoundError(f"tests/ must hold one catalog-<version>.json, not {len(found)}.")
-    return found[0]
+    dated = re.search(r"^## \[(\d[^\]]*)\] - \d{4}-\d{2}-\d{2}$", changelog, re.MULTILINE)
+    return HERE / f"catalog-{dated[1]}.json" if dated else None
 
 
 def changes(before: Catalog, now: Catalog) -> dict[str, str]:
