@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from lev_sandbox import Sandbox, SandboxServer
-from tests.hostile import tally
+from tests.hostile import counts
 from tests.torture.forkserver import ForkServer
 
 if TYPE_CHECKING:
@@ -34,5 +34,5 @@ def account() -> Iterator[SandboxServer]:
 
 def pytest_sessionfinish() -> None:
     """Leave the counts to whoever asked for the long version."""
-    if name := os.environ.get(tally.DIRECTORY):
-        tally.save(Path(name))
+    if name := os.environ.get(counts.DIRECTORY):
+        counts.save(Path(name))

@@ -19,8 +19,8 @@ from typing_extensions import override
 
 from tap_lev.api.transport import Transport
 from tests.hostile.certificates import Authority
+from tests.hostile.counts import count
 from tests.hostile.servers import serving
-from tests.hostile.tally import count
 from tests.inprocess import catalog_of
 from tests.support import UNLIMITED, Run, run_tap
 

@@ -119,9 +119,9 @@ class Round:
     """A round: an account that changes, what reads it, and what breaks that off."""
 
     def __init__(
-        self, way: str, seed: int, directory: Path, server: Server, *, hasty: bool = False
+        self, way: str, seed: int, directory: Path, server: Server, *, early_states: bool = False
     ) -> None:
-        self._hasty = hasty
+        self._early_states = early_states
         self.outcome = Outcome(way, seed)
         self.chance = random.Random(f"{way}/{seed}")
         self._server = server
@@ -167,8 +167,8 @@ class Round:
             return lambda strike: self._meltano_run(project, strike), read
         name = f"target-{self.outcome.way}"
         target = new_target(name, self._directory, self._server, batch_size_rows=self.batch)
-        if self._hasty:
-            through = (sys.executable, Path(__file__).parent / "hasty.py")
+        if self._early_states:
+            through = (sys.executable, Path(__file__).parent / "early_state_target.py")
             target = dataclasses.replace(target, through=through)
         config = config_of(lev, **self.settings, **UNPACED)
         catalog = _catalog()
@@ -355,7 +355,9 @@ def _lines(log: Path) -> int:
     return log.read_bytes().count(b"\n")
 
 
-def play(way: str, seed: int, directory: Path, server: Server, *, hasty: bool = False) -> Outcome:
+def play(
+    way: str, seed: int, directory: Path, server: Server, *, early_states: bool = False
+) -> Outcome:
     """Play a round.
 
     Args:
@@ -363,9 +365,9 @@ def play(way: str, seed: int, directory: Path, server: Server, *, hasty: bool = 
         seed: What everything is drawn from.
         directory: Where it may write.
         server: A server that may be killed.
-        hasty: Whether the target gives back states before it has written the rows.
+        early_states: Whether the target gives back states before it has written the rows.
     """
-    return Round(way, seed, directory, server, hasty=hasty).play()
+    return Round(way, seed, directory, server, early_states=early_states).play()
 
 
 # -- Many rounds

@@ -186,7 +186,7 @@ class Account(Sandbox):
             written[text] = f"{written[text] or 'Half'} \ufffd"
 
     def ask(self, method: str, path: str, body: Row) -> list[Row]:
-        """Ask an endpoint in peace: no limits, no faults, no log."""
+        """Call an endpoint without limits, faults and log."""
         match = router.find(method, path)
         assert match.route is not None
         request = Request(

@@ -25,7 +25,7 @@ AT_ONCE = 3
 """Rounds that one process plays side by side: a round waits more than it works."""
 
 
-class Rig:
+class RoundRunner:
     """What rounds need, once for each process. Use it in a ``with`` statement."""
 
     def __enter__(self) -> Self:
@@ -67,8 +67,8 @@ def _discovered(launcher: ForkLauncher, unknown_fields: str) -> dict[str, Any]:
 
 def share_of_rounds(task: tuple[Sequence[int], Sequence[str]]) -> Generator[Outcome]:
     """Play the rounds of some seeds, with streams to choose from; all by default."""
-    with Rig() as rig:
-        yield from rig.rounds(*task)
+    with RoundRunner() as runner:
+        yield from runner.rounds(*task)
 
 
 @dataclass
