@@ -48,7 +48,7 @@ crashes: $(PACKAGES) $(PLUGINS) ## Kill tap, targets, Meltano and PostgreSQL and
 mutants: $(MUTANTS) ## Break the tap's code, line by line, and see which tests notice (MUTANTS_ARGS="state.walk api.client --sample 20")
 	@rm -rf .venv-mutants/checkout
 	@mkdir .venv-mutants/checkout
-	@cp -r LICENSE README.md pyproject.toml sandbox tap_lev tests .venv-mutants/checkout
+	@cp -r LICENSE README.md pyproject.toml docs sandbox tap_lev tests .venv-mutants/checkout
 	@$(call pip_install,.venv-mutants) --no-deps --no-build-isolation -e .venv-mutants/checkout -e .venv-mutants/checkout/sandbox
 	@cd .venv-mutants/checkout && ../bin/python -m tests.mutation $(MUTANTS_ARGS)
 

@@ -9,6 +9,8 @@ from pathlib import Path
 
 TESTS = Path(__file__).parents[1]
 TAP = TESTS.parent / "tap_lev"
+APART = {"hostile", "pipelines", "sandbox", "torture"}
+"""Folders of tests whose files may have the name of another."""
 LISTS = "test_sync.py", "test_refresh.py", "test_children.py", "test_cli.py"
 SIDE_BY_SIDE = "test_side_by_side.py", "test_children.py"
 
@@ -80,8 +82,14 @@ def file_of(module: str) -> Path:
 def find_tests(name: str) -> Path:
     """Return the one file of tests that has a name.
 
+    Args:
+        name: Its name, with the folder where it is one of `APART`.
+
     Raises:
         ValueError: There is none, or more than one.
     """
-    (file,) = TESTS.rglob(name)
+    folders = APART - {*Path(name).parts}
+    (file,) = (
+        path for path in TESTS.rglob(name) if folders.isdisjoint(path.relative_to(TESTS).parts)
+    )
     return file
