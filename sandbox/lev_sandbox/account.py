@@ -1,4 +1,4 @@
-"""The caller: key, account, billing."""
+"""The caller of the API: key, account, billing."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _NO_ACCOUNT = "Active account required. Provide X-Active-Account header or use a
 
 
 def said_tier(sandbox: SandboxState) -> str:
-    """Return the tier as the API says it: a sandbox without limits calls itself standard."""
+    """Return the tier in responses: a sandbox without limits names itself standard."""
     tier = sandbox.limits.tier
     return "standard" if tier == "none" else tier
 
@@ -70,7 +70,7 @@ def _active_account(sandbox: SandboxState, slug: str | None, *, needs: bool) -> 
 
 
 def validate_key(sandbox: SandboxState, body: dict[str, Any]) -> Content:
-    """Answer whether a key is good."""
+    """Return whether a key is valid."""
     key = body.get("api_key")
     if not isinstance(key, str):
         raise Refusal(422, "api_key is required")
@@ -90,12 +90,12 @@ def validate_key(sandbox: SandboxState, body: dict[str, Any]) -> Content:
 
 
 def health(sandbox: SandboxState) -> Row:
-    """Return what `/health` says."""
+    """Return the data of `/health`."""
     return {"status": "ok", "version": "2.0.0", "timestamp": sandbox.timestamp()}
 
 
 def billing() -> Row:
-    """Return what `/billing/summary` says."""
+    """Return the data of `/billing/summary`."""
     return {
         "subscription": {
             "type": "standard",
@@ -108,7 +108,7 @@ def billing() -> Row:
 
 
 def me(sandbox: SandboxState, *, scoped: bool) -> Row:
-    """Return what `/me` says."""
+    """Return the data of `/me`."""
     team = sandbox.store.table("account_team")
     listed = team.listed()
     person: Row = team.row(listed[0]) if listed else {}

@@ -39,7 +39,7 @@ _KINDS = {
     "memos": "Memo",
     "pipelines": "Pipeline",
 }
-"""What a 404 calls a row."""
+"""The name of a row in the message of a 404."""
 _PARENTS = {
     "deal_id": "deals",
     "contact_id": "contacts",
@@ -48,7 +48,7 @@ _PARENTS = {
     "task_id": "checklist_tasks",
     "org_id": "lenders",
 }
-"""The resource that a path parameter names a row of."""
+"""The resource of the row that a path parameter names."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,16 +57,16 @@ class Route:
 
     Attributes:
         path: The route template below the API's prefix.
-        handler: What answers it.
+        handler: Returns the content of its responses.
         method: The method.
-        resource: What its rows are.
+        resource: The resource of its rows.
         scope: The scope it needs, if any.
         style: The pagination style of a list.
         fields: Whether it knows the `fields` parameter.
         include: Whether it knows the `include` parameter.
         filters: The kind of value of each field that can be filtered by.
         sort: The fields that can be sorted by.
-        search: The field that each plain search parameter looks into.
+        search: The field that each plain search parameter is matched with.
         refuses_filters: Whether any filter is refused.
         default_limit: The number of rows when no limit is given.
         clamp: Whether a limit out of range is clamped.
@@ -181,7 +181,7 @@ class Call:
     def pager(
         self, params: dict[str, Any], total: int | None = None, *, ordered: bool = True
     ) -> Pager:
-        """Return what cuts pages for this call."""
+        """Return the pager of this call."""
         sandbox, route = self.sandbox, self.route
         return Pager(
             sandbox.switches, sandbox.clock, sandbox.cursors, route.resource, self.request.path,

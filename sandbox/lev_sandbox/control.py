@@ -1,4 +1,4 @@
-"""The control API under `/_sandbox`: everything the Python class can do, as JSON over HTTP."""
+"""The control API under `/_sandbox`: the methods of `Sandbox` as JSON over HTTP."""
 
 from __future__ import annotations
 
@@ -68,8 +68,8 @@ def control_app(sandbox: Sandbox) -> Starlette:
     return Starlette(routes=routes, exception_handlers=handlers)
 
 
-def _json(found: object, status: int = 200) -> Response:
-    return Response(orjson.dumps(found), status, media_type="application/json")
+def _json(data: object, status: int = 200) -> Response:
+    return Response(orjson.dumps(data), status, media_type="application/json")
 
 
 def _sentence(status: int) -> Callable[[Request, Exception], Response]:
@@ -79,8 +79,8 @@ def _sentence(status: int) -> Callable[[Request, Exception], Response]:
 
 
 def _no_such_call(request: Request, error: HTTPException) -> Response:
-    said = f"The control API has no {request.method} {request.url.path}."
-    return _json({"error": said}, error.status_code)
+    sentence = f"The control API has no {request.method} {request.url.path}."
+    return _json({"error": sentence}, error.status_code)
 
 
 def _endpoint(handler: Callable[[Request, Body], object]) -> Callable[[Request], Any]:
@@ -180,7 +180,7 @@ class _Control:
         return {"changes": [asdict(change) for change in drawn if change]}
 
     def switches(self, _request: Request, _body: Body) -> object:
-        said = {
+        values = {
             name: {
                 "value": self._sandbox.switches[name],
                 "default": switch.default,
@@ -188,7 +188,7 @@ class _Control:
             }
             for name, switch in SWITCHES.items()
         }
-        return {"switches": said}
+        return {"switches": values}
 
     def switch(self, _request: Request, body: Body) -> object:
         self._sandbox.switch(**body)
@@ -249,11 +249,11 @@ class _Control:
         wanted = {
             name: query[name] for name in ("route", "method", "verdict", "fault") if name in query
         }
-        found = [entry.as_dict() for entry in self._sandbox.requests if entry.number > after]
+        entries = [entry.as_dict() for entry in self._sandbox.requests if entry.number > after]
         return {
             "requests": [
                 entry
-                for entry in found
+                for entry in entries
                 if all(entry[name] == value for name, value in wanted.items())
                 and query.get("status", str(entry["status"])) == str(entry["status"])
             ]

@@ -10,7 +10,7 @@ import orjson
 from lev_sandbox import account
 from lev_sandbox.call import path_number
 from lev_sandbox.errors import Refusal
-from lev_sandbox.filters import conditions
+from lev_sandbox.filters import parse_filters
 from lev_sandbox.paging import SORTED_CURSOR
 from lev_sandbox.response import Content
 from lev_sandbox.switches import INCLUDES
@@ -34,7 +34,7 @@ def rows(call: Call) -> Content:
     if route.refuses_filters and any(key.startswith("filter[") for key, _ in request.query):
         raise Refusal(422, "This endpoint does not accept filter parameters")
     fields, (include, missing) = _fields(call, params), _include(call, params, listed=True)
-    filters = conditions(request.query, route.filters, sandbox.switches, route.resource)
+    filters = parse_filters(request.query, route.filters, sandbox.switches, route.resource)
     test, test_key = _search(call, params, parent)
     select = partial(
         sandbox.store.selections.select, sandbox.store.table(route.resource), parent=parent,

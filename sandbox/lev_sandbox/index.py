@@ -1,4 +1,4 @@
-"""The reads by POST of a deal's index."""
+"""Handlers of the reads by POST of a deal's index."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _LONGEST_QUESTION = 4000
 
 
 def search(call: Call) -> Content:
-    """Answer with the facts that a made-up similarity puts nearest to a question."""
+    """Return the facts with the highest made-up similarity to a question."""
     deal, body = call.parent_number(), call.request.json()
     context = body.get("context")
     if not isinstance(context, str) or not context.strip():
@@ -47,7 +47,7 @@ def search(call: Call) -> Content:
 
 
 def observations(call: Call) -> Content:
-    """Answer with a page of the values behind a fact or a metric."""
+    """Return a page of the values behind a fact or a metric."""
     deal, body = call.parent_number(), call.request.json()
     fact, metric = body.get("sot_id"), body.get("metric_id")
     if fact is None and metric is None:
@@ -72,17 +72,17 @@ def observations(call: Call) -> Content:
     ]
     page = call.pager(body).page(numbers)
     call.refuse_poisoned(page.numbers)
-    said = call.view.rows("index_observations", page.numbers)
-    found = [orjson.loads(each) for each in said]
-    unsuitable = _sign(body, found)
+    rows = [orjson.loads(row) for row in call.view.rows("index_observations", page.numbers)]
+    unsuitable = _sign(body, rows)
     return Content(
-        data=orjson.dumps(found), pagination=page.pagination, rows=len(found), unsuitable=unsuitable
+        data=orjson.dumps(rows), pagination=page.pagination, rows=len(rows), unsuitable=unsuitable
     )
 
 
-def _sign(body: dict[str, Any], found: list[Row]) -> bool:
+def _sign(body: dict[str, Any], rows: list[Row]) -> bool:
+    """Add signed links where the body requests them, which a sync must not do."""
     signed = body.get("include_signed_urls") is True
     if signed:
-        for each in found:
-            each["source"]["signed_url"] = signed_link(f"documents/{each['source']['document_id']}")
+        for row in rows:
+            row["source"]["signed_url"] = signed_link(f"documents/{row['source']['document_id']}")
     return signed

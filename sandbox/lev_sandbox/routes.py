@@ -119,4 +119,4 @@ VIOLATIONS: frozenset[tuple[str, str]] = frozenset({
     *(("PATCH", f"{path}/{{note_id}}") for path in _NOTE_PATHS),
     *(("DELETE", f"{path}/{{note_id}}") for path in _NOTE_PATHS),
 })  # fmt: skip
-"""What a sync must never call, beyond other methods of the endpoints above."""
+"""Requests that a sync must never send, beyond other methods of the endpoints above."""

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 Row: TypeAlias = dict[str, Any]
 Maker: TypeAlias = "Callable[[World, Draw, int, int], Row]"
-"""Makes a row from the world, a source of values, its number and its parent's number (0: none)."""
+"""Makes a row of the world, a source of values, its number and its parent's (0: none)."""
 
 ACCOUNT_ID = 56
 """The account that the key belongs to."""
@@ -31,18 +31,18 @@ class Resource:
     """One kind of row.
 
     Attributes:
-        name: What tables, switches and the control API call it.
+        name: Its name in tables, switches and the control API.
         make: Makes one row.
         size: Rows by default; for a child, the average number per parent.
         fixed: The number of rows when it is not a matter of size.
         key: The field that identifies a row, if the record has one.
         parent: The resource its rows belong to.
-        parent_key: What the parent's number is called outside the record.
+        parent_key: The name of the parent's number outside the record.
         least: The smallest number of children of one parent.
-        count: The number of children of one parent, when an average does not tell.
+        count: Returns the number of children of one parent; by default it is random.
         stamped: Whether the record has `updated_at`.
         moments: Its date-time fields other than `updated_at`.
-        inner: Fields of the table that the API never says (they place a row in a tree).
+        inner: Fields of the table that place a row in a tree; no response has them.
         detail_only: Fields that a list leaves out.
         touch: The text field that a bulk touch changes.
         legacy: Values that older servers know, by field.
