@@ -45,10 +45,10 @@ torture: $(PACKAGES) ## Kill the tap a few thousand times and see that nothing i
 crashes: $(PACKAGES) $(PLUGINS) ## Kill tap, targets, Meltano and PostgreSQL and compare the tables (CRASHES_ARGS="--rounds 30 --seed 7")
 	@.venv/bin/python -m tests.pipelines.crashes $(CRASHES_ARGS)
 
-mutants: $(MUTANTS) ## Break the tap's code, line by line, and see which tests notice (MUTANTS_ARGS="walk client --sample 20")
+mutants: $(MUTANTS) ## Break the tap's code, line by line, and see which tests notice (MUTANTS_ARGS="state.walk api.client --sample 20")
 	@rm -rf .venv-mutants/checkout
 	@mkdir .venv-mutants/checkout
-	@cp -r LICENSE README.md pyproject.toml devtools sandbox tap_lev tests .venv-mutants/checkout
+	@cp -r LICENSE README.md pyproject.toml devtools docs sandbox tap_lev tests .venv-mutants/checkout
 	@$(call pip_install,.venv-mutants) --no-deps --no-build-isolation -e .venv-mutants/checkout -e .venv-mutants/checkout/sandbox
 	@cd .venv-mutants/checkout && ../bin/python -m tests.mutation $(MUTANTS_ARGS)
 

@@ -8,10 +8,10 @@ import signal
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from benchmarks.disturbances import Changes, disturbances
 from benchmarks.lev import LARGEST_PAGE, Lev, running_lev
 from benchmarks.programs import EVERYTHING, UNPACED, Command, Streams, Workplace, tap_lev
 from benchmarks.watched import PROCESSES, Kill, watch
-from benchmarks.weather import Changes, weather
 from tests.support import Target
 from tests.truth import ALL, QUERIES, key_of, truth
 
@@ -67,12 +67,12 @@ def measure(place: Workplace, tell: Callable[[str], None]) -> dict[str, Any]:
 
         tell(f"long: {MINUTES} minutes of Lev's in {MINUTES * WINDOW:.0f} s")
         made = command(lev, place, EVERYTHING)
-        with weather(lev, changes, WINDOW):
+        with disturbances(lev, changes, WINDOW):
             run, asked = finish(lev, made, place, Target(), every=LOOK)
         whole = asked | _curves(run, WINDOW) | {"states": run.states, "changes": changes.made}
 
         target = Target()
-        with weather(lev, changes, WINDOW):
+        with disturbances(lev, changes, WINDOW):
             parts = restarted(
                 lev, made, place, target, tell,
                 restarts=RESTARTS, states=run.states, chance=chance,

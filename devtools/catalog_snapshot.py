@@ -50,16 +50,13 @@ def _lines(value: Any, depth: int) -> str:  # noqa: ANN401
     return f"{opening}\n{inside}" + f",\n{inside}".join(items) + f"\n{outside}{closing}"
 
 
-def released() -> Path:
-    """Find the catalog of the last release.
+def released(changelog: str) -> Path | None:
+    """Return the file with the catalog of the last release, or None before the first one.
 
-    Raises:
-        FileNotFoundError: There is none, or more than one.
+    A version is released when its section of the changelog has a date.
     """
-    files = list(TESTS.glob("catalog-*.json"))
-    if len(files) != 1:
-        raise FileNotFoundError(f"tests/ must hold one catalog-<version>.json, not {len(files)}.")
-    return files[0]
+    dated = re.search(r"^## \[(\d[^\]]*)\] - \d{4}-\d{2}-\d{2}$", changelog, re.MULTILINE)
+    return TESTS / f"catalog-{dated[1]}.json" if dated else None
 
 
 def changes(before: Catalog, now: Catalog) -> dict[str, str]:

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from matplotlib.axes import Axes
 
-    from lev_sandbox.exchange import Request
+    from lev_sandbox.request import Request
 
 DOCS = Path(__file__).parents[1] / "docs"
 HOUR = 3600

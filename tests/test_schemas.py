@@ -52,12 +52,23 @@ def test_the_catalog_is_the_snapshot() -> None:
 
 
 def test_the_changelog_names_what_changed_since_the_last_release(now: Catalog) -> None:
-    before = json.loads(released().read_text(encoding="utf-8"))
-    missing = unnamed(before, now, CHANGELOG.read_text(encoding="utf-8"))
+    changelog = CHANGELOG.read_text(encoding="utf-8")
+    release = released(changelog)
+    # Before the first release nothing can have changed since it.
+    before = now if release is None else json.loads(release.read_text(encoding="utf-8"))
+    missing = unnamed(before, now, changelog)
     assert not missing, (
-        f"CHANGELOG.md must name in its section Unreleased, each in backticks, what is not as in "
-        f"tests/{released().name}: {', '.join(missing)}."
+        "CHANGELOG.md must name in its section Unreleased, each in backticks, what is not as in "
+        f"{release}: {', '.join(missing)}."
     )
+
+
+def test_a_release_is_a_version_with_a_date() -> None:
+    changelog = "## [Unreleased]\n\n## [0.2.0] - {}\n\n- a\n\n## [0.1.0] - {}\n"
+    assert released(changelog.format("Unreleased", "Unreleased")) is None
+    for date, version in (("Unreleased", "0.1.0"), ("2026-12-01", "0.2.0")):
+        release = released(changelog.format(date, "2026-11-30"))
+        assert release == SNAPSHOT.with_name(f"catalog-{version}.json")
 
 
 def test_the_changelog_names_every_stream(now: Catalog) -> None:

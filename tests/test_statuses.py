@@ -14,8 +14,8 @@ from tests.truth import truth
 
 if TYPE_CHECKING:
     from lev_sandbox import SandboxServer
-    from lev_sandbox.exchange import Request
     from lev_sandbox.log import Entry
+    from lev_sandbox.request import Request
     from tests.support import Run
 
 ELSEWHERE = "Something between here and Lev seems to have answered GET "

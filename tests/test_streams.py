@@ -13,7 +13,7 @@ import pytest
 from singer_sdk import typing as th
 
 from lev_sandbox import Sandbox, SandboxServer, router
-from lev_sandbox.routes import Route
+from lev_sandbox.call import Route
 from tap_lev import tap
 from tap_lev.api import client
 from tap_lev.streams import STREAMS

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from lev_sandbox.clock import Clock
-from lev_sandbox.exchange import PREFIX, Request
 from lev_sandbox.faults import Fault
 from lev_sandbox.log import Entry
+from lev_sandbox.request import PREFIX, Request
 from lev_sandbox.resources import RESOURCES, SIZES
 from lev_sandbox.sandbox import Sandbox
 from lev_sandbox.server import SandboxServer

@@ -1,4 +1,4 @@
-"""Runs the command line."""
+"""Run the command line."""
 
 from lev_sandbox.cli import main
 

@@ -1,4 +1,4 @@
-"""The caller: key, account, billing."""
+"""The caller of the API: key, account, billing."""
 
 from __future__ import annotations
 
@@ -10,35 +10,35 @@ import orjson
 from lev_sandbox.data.market import FIRST_USER_ID
 from lev_sandbox.data.world import ACCOUNT_ID
 from lev_sandbox.errors import Refusal
-from lev_sandbox.exchange import Content
 from lev_sandbox.limits import TIERS
+from lev_sandbox.response import Content
 from lev_sandbox.switches import SCOPES
 
 if TYPE_CHECKING:
-    from lev_sandbox.data.resource import Row
-    from lev_sandbox.sandbox import Sandbox
+    from lev_sandbox.data.world import Row
+    from lev_sandbox.state import SandboxState
 
 _KEYS_ALLOWED = {"free": 2, "standard": 10, "enterprise": 50}
 _NO_ACCOUNT = "Active account required. Provide X-Active-Account header or use an API key."
 
 
-def said_tier(sandbox: Sandbox) -> str:
-    """Return the tier as the API says it: a sandbox without limits calls itself standard."""
+def said_tier(sandbox: SandboxState) -> str:
+    """Return the tier in responses: a sandbox without limits names itself standard."""
     tier = sandbox.limits.tier
     return "standard" if tier == "none" else tier
 
 
-def granted_scopes(sandbox: Sandbox) -> list[str]:
+def granted_scopes(sandbox: SandboxState) -> list[str]:
     """Return the scopes of the key."""
     return [scope for scope in SCOPES if scope not in sandbox.switches["missing_scopes"]]
 
 
-def same_key(sandbox: Sandbox, key: str) -> bool:
+def same_key(sandbox: SandboxState, key: str) -> bool:
     """Return whether a key is the sandbox's."""
     return hmac.compare_digest(key.encode(), sandbox.key.encode())
 
 
-def authorize(sandbox: Sandbox, header: str | None, slug: str | None, *, needs: bool) -> bool:
+def authorize(sandbox: SandboxState, header: str | None, slug: str | None, *, needs: bool) -> bool:
     """Check the credentials of a request; return whether they are bound to one account.
 
     Args:
@@ -56,7 +56,7 @@ def authorize(sandbox: Sandbox, header: str | None, slug: str | None, *, needs: 
     raise Refusal(401, "Authentication required")
 
 
-def _active_account(sandbox: Sandbox, slug: str | None, *, needs: bool) -> bool:
+def _active_account(sandbox: SandboxState, slug: str | None, *, needs: bool) -> bool:
     table = sandbox.store.table("my_accounts")
     if slug is not None:
         if all(table.row(number)["slug"] != slug for number in table.listed()):
@@ -69,8 +69,8 @@ def _active_account(sandbox: Sandbox, slug: str | None, *, needs: bool) -> bool:
     return False
 
 
-def validate_key(sandbox: Sandbox, body: dict[str, Any]) -> Content:
-    """Answer whether a key is good."""
+def validate_key(sandbox: SandboxState, body: dict[str, Any]) -> Content:
+    """Return whether a key is valid."""
     key = body.get("api_key")
     if not isinstance(key, str):
         raise Refusal(422, "api_key is required")
@@ -89,13 +89,13 @@ def validate_key(sandbox: Sandbox, body: dict[str, Any]) -> Content:
     return Content(data=orjson.dumps(found), bare=bare)
 
 
-def health(sandbox: Sandbox) -> Row:
-    """Return what `/health` says."""
+def health(sandbox: SandboxState) -> Row:
+    """Return the data of `/health`."""
     return {"status": "ok", "version": "2.0.0", "timestamp": sandbox.timestamp()}
 
 
 def billing() -> Row:
-    """Return what `/billing/summary` says."""
+    """Return the data of `/billing/summary`."""
     return {
         "subscription": {
             "type": "standard",
@@ -107,8 +107,8 @@ def billing() -> Row:
     }
 
 
-def me(sandbox: Sandbox, *, scoped: bool) -> Row:
-    """Return what `/me` says."""
+def me(sandbox: SandboxState, *, scoped: bool) -> Row:
+    """Return the data of `/me`."""
     team = sandbox.store.table("account_team")
     listed = team.listed()
     person: Row = team.row(listed[0]) if listed else {}
@@ -146,18 +146,18 @@ def me(sandbox: Sandbox, *, scoped: bool) -> Row:
     return found
 
 
-def _chosen(sandbox: Sandbox, switch: str, number: int) -> int:
+def _chosen(sandbox: SandboxState, switch: str, number: int) -> int:
     chosen: int | None = sandbox.switches[switch]
     return number if chosen is None else chosen
 
 
-def _own_account(sandbox: Sandbox, membership: Row) -> Row:
+def _own_account(sandbox: SandboxState, membership: Row) -> Row:
     if sandbox.switches["me_account"] == "no_id":
         return {name: value for name, value in membership.items() if name != "id"}
     return {**membership, "id": _chosen(sandbox, "me_account_id", membership["id"])}
 
 
-def _rate_limits(sandbox: Sandbox) -> Row:
+def _rate_limits(sandbox: SandboxState) -> Row:
     account, endpoint = sandbox.limits.numbers()
     if account is None or endpoint is None:
         account, endpoint = TIERS[said_tier(sandbox)]

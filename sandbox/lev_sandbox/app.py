@@ -1,4 +1,4 @@
-"""The sandbox as an ASGI application, and how faults reach the wire."""
+"""Serve the sandbox as an ASGI application, and send responses with faults."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from lev_sandbox.control import control_app
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, MutableMapping
 
-    from lev_sandbox.exchange import Answer
+    from lev_sandbox.response import Response
     from lev_sandbox.sandbox import Sandbox
 
     Message = MutableMapping[str, Any]
@@ -23,17 +23,17 @@ if TYPE_CHECKING:
     Send = Callable[[Message], Awaitable[None]]
 
 CONTROL = "/_sandbox"
-_SMALL = 1000
+_SMALLEST_COMPRESSED = 1000  # bytes
 _HANG_SECONDS = 3600.0
 _DRIP_SECONDS = 0.1
 
 
 class App:
-    """Answers for a sandbox over HTTP.
+    """Serves a sandbox over HTTP.
 
     Attributes:
         sandbox: The sandbox.
-        connections: The open connections by the client's address, kept by the server.
+        connections: The open connections by client address; the server fills it.
     """
 
     def __init__(self, sandbox: Sandbox) -> None:
@@ -45,7 +45,7 @@ class App:
         sandbox.on_release(self.release)
 
     def release(self) -> None:
-        """Let go what hangs; safe to call from any thread."""
+        """Send the hanging responses; safe to call from any thread."""
         if self._loop is not None and not self._loop.is_closed():
             self._loop.call_soon_threadsafe(self._release)
 
@@ -54,12 +54,12 @@ class App:
             event.set()
 
     def abort(self) -> None:
-        """End every connection at once; called in the server's thread."""
+        """Close every connection at once; call it in the server's thread."""
         for connection in list(self.connections.values()):
             connection.abort()
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
-        """Answer one request."""
+        """Handle one request."""
         if scope["type"] != "http":
             return
         self._loop = asyncio.get_running_loop()
@@ -73,16 +73,20 @@ class App:
             name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]
         }
         request, entry, route = self.sandbox.receive(scope["method"], path, query, headers, body)
-        answer = self.sandbox.answer(request, entry, route)
+        response = self.sandbox.respond(request, entry, route)
         delay = self.sandbox.delay()
         if delay and not await self._pause(delay, receive):
             return
         if self.sandbox.switches["gzip"] and "gzip" in headers.get("accept-encoding", ""):
-            _compress(answer)
-        await self._send(answer, scope, receive, send)
+            _compress(response)
+        await self._send(response, scope, receive, send)
 
-    async def _send(self, answer: Answer, scope: Message, receive: Receive, send: Send) -> None:
-        fault, body = answer.fault, answer.body
+    async def _send(self, response: Response, scope: Message, receive: Receive, send: Send) -> None:
+        # 1. A reset sends nothing.
+        # 2. A hang waits, then sends the response as usual.
+        # 3. A cut sends a part of the promised length and closes.
+        # 4. A drip sends small chunks with pauses.
+        fault, body = response.fault, response.body
         kind = fault.kind if fault else None
         transport = self.connections.get(scope["client"])
         if fault and kind == "reset" and transport:
@@ -96,12 +100,12 @@ class App:
         ):
             return
         headers = {
-            "content-type": answer.media_type,
+            "content-type": response.media_type,
             "content-length": str(len(body)),
-            **answer.headers,
+            **response.headers,
         }
         encoded = [(name.encode(), value.encode("latin-1")) for name, value in headers.items()]
-        await send({"type": "http.response.start", "status": answer.status, "headers": encoded})
+        await send({"type": "http.response.start", "status": response.status, "headers": encoded})
         if fault and kind == "cut" and transport:
             end = len(body) // 2 if fault.after_bytes is None else fault.after_bytes
             await send({"type": "http.response.body", "body": body[:end], "more_body": True})
@@ -118,7 +122,8 @@ class App:
         await send({"type": "http.response.body", "body": body})
 
     async def _pause(self, seconds: float, receive: Receive, *, hang: bool = False) -> bool:
-        """Wait, and return whether the client is still there."""
+        """Wait, and return whether the client is still connected."""
+        # A client that leaves, or a release, ends the wait early.
         gone = asyncio.ensure_future(_disconnected(receive))
         event = asyncio.Event()
         released = asyncio.ensure_future(event.wait())
@@ -157,14 +162,15 @@ async def _disconnected(receive: Receive) -> None:
 def _reset(transport: asyncio.Transport) -> None:
     """Close a connection with RST instead of FIN."""
     connection = transport.get_extra_info("socket")
+    # With a linger time of zero the kernel drops what is unsent and sends RST.
     connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
     transport.abort()
 
 
-def _compress(answer: Answer) -> None:
-    if len(answer.body) < _SMALL:
+def _compress(response: Response) -> None:
+    if len(response.body) < _SMALLEST_COMPRESSED:
         return
     packer = zlib.compressobj(level=1, wbits=31)
-    answer.body = packer.compress(answer.body) + packer.flush()
-    answer.headers["content-encoding"] = "gzip"
-    answer.headers["vary"] = "Accept-Encoding"
+    response.body = packer.compress(response.body) + packer.flush()
+    response.headers["content-encoding"] = "gzip"
+    response.headers["vary"] = "Accept-Encoding"

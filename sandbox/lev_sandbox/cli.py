@@ -22,28 +22,28 @@ BAD_USAGE = 2
 
 def parser() -> argparse.ArgumentParser:
     """Return the parser of the command line."""
-    found = argparse.ArgumentParser(
+    options = argparse.ArgumentParser(
         prog="lev-sandbox",
         description="A local Lev API. Prints its URL and key, and serves until it is told to end.",
     )
-    found.add_argument("--host", default="127.0.0.1", help="a loopback address (%(default)s)")
-    found.add_argument(
+    options.add_argument("--host", default="127.0.0.1", help="a loopback address (%(default)s)")
+    options.add_argument(
         "--port", type=int, default=0, help="the port; 0: any free one (%(default)s)"
     )
-    found.add_argument("--key", help="the API key; made from the seed by default")
-    found.add_argument(
+    options.add_argument("--key", help="the API key; made from the seed by default")
+    options.add_argument(
         "--seed", type=int, default=1, help="where the data comes from (%(default)s)"
     )
-    found.add_argument("--tier", choices=tuple(TIERS), default="standard", help="(%(default)s)")
-    found.add_argument(
+    options.add_argument("--tier", choices=tuple(TIERS), default="standard", help="(%(default)s)")
+    options.add_argument(
         "--window", type=float, default=60.0, help="seconds of the rate limits' window"
     )
-    found.add_argument("--limit-mode", choices=MODES, default="sliding", help="(%(default)s)")
-    found.add_argument("--null-updated-every", type=int, default=0, metavar="N",
+    options.add_argument("--limit-mode", choices=MODES, default="sliding", help="(%(default)s)")
+    options.add_argument("--null-updated-every", type=int, default=0, metavar="N",
                        help="every N-th row has no updated_at")  # fmt: skip
-    found.add_argument("--future-updated-every", type=int, default=0, metavar="N",
+    options.add_argument("--future-updated-every", type=int, default=0, metavar="N",
                        help="every N-th row is dated in the future")  # fmt: skip
-    sizes = found.add_argument_group("rows")
+    sizes = options.add_argument_group("rows")
     for name, size in SIZES.items():
         parent = RESOURCES[name].parent
         sizes.add_argument(
@@ -51,7 +51,7 @@ def parser() -> argparse.ArgumentParser:
             type=float if parent else int,
             help=f"average per row of {parent} (%(default)s)" if parent else "(%(default)s)",
         )  # fmt: skip
-    return found
+    return options
 
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:

@@ -1,4 +1,4 @@
-"""The server's clock: real, moved or frozen, and what it shows."""
+"""The server's clock: real, moved or frozen, and the forms of its time."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ LOCAL = 5 * 3600 * MICROSECONDS
 
 
 class Clock:
-    """Tells the time and how much of it went by.
+    """A clock that can be moved and stopped.
 
     Args:
         start: The moment to start from (ISO 8601); the real time by default.
@@ -26,7 +26,7 @@ class Clock:
         self._anchor = time.monotonic()
 
     def elapsed(self) -> float:
-        """Return seconds since the start; never goes back, whatever `set` does."""
+        """Return the seconds since the start; `set` does not change them."""
         running = 0.0 if self.frozen else time.monotonic() - self._anchor
         return self._advanced + running
 
@@ -35,24 +35,24 @@ class Clock:
         return self._wall + self.elapsed()
 
     def advance(self, seconds: float) -> None:
-        """Let `seconds` go by."""
+        """Move the time forward by `seconds`."""
         if seconds < 0:
             raise ValueError("A clock advances by 0 seconds or more; set() moves it back.")
         self._advanced += seconds
 
     def set(self, moment: str) -> None:
-        """Show another time; rate limits and lifetimes do not notice."""
+        """Show another time; rate limits and lifetimes are not affected."""
         self._wall = parse_moment(moment) / MICROSECONDS - self.elapsed()
 
     def freeze(self, *, frozen: bool) -> None:
-        """Stop the time, or let it go on from where it stands."""
+        """Stop the time, or let it run again from where it is."""
         self._advanced = self.elapsed()
         self._anchor = time.monotonic()
         self.frozen = frozen
 
 
 def parse_moment(text: str) -> int:
-    """Return microseconds since 1970 of an ISO 8601 date or date-time (UTC unless it says)."""
+    """Return an ISO 8601 date or date-time (by default in UTC) in microseconds since 1970."""
     try:
         moment = datetime.fromisoformat(text)
     except (TypeError, ValueError):
@@ -64,12 +64,12 @@ def parse_moment(text: str) -> int:
 
 
 def moment_text(microseconds: int, *, fractions: bool = False, offset: str = "Z") -> str:
-    """Return a moment as the API writes it."""
+    """Return a moment in the form of the API."""
     seconds, rest = divmod(microseconds, MICROSECONDS)
     text = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(seconds))
     return f"{text}.{rest:06d}{offset}" if fractions else f"{text}{offset}"
 
 
 def http_date(seconds: float) -> str:
-    """Return a moment as HTTP headers write it."""
+    """Return a moment in the form of HTTP headers."""
     return formatdate(seconds, usegmt=True)

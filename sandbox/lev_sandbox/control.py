@@ -1,7 +1,9 @@
-"""The control API under `/_sandbox`: everything the Python class can do, as JSON over HTTP."""
+"""The control API under `/_sandbox`: the methods of `Sandbox` as JSON over HTTP."""
 
 from __future__ import annotations
 
+import random
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 import orjson
@@ -10,6 +12,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 from starlette.routing import Route
 
+from lev_sandbox.churn import Churn
 from lev_sandbox.faults import KINDS
 from lev_sandbox.resources import RESOURCES
 from lev_sandbox.switches import SWITCHES
@@ -39,6 +42,7 @@ def control_app(sandbox: Sandbox) -> Starlette:
             ("DELETE", "/rows/{resource}/{key}", control.remove),
             ("POST", "/rows/{resource}/{key}/{action:str}", control.act),
             ("POST", "/touch", control.touch),
+            ("POST", "/churn", control.churn),
             ("GET", "/switches", control.switches),
             ("PATCH", "/switches", control.switch),
             ("DELETE", "/switches", control.reset_switches),
@@ -64,8 +68,8 @@ def control_app(sandbox: Sandbox) -> Starlette:
     return Starlette(routes=routes, exception_handlers=handlers)
 
 
-def _json(found: object, status: int = 200) -> Response:
-    return Response(orjson.dumps(found), status, media_type="application/json")
+def _json(data: object, status: int = 200) -> Response:
+    return Response(orjson.dumps(data), status, media_type="application/json")
 
 
 def _sentence(status: int) -> Callable[[Request, Exception], Response]:
@@ -75,8 +79,8 @@ def _sentence(status: int) -> Callable[[Request, Exception], Response]:
 
 
 def _no_such_call(request: Request, error: HTTPException) -> Response:
-    said = f"The control API has no {request.method} {request.url.path}."
-    return _json({"error": said}, error.status_code)
+    sentence = f"The control API has no {request.method} {request.url.path}."
+    return _json({"error": sentence}, error.status_code)
 
 
 def _endpoint(handler: Callable[[Request, Body], object]) -> Callable[[Request], Any]:
@@ -169,8 +173,14 @@ class _Control:
         rows = self._sandbox.touch(resource, **body)
         return {"rows": rows}
 
+    def churn(self, _request: Request, body: Body) -> object:
+        chance, count = random.Random(body.pop("seed", 0)), body.pop("count", 1)  # noqa: S311
+        churn = Churn(self._sandbox, chance, **{"resources": tuple(RESOURCES), **body})
+        drawn = [churn.change() for _ in range(count)]
+        return {"changes": [asdict(change) for change in drawn if change]}
+
     def switches(self, _request: Request, _body: Body) -> object:
-        said = {
+        values = {
             name: {
                 "value": self._sandbox.switches[name],
                 "default": switch.default,
@@ -178,7 +188,7 @@ class _Control:
             }
             for name, switch in SWITCHES.items()
         }
-        return {"switches": said}
+        return {"switches": values}
 
     def switch(self, _request: Request, body: Body) -> object:
         self._sandbox.switch(**body)
@@ -239,11 +249,11 @@ class _Control:
         wanted = {
             name: query[name] for name in ("route", "method", "verdict", "fault") if name in query
         }
-        found = [entry.as_dict() for entry in self._sandbox.requests if entry.number > after]
+        entries = [entry.as_dict() for entry in self._sandbox.requests if entry.number > after]
         return {
             "requests": [
                 entry
-                for entry in found
+                for entry in entries
                 if all(entry[name] == value for name, value in wanted.items())
                 and query.get("status", str(entry["status"])) == str(entry["status"])
             ]

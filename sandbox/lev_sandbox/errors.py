@@ -1,4 +1,4 @@
-"""The refusals of the API and the forms their bodies take."""
+"""Refusals of the API and the forms of their bodies."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ JSON = "application/json"
 HTML = "text/html; charset=utf-8"
 
 
-class Refusal(Exception):  # noqa: N818 - an answer, not a defect
-    """The API's answer when it does not do what it was asked.
+class Refusal(Exception):  # noqa: N818 - a response, not a defect
+    """Raised by a handler to send an error response.
 
     Attributes:
         status: The HTTP status.
-        message: What the body says.
-        form: The form this answer always has, whatever the switch says.
+        message: The message in the body.
+        form: The form of the body, or None for the one that the switch names.
         extra: Further members of form A's `error` object.
     """
 

@@ -1,4 +1,4 @@
-"""Faults on request: what goes wrong, and at which requests."""
+"""Faults: what goes wrong, and at which requests."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from lev_sandbox.exchange import Request
+    from lev_sandbox.request import Request
 
 KINDS = {
     "status": "an error status with a body in some form",
@@ -31,7 +31,7 @@ FORMS = (None, "A", "B", "C", "html", "empty", "gateway", "fastapi")
 
 @dataclass(kw_only=True)
 class Fault:
-    """Something that goes wrong.
+    """One fault.
 
     The requests that match `method`, `route`, `path` and `query` are counted from 1. The
     fault applies to the `at`-th and every `every`-th after it, `times` times in all; with
@@ -54,8 +54,8 @@ class Fault:
         message: The message in the error body.
         headers: Further headers of the answer.
         location: Where a redirect goes.
-        seconds: How long to hang (an hour), to wait between drips (0.1), or to tell a client to
-            wait after a 429 (60).
+        seconds: Seconds to hang (an hour by default), to wait between drips (0.1), or to name as
+            the wait after a 429 (60).
         after_bytes: Where to cut; half of the body by default.
         chunk_bytes: How much to send at a time.
         variant: How `error_200` says that it failed: by an `error`, or by a false `success` or
@@ -93,7 +93,7 @@ class Fault:
     _random: random.Random = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        """Check what was asked for."""
+        """Check the options."""
         checks = (
             (
                 self.kind in KINDS,
@@ -136,11 +136,11 @@ class Fault:
         self._random = random.Random(self.seed)  # noqa: S311 - reproducible on purpose
 
     def wait(self, default: float) -> float:
-        """Return `seconds`, or what they are by default."""
+        """Return `seconds`, or a default."""
         return default if self.seconds is None else self.seconds
 
     def matches(self, request: Request) -> bool:
-        """Return whether a request is one of those counted."""
+        """Return whether the fault counts a request."""
         if self.method not in {None, request.method} or self.route not in {None, request.route}:
             return False
         if self.path not in {None, request.path}:
@@ -171,9 +171,10 @@ class Fault:
 
 
 class Faults(list[Fault]):
-    """The faults in force, in the order they were asked for."""
+    """The faults in force, in the order in which they were added."""
 
     def strike(self, request: Request) -> Fault | None:
         """Return the fault for a request; every matching fault counts the request."""
-        struck = [fault for fault in self if fault.matches(request) and fault.strikes()]
-        return struck[0] if struck else None
+        # A list, not a generator: the faults behind the first one must count the request, too.
+        applying = [fault for fault in self if fault.matches(request) and fault.strikes()]
+        return applying[0] if applying else None

@@ -1,4 +1,4 @@
-"""Endpoints that hand out signed links: readable, and of no use to a sync."""
+"""Handlers of the endpoints with signed links, for which a sync has no use."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 import orjson
 
 from lev_sandbox.errors import Refusal
-from lev_sandbox.exchange import Content
+from lev_sandbox.response import Content
 
 if TYPE_CHECKING:
-    from lev_sandbox.data.resource import Row
-    from lev_sandbox.endpoints import Call
+    from lev_sandbox.call import Call
+    from lev_sandbox.data.world import Row
 
 
 def signed_link(path: str) -> str:
@@ -21,8 +21,8 @@ def signed_link(path: str) -> str:
 
 
 def download(call: Call) -> Content:
-    """Answer with a link that looks signed and is good for nothing."""
-    document = call.sandbox.store.table("documents").row(call.own())
+    """Return a link that looks signed and leads nowhere."""
+    document = call.store.table("documents").row(call.row_number())
     link = {
         "file_name": document["file_name"],
         "download_url": signed_link(f"documents/{document['id']}"),
@@ -32,20 +32,20 @@ def download(call: Call) -> Content:
 
 
 def memo(call: Call) -> Content:
-    """Answer with a memo and its signed links."""
+    """Return a memo with its signed links."""
     quality = call.request.params.get("quality", "original")
     qualities = ("original", "high", "medium", "low")
     if quality not in qualities:
         raise Refusal(400, f"Invalid quality: {quality}")
-    found: Row = orjson.loads(call.sandbox.view.rows("memos", (call.own(),))[0])
-    ready = found.get("pdf_ready")
-    found["pdf_url"] = signed_link(f"memos/{found.get('uuid')}/{quality}") if ready else None
-    found["pdf_versions"] = [
+    row: Row = orjson.loads(call.view.rows("memos", (call.row_number(),))[0])
+    ready = row.get("pdf_ready")
+    row["pdf_url"] = signed_link(f"memos/{row.get('uuid')}/{quality}") if ready else None
+    row["pdf_versions"] = [
         {
-            "quality": each,
+            "quality": name,
             "status": "completed" if ready else "pending",
-            "pdf_url": signed_link(f"memos/{found.get('uuid')}/{each}") if ready else None,
+            "pdf_url": signed_link(f"memos/{row.get('uuid')}/{name}") if ready else None,
         }
-        for each in qualities
+        for name in qualities
     ]
-    return Content(data=orjson.dumps(found), rows=1)
+    return Content(data=orjson.dumps(row), rows=1)

@@ -1,4 +1,4 @@
-"""`filter[field][op]=value`: reading, checking and applying."""
+"""Parse, check and apply `filter[field][op]=value`."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from lev_sandbox.table import NO_MOMENT, whole_second
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from lev_sandbox.data.resource import Row
+    from lev_sandbox.data.world import Row
     from lev_sandbox.switches import Switches
     from lev_sandbox.table import Table
 
@@ -35,7 +35,7 @@ _REREAD = {
     "created_at": {"field": "created_at"},
 }
 _WHOLE_DAYS = {"gte": ("gte", 0), "gt": ("gte", 1), "lte": ("lt", 1), "lt": ("lt", 0)}
-"""A comparison of dates as one of moments, and the midnight that it is with."""
+"""Comparisons of dates as comparisons with a midnight, so many days later."""
 _KEPT_SELECTIONS = 64
 
 
@@ -49,7 +49,7 @@ class Condition:
     kind: str
 
 
-def conditions(
+def parse_filters(
     query: Sequence[tuple[str, str]], known: Mapping[str, str], switches: Switches, name: str
 ) -> list[Condition]:
     """Return the filters of a request that apply.
@@ -57,10 +57,10 @@ def conditions(
     Args:
         query: The query parameters.
         known: The kind of value (text, number, flag, moment) of each field.
-        switches: How unknown filters and the one on `updated_at` are taken.
+        switches: How unknown filters and the one on `updated_at` are treated.
         name: The resource.
     """
-    found = []
+    conditions = []
     for key, value in query:
         if not key.startswith("filter["):
             continue
@@ -68,24 +68,24 @@ def conditions(
         field, comparison = (match[1], match[2] or "eq") if match else (key, "eq")
         reading = None
         if field == "updated_at" and name in switches["updated_at_filter"]:
-            answer = reading = switches["updated_at_filter"][name]
-            kind = None if answer in {"400", "422", "ignored"} else "moment"
+            policy = reading = switches["updated_at_filter"][name]
+            kind = None if policy in {"400", "422", "ignored"} else "moment"
         else:
-            answer, kind = switches["unknown_filters"], known.get(field)
+            policy, kind = switches["unknown_filters"], known.get(field)
         if kind is None or comparison not in _OPERATORS:
-            if answer in {"400", "422"}:
-                raise Refusal(int(answer), f"Unknown filter: {key}")
+            if policy in {"400", "422"}:
+                raise Refusal(int(policy), f"Unknown filter: {key}")
             continue
         _check(kind, value)
         if reading == "refused_with_cursor" and any(key == "cursor" for key, _ in query):
             raise Refusal(400, "filter and cursor cannot be combined")
         condition = Condition(field, comparison, value, kind)
-        found.append(_read(condition, reading) if reading else condition)
-    return found
+        conditions.append(_misread(condition, reading) if reading else condition)
+    return conditions
 
 
-def _read(condition: Condition, reading: str) -> Condition:
-    """Return the filter on `updated_at` the way that a server takes it."""
+def _misread(condition: Condition, reading: str) -> Condition:
+    """Return the filter on `updated_at` as the server of a switch understands it."""
     match reading:
         case "none" | "equals" | "created_at":
             return replace(condition, **_REREAD[reading])
@@ -141,7 +141,7 @@ def _test(condition: Condition, row: Row) -> bool:
 def _moment_range(condition: Condition, *, fractions: bool) -> tuple[int, int]:
     """Return the half-open range of `updated_at` that a condition admits.
 
-    The sandbox filters by what it shows: without fractions, by whole seconds.
+    The sandbox compares the values that it shows: without fractions, whole seconds.
     """
     bound = parse_moment(condition.value)
     step = 1 if fractions else MICROSECONDS
@@ -158,15 +158,15 @@ def _moment_range(condition: Condition, *, fractions: bool) -> tuple[int, int]:
 
 
 class Selections:
-    """Finds the rows that filters admit, and remembers them until a row changes."""
+    """Selects the rows that filters admit, and caches them until a row changes."""
 
     def __init__(self) -> None:
-        self._found: dict[Any, tuple[int, Sequence[int]]] = {}
+        self._cache: dict[Any, tuple[int, Sequence[int]]] = {}
 
     def select(  # noqa: PLR0913
         self,
         table: Table,
-        found: Sequence[Condition],
+        filters: Sequence[Condition],
         *,
         parent: int | None = None,
         fractions: bool = False,
@@ -177,23 +177,24 @@ class Selections:
 
         Args:
             table: The rows.
-            found: The filters.
-            parent: Look at the children of this row only.
+            filters: The filters.
+            parent: The row whose children are selected; all rows by default.
             fractions: Whether the rows show fractions of seconds.
             test: A further test of a row.
-            test_key: What the further test depends on.
+            test_key: What the further test depends on, for the cache.
         """
         listed = table.listed(parent)
-        if not found and test is None:
+        if not filters and test is None:
             return listed
-        key = (table.resource.name, parent, fractions, tuple(found), test_key)
-        kept = self._found.get(key)
+        key = (table.resource.name, parent, fractions, tuple(filters), test_key)
+        kept = self._cache.get(key)
         if kept is not None and kept[0] == table.version:
             return kept[1]
         numbers: Sequence[int] = listed
         rest: list[Callable[[Row], bool]] = [test] if test else []
+        # Conditions on `updated_at` become one range over the array of moments; no row is decoded.
         low, high = NO_MOMENT, _FOREVER
-        for condition in found:
+        for condition in filters:
             if condition.field == "updated_at" and table.resource.stamped:
                 start, end = _moment_range(condition, fractions=fractions)
                 low, high = max(low, start), min(high, end)
@@ -207,9 +208,9 @@ class Selections:
                 numbers = [n for n in numbers if low <= table.moment(n) < high]
         if rest:
             numbers = [n for n in numbers if _passes(table.row(n), rest)]
-        if len(self._found) >= _KEPT_SELECTIONS:
-            self._found.pop(next(iter(self._found)))
-        self._found[key] = (table.version, numbers)
+        if len(self._cache) >= _KEPT_SELECTIONS:
+            self._cache.pop(next(iter(self._cache)))
+        self._cache[key] = (table.version, numbers)
         return numbers
 
 

@@ -1,4 +1,4 @@
-"""The reads by POST of a deal's index."""
+"""Handlers of the reads by POST of a deal's index."""
 
 from __future__ import annotations
 
@@ -7,20 +7,19 @@ from typing import TYPE_CHECKING, Any
 import orjson
 
 from lev_sandbox.errors import Refusal
-from lev_sandbox.exchange import Content
 from lev_sandbox.files import signed_link
-from lev_sandbox.poison import refuse
+from lev_sandbox.response import Content
 
 if TYPE_CHECKING:
-    from lev_sandbox.data.resource import Row
-    from lev_sandbox.endpoints import Call
+    from lev_sandbox.call import Call
+    from lev_sandbox.data.world import Row
 
 _LONGEST_QUESTION = 4000
 
 
 def search(call: Call) -> Content:
-    """Answer with the facts that a made-up similarity puts nearest to a question."""
-    deal, body = call.parent(), call.request.json()
+    """Return the facts with the highest made-up similarity to a question."""
+    deal, body = call.parent_number(), call.request.json()
     context = body.get("context")
     if not isinstance(context, str) or not context.strip():
         raise Refusal(422, "context must not be blank")
@@ -29,7 +28,7 @@ def search(call: Call) -> Content:
     least = body.get("min_score", 0.3)
     if isinstance(least, bool) or not isinstance(least, int | float) or not 0 <= least <= 1:
         raise Refusal(422, "min_score must be between 0 and 1")
-    table, world = call.sandbox.store.table("index_facts"), call.sandbox.store.world
+    table, world = call.store.table("index_facts"), call.store.world
     scored = []
     for number in table.listed(deal):
         score = world.draw(f"search/{context}", number).ratio(50, 999)
@@ -39,24 +38,24 @@ def search(call: Call) -> Content:
     limited = pager.size(pager.limit())
     found = []
     best = sorted(scored)[:limited]
-    refuse(call, (number for _, number in best))
+    call.refuse_poisoned((number for _, number in best))
     for score, number in best:
-        fact: Row = orjson.loads(call.sandbox.view.rows("index_facts", (number,))[0])
+        fact: Row = orjson.loads(call.view.rows("index_facts", (number,))[0])
         found.append({**fact, "score": -score})
     unsuitable = _sign(body, found)
     return Content(data=orjson.dumps(found), rows=len(found), unsuitable=unsuitable)
 
 
 def observations(call: Call) -> Content:
-    """Answer with a page of the values behind a fact or a metric."""
-    deal, body = call.parent(), call.request.json()
+    """Return a page of the values behind a fact or a metric."""
+    deal, body = call.parent_number(), call.request.json()
     fact, metric = body.get("sot_id"), body.get("metric_id")
     if fact is None and metric is None:
         raise Refusal(422, "Provide at least one of sot_id or metric_id")
     if metric is not None and (type(metric) is not int or metric < 1):
         raise Refusal(422, "metric_id must be an integer of 1 or more")
     wanted: dict[str, Any] = {}
-    store = call.sandbox.store
+    store = call.store
     if fact is not None:
         facts = store.table("index_facts")
         known = [row for row in map(facts.row, facts.listed(deal)) if row["id"] == fact]
@@ -72,18 +71,18 @@ def observations(call: Call) -> Content:
         if wanted.items() <= {key: table.row(number)[key] for key in wanted}.items()
     ]
     page = call.pager(body).page(numbers)
-    refuse(call, page.numbers)
-    said = call.sandbox.view.rows("index_observations", page.numbers)
-    found = [orjson.loads(each) for each in said]
-    unsuitable = _sign(body, found)
+    call.refuse_poisoned(page.numbers)
+    rows = [orjson.loads(row) for row in call.view.rows("index_observations", page.numbers)]
+    unsuitable = _sign(body, rows)
     return Content(
-        data=orjson.dumps(found), pagination=page.pagination, rows=len(found), unsuitable=unsuitable
+        data=orjson.dumps(rows), pagination=page.pagination, rows=len(rows), unsuitable=unsuitable
     )
 
 
-def _sign(body: dict[str, Any], found: list[Row]) -> bool:
+def _sign(body: dict[str, Any], rows: list[Row]) -> bool:
+    """Add signed links where the body requests them, which a sync must not do."""
     signed = body.get("include_signed_urls") is True
     if signed:
-        for each in found:
-            each["source"]["signed_url"] = signed_link(f"documents/{each['source']['document_id']}")
+        for row in rows:
+            row["source"]["signed_url"] = signed_link(f"documents/{row['source']['document_id']}")
     return signed

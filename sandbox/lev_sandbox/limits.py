@@ -1,4 +1,4 @@
-"""The rate limits: an account bucket, a bucket per endpoint, and those of the public endpoints."""
+"""Rate limits: a bucket for the account, one per endpoint, one per public endpoint."""
 
 from __future__ import annotations
 
@@ -41,7 +41,12 @@ _CHECKS: dict[str, Callable[[Any], bool]] = {
 
 @dataclass
 class Excess:
-    """Why a request is over the limit, and when another try may pass."""
+    """A request over the limit.
+
+    Attributes:
+        bucket: The bucket that is full: `account` or `endpoint`.
+        wait: Seconds until it has room again.
+    """
 
     bucket: str
     wait: float
@@ -56,7 +61,7 @@ class Limits:
     Refused requests are not counted.
 
     Attributes:
-        clock: Tells how much time went by.
+        clock: The clock that windows are measured by.
         tier: A name out of `TIERS`.
         window: The length of the window in seconds.
         mode: `sliding` or `fixed`.
@@ -73,7 +78,7 @@ class Limits:
     _buckets: dict[str, deque[float]] = field(default_factory=dict, repr=False)
 
     def configure(self, **changes: Any) -> None:  # noqa: ANN401
-        """Change tier, window, mode or a limit, and forget what was counted.
+        """Change tier, window, mode or a limit, and empty the buckets.
 
         Raises:
             ValueError: A name or a value makes no sense; then nothing was changed.
@@ -88,11 +93,11 @@ class Limits:
         self.reset()
 
     def reset(self) -> None:
-        """Forget what was counted."""
+        """Empty the buckets."""
         self._buckets.clear()
 
     def as_dict(self) -> dict[str, Any]:
-        """Return what is configured, and the limits that follow."""
+        """Return the configuration and the resulting limits."""
         account, endpoint = self.numbers()
         return {
             "tier": self.tier,
@@ -108,12 +113,12 @@ class Limits:
         return self.account or account, self.endpoint or endpoint
 
     def admit(self, route: str) -> Excess | None:
-        """Count a request for `route`, or say why it cannot pass."""
+        """Count a request for `route`, or return by how much it exceeds a limit."""
         account, endpoint = self.numbers()
         return self._admit((("account", account), (route, endpoint)))
 
     def admit_public(self, route: str, limit: int) -> Excess | None:
-        """Count a request for a public endpoint, which has a limit of its own in every tier."""
+        """Count a request for a public endpoint, whose limit is the same in every tier."""
         return None if self.tier == "none" else self._admit(((f"public {route}", limit),))
 
     def _admit(self, buckets: tuple[tuple[str, int | None], ...]) -> Excess | None:
@@ -125,10 +130,12 @@ class Limits:
             start = self._start(now)
             while times and times[0] <= start:
                 times.popleft()
+            # Where both buckets are full, the response names the one with the longer wait.
             if len(times) >= limit:
                 wait = self._wait(now, times[len(times) - limit])
                 if worst is None or wait > worst.wait:
                     worst = Excess("account" if name == "account" else "endpoint", wait)
+        # Only a request that passes all buckets counts in any of them.
         if worst is None:
             for name, _ in limited:
                 self._buckets[name].append(now)

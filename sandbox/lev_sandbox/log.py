@@ -1,4 +1,4 @@
-"""What was asked, and how it was answered."""
+"""The log of the requests and their responses."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ KEPT_HEADERS = (
     "x-origin-app", "x-active-account", "accept", "accept-encoding", "content-type", "user-agent",
     "idempotency-key",
 )  # fmt: skip
-"""Headers that the log keeps; never the one that carries the key."""
+"""Headers that the log keeps; never the one with the key."""
 
 
 @dataclass(kw_only=True)
@@ -19,18 +19,18 @@ class Entry:
 
     Attributes:
         number: Its number, from 1.
-        time: When it came, by the server's clock.
+        time: When it arrived, by the server's clock.
         method: The method.
         path: The path, without the API's prefix.
         route: The route template, or None for an unknown path.
         query: The query parameters in their order.
         headers: Some of its headers.
         verdict: `ok`, `violation`, `unknown` or `unsuitable`.
-        authorized: Whether the key was right (None: not asked for).
-        request_id: The id in the answer.
-        status: The status of the answer (None: none was sent).
-        rows: How many rows the answer held.
-        fault: The kind of the fault that was applied.
+        authorized: Whether the key was right; None where none is needed.
+        request_id: The id in the response.
+        status: The status of the response; None if none was sent.
+        rows: The number of rows in the response.
+        fault: The kind of the fault that was applied, or None.
     """
 
     number: int
@@ -59,7 +59,7 @@ class Entry:
 
 @dataclass
 class Log:
-    """The latest requests, and counts of all of them."""
+    """The latest requests, and the counts of all requests."""
 
     keep: int = 50_000
     entries: deque[Entry] = field(init=False)
@@ -70,24 +70,24 @@ class Log:
     faults: Counter[str] = field(default_factory=Counter)
 
     def __post_init__(self) -> None:
-        """Make room for the entries."""
+        """Create the list of entries with its limit."""
         self.entries = deque(maxlen=self.keep)
 
     def open(self, entry: Entry) -> None:
-        """Note a request that has come in."""
+        """Log a request before its response is known."""
         self.entries.append(entry)
         self.total += 1
         self.routes[f"{entry.method} {entry.route or entry.path}"] += 1
         self.verdicts[entry.verdict] += 1
 
     def close(self, entry: Entry) -> None:
-        """Note how it was answered."""
+        """Count the response of a logged request."""
         self.statuses[str(entry.status or "none")] += 1
         if entry.fault:
             self.faults[entry.fault] += 1
 
     def clear(self) -> None:
-        """Forget everything."""
+        """Remove all entries and counts."""
         self.entries.clear()
         self.total = 0
         for counter in (self.routes, self.statuses, self.verdicts, self.faults):

@@ -1,4 +1,4 @@
-"""The four pagination styles, and the ways in which a cursor can go wrong."""
+"""The four pagination styles, and the faults of cursors."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from urllib.parse import urlencode
 import orjson
 
 from lev_sandbox.errors import Refusal
-from lev_sandbox.exchange import PREFIX
+from lev_sandbox.request import PREFIX
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -27,7 +27,7 @@ SORTED_CURSOR = "cursor and sort cannot be combined; use offset pagination when 
 
 @dataclass(frozen=True)
 class Page:
-    """Some of the rows, and what the answer says about the others (None: nothing)."""
+    """The rows of a page, and the `pagination` of its response, or None."""
 
     numbers: Sequence[int]
     pagination: dict[str, Any] | None
@@ -35,17 +35,17 @@ class Page:
 
 @dataclass
 class Cursors:
-    """When each cursor was given out, and how often each list was read."""
+    """When each cursor was issued, and how often each list was read."""
 
     issued: dict[tuple[str, str], tuple[float, int]] = field(default_factory=dict)
     reads: dict[str, int] = field(default_factory=dict)
 
     def issue(self, place: str, cursor: str, clock: Clock) -> None:
-        """Note that a cursor was given out for a path."""
+        """Remember that a cursor was issued for a path."""
         self.issued[place, cursor] = (clock.elapsed(), self.reads.get(place, 0))
 
     def turn(self, place: str) -> int:
-        """Count a read and return which one it is."""
+        """Count a read and return its number."""
         self.reads[place] = turn = self.reads.get(place, 0) + 1
         return turn
 
@@ -56,19 +56,19 @@ class Cursors:
 
 
 def encode_cursor(number: int, *, compact: bool = False, name: str = "id") -> str:
-    """Return the cursor behind a row; the compact writing means the same and looks different."""
+    """Return the cursor after a row; the compact form means the same and looks different."""
     space = "" if compact else " "
     return b64encode(f'{{"{name}":{space}{number}}}'.encode()).decode()
 
 
 def rewritten_cursor(cursor: str | None, turn: int) -> str:
-    """Return another writing of a cursor, or of none."""
+    """Return a cursor for the same position that looks different."""
     place = {"id": 0, "position": 0} if cursor is None else orjson.loads(b64decode(cursor))
     return b64encode(orjson.dumps({**place, "turn": turn})).decode()
 
 
 def decode_cursor(cursor: str, status: int, name: str = "id") -> int:
-    """Return the number of the row that a cursor stands behind."""
+    """Return the number of the row after which a cursor continues."""
     try:
         number = orjson.loads(b64decode(cursor, validate=True))[name]
     except (binascii.Error, ValueError, KeyError, TypeError):
@@ -78,10 +78,10 @@ def decode_cursor(cursor: str, status: int, name: str = "id") -> int:
     return number
 
 
-def whole_number(  # noqa: PLR0913, PLR0917 - one call says it all
+def whole_number(  # noqa: PLR0913, PLR0917
     params: Mapping[str, Any], name: str, default: int, least: int, most: int | None, out: str
 ) -> int:
-    """Return a parameter that is a whole number; `out` says what becomes of one out of range."""
+    """Return an integer parameter; `out` is the status for one out of range, or `clamp`."""
     value = params.get(name, default)
     try:
         number = int(value)
@@ -101,17 +101,17 @@ class Pager:
 
     Attributes:
         switches: The switches.
-        clock: Tells the age of a cursor.
-        cursors: What is remembered about cursors.
+        clock: The clock that the age of a cursor is measured by.
+        cursors: The cursors given out.
         name: The resource.
-        place: The concrete path; a cursor is good for it alone.
+        place: The concrete path; a cursor is valid for it alone.
         style: The pagination style.
         params: The query parameters, or the body of a read by POST.
-        clamp: Whether a limit out of range is clamped, whatever the switch says.
+        clamp: Whether a limit out of range is clamped regardless of the switch.
         default: The number of rows when no limit is given.
-        counted: The rows that are said to be there, if not those of the list.
+        counted: The `total` in the response, or None for the number of rows.
         ordered: Whether the rows ascend; if not, cursors name positions.
-        host: The host and port that the client asked.
+        host: The host and port in the request.
     """
 
     switches: Switches
@@ -132,11 +132,11 @@ class Pager:
         return "clamp" if self.clamp else str(self.switches["limit_out_of_range"])
 
     def limit(self) -> int:
-        """Return how many rows were asked for."""
+        """Return the requested page size."""
         return whole_number(self.params, "limit", self.default, 1, LARGEST_PAGE, self._out)
 
     def size(self, limit: int) -> int:
-        """Return how many rows a page has at most, whatever it says."""
+        """Return the most rows that a page really has."""
         most = self.switches["largest_page"].get(self.name)
         return limit if most is None else min(limit, most)
 
@@ -156,7 +156,7 @@ class Pager:
         return shape or ("offset" if self.style == "none" else self.style)
 
     def page(self, numbers: Sequence[int]) -> Page:
-        """Return the page that was asked for."""
+        """Return the requested page."""
         dialect = self.switches["pagination_dialect"].get(self.name)
         shape = self._shape(dialect)
         if shape in {"none", "empty"}:
@@ -172,7 +172,7 @@ class Pager:
             return Page(page.numbers, None)
         page = self._cut(shape, numbers, limit)
         if dialect and page.pagination:
-            page = Page(page.numbers, self._worded(page.pagination, dialect))
+            page = Page(page.numbers, self._in_dialect(page.pagination, dialect))
         if not self.switches["pagination_total"] and page.pagination:
             page.pagination.pop("total", None)
         if every := self.switches["lost_row_every"]:
@@ -188,8 +188,8 @@ class Pager:
             return self._by_offset(numbers, limit)
         return self._by_cursor(numbers, limit)
 
-    def _worded(self, said: dict[str, Any], dialect: str) -> dict[str, Any]:
-        """Return what a page says about the others, as another API would say it."""
+    def _in_dialect(self, said: dict[str, Any], dialect: str) -> dict[str, Any]:
+        """Return the `pagination` in the words of another API."""
         total, more = said["total"], said["has_more"]
         rest = {name: value for name, value in said.items() if name not in {"total", "has_more"}}
         match dialect:
@@ -237,7 +237,7 @@ class Pager:
         start = after = 0
         if cursor is not None:
             refused = self.switches["refused_cursor_status"]
-            after = decode_cursor(cursor, refused, self._names)
+            after = decode_cursor(cursor, refused, self._position_name)
             self._check_age(cursor, refused)
             start = bisect_right(numbers, after) if self.ordered else after
         end = start + self.size(limit)
@@ -245,12 +245,15 @@ class Pager:
         if self._is_empty_turn(cursor):
             page, end = numbers[:0], start
         more = end < len(numbers)
+        # 1. The end of the list has no cursor.
+        # 2. A page with rows has the cursor after its last row.
+        # 3. An empty page repeats the position in compact form: the same cursor would be a loop.
         if not more:
             following = None
         elif page:
             following = self._behind(numbers, end)
         else:
-            following = encode_cursor(after, compact=True, name=self._names)
+            following = encode_cursor(after, compact=True, name=self._position_name)
         if self._alternates and page and (more or start):
             turn = self.cursors.turn("pages that alternate")
             back = rewritten_cursor(None, turn)
@@ -266,8 +269,8 @@ class Pager:
         return Page(page, {**said, "has_more": more, "next_cursor": following})
 
     @property
-    def _names(self) -> str:
-        """What a cursor names."""
+    def _position_name(self) -> str:
+        """The member of a cursor that holds the position."""
         return "id" if self.ordered else "position"
 
     @property
@@ -275,8 +278,8 @@ class Pager:
         return bool(self.switches["broken_cursor"].get(self.name) == "alternate")
 
     def _behind(self, numbers: Sequence[int], end: int) -> str:
-        """Return the cursor behind the first `end` rows."""
-        return encode_cursor(numbers[end - 1] if self.ordered else end, name=self._names)
+        """Return the cursor after the first `end` rows."""
+        return encode_cursor(numbers[end - 1] if self.ordered else end, name=self._position_name)
 
     def _broken(
         self, numbers: Sequence[int], limit: int, cursor: str | None, following: str | None
@@ -296,11 +299,12 @@ class Pager:
         every = self.switches["empty_page_every"]
         if not every or turn % every:
             return False
-        # Two empty pages at the same place would need two cursors for it.
+        # Two empty pages at one position would need two cursors for it, so the compact form of a
+        # cursor, which only an empty page issues, never gets another one.
         if cursor is None:
             return True
-        place = decode_cursor(cursor, 400, self._names)
-        return cursor != encode_cursor(place, compact=True, name=self._names)
+        place = decode_cursor(cursor, 400, self._position_name)
+        return cursor != encode_cursor(place, compact=True, name=self._position_name)
 
     def _check_age(self, cursor: str, refused: int) -> None:
         most_reads = self.switches["cursor_lifetime_requests"]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from lev_sandbox.data import crm, deals, documents, index, market, placements
-from lev_sandbox.data.resource import Resource
+from lev_sandbox.data.world import Resource
 
 NOTE_PARENTS = {
     "deal_notes": ("deals", "deal_id", 2),

@@ -1,4 +1,4 @@
-"""Which endpoint a request is for."""
+"""Find the endpoint that a request is for."""
 
 from __future__ import annotations
 
@@ -10,11 +10,18 @@ from lev_sandbox.routes import ROUTES, VIOLATIONS
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from lev_sandbox.routes import Route
+    from lev_sandbox.call import Route
 
 
 class Match(NamedTuple):
-    """What a request is for: an endpoint, or why it is for none."""
+    """The endpoint of a request, or why it has none.
+
+    Attributes:
+        verdict: As in a log entry.
+        template: The route template, or None for an unknown path.
+        route: The endpoint, or None.
+        numbers: The parameters in the path.
+    """
 
     verdict: str
     template: str | None
@@ -33,7 +40,7 @@ _PATTERNS = tuple((t, _pattern(t)) for t in _TEMPLATES if t not in _PLAIN)
 
 
 def find(method: str, path: str) -> Match:
-    """Return what a request is for."""
+    """Return the endpoint of a request."""
     template, numbers = _template(path)
     if template is None:
         return Match("unknown", None, None, {})

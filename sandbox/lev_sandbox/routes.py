@@ -2,64 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, TypeAlias
-
 from lev_sandbox import endpoints as to
 from lev_sandbox import files, index
+from lev_sandbox.call import Route
 from lev_sandbox.resources import NOTE_PARENTS
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
-
-    from lev_sandbox.endpoints import Call
-    from lev_sandbox.exchange import Content
-
-Handler: TypeAlias = "Callable[[Call], Content]"
-
-
-@dataclass(frozen=True, kw_only=True)
-class Route:
-    """One endpoint.
-
-    Attributes:
-        path: The route template below the API's prefix.
-        handler: What answers it.
-        method: The method.
-        resource: What its rows are.
-        scope: The scope it needs, if any.
-        style: The pagination style of a list.
-        fields: Whether it knows the `fields` parameter.
-        include: Whether it knows the `include` parameter.
-        filters: The kind of value of each field that can be filtered by.
-        sort: The fields that can be sorted by.
-        search: The field that each plain search parameter looks into.
-        refuses_filters: Whether any filter is refused.
-        default_limit: The number of rows when no limit is given.
-        clamp: Whether a limit out of range is clamped.
-        public_limit: Requests per minute of an endpoint that needs no key.
-        unsuitable: Whether a sync has no use for it.
-        needs_account: Whether a JWT must name an account.
-    """
-
-    path: str
-    handler: Handler
-    method: str = "GET"
-    resource: str = ""
-    scope: str | None = None
-    style: str = "none"
-    fields: bool = False
-    include: bool = False
-    filters: Mapping[str, str] = field(default_factory=dict)
-    sort: tuple[str, ...] = ()
-    search: Mapping[str, str] = field(default_factory=dict)
-    refuses_filters: bool = False
-    default_limit: int = 50
-    clamp: bool = False
-    public_limit: int | None = None
-    unsuitable: bool = False
-    needs_account: bool = True
-
 
 _UPDATED = {"updated_at": "moment"}
 _DEAL_FILTERS = {
@@ -173,4 +119,4 @@ VIOLATIONS: frozenset[tuple[str, str]] = frozenset({
     *(("PATCH", f"{path}/{{note_id}}") for path in _NOTE_PATHS),
     *(("DELETE", f"{path}/{{note_id}}") for path in _NOTE_PATHS),
 })  # fmt: skip
-"""What a sync must never call, beyond other methods of the endpoints above."""
+"""Requests that a sync must never send, beyond other methods of the endpoints above."""

@@ -1,4 +1,4 @@
-"""The sandbox itself: all state, and every way to look at it and change it."""
+"""The sandbox: its state, and the methods that read and change it."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ import orjson
 from lev_sandbox import router
 from lev_sandbox.clock import LOCAL, MICROSECONDS, Clock, http_date, moment_text
 from lev_sandbox.data.draw import salt
-from lev_sandbox.exchange import PREFIX, Request
 from lev_sandbox.faults import Fault, Faults
 from lev_sandbox.limits import Limits
 from lev_sandbox.log import KEPT_HEADERS, Entry, Log
 from lev_sandbox.paging import Cursors
 from lev_sandbox.poison import check
+from lev_sandbox.request import PREFIX, Request
 from lev_sandbox.respond import respond
 from lev_sandbox.store import Store
 from lev_sandbox.switches import Switches
@@ -26,14 +26,16 @@ from lev_sandbox.view import View
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
-    from lev_sandbox.data.resource import Row
-    from lev_sandbox.exchange import Answer, Content
+    from lev_sandbox.call import Route
+    from lev_sandbox.data.world import Row
     from lev_sandbox.poison import Poisons
-    from lev_sandbox.routes import Route
+    from lev_sandbox.response import Content, Response
 
 
 class Sandbox:
-    """A local Lev API without the network: state, and `answer`.
+    """A local Lev API without the network.
+
+    `receive` and `respond` handle a request; everything else reads or changes the state.
 
     Args:
         seed: Where the data comes from.
@@ -88,7 +90,7 @@ class Sandbox:
             self._dates["null"], self._dates["future"],
         )  # fmt: skip
         self.view = View(self.store, self.switches, self.poisons)
-        self._truth = View(self.store, self.switches)
+        self._unspoiled = View(self.store, self.switches)
 
     # The server's time
 
@@ -97,7 +99,7 @@ class Sandbox:
         return int((self.clock.now() + self.switches["clock_skew"]) * MICROSECONDS)
 
     def envelope_timestamp(self) -> str:
-        """Return the server's time as envelopes say it."""
+        """Return the server's time in the form of envelopes."""
         skew, zone = self.switches["envelope_skew"], self.switches["timestamp_zone"]
         if not skew and zone == "Z":
             return self.timestamp()
@@ -109,7 +111,7 @@ class Sandbox:
         )
 
     def timestamp(self) -> str:
-        """Return the server's time as the API writes it."""
+        """Return the server's time in the form of the API."""
         return moment_text(
             self.now(),
             fractions=self.switches["timestamp_fractions"],
@@ -121,7 +123,7 @@ class Sandbox:
     def rows(
         self, resource: str, *, parents: bool = False, parent: int | None = None, include: str = ""
     ) -> list[Row]:
-        """Return all rows that lists show, as the API would say them one by one.
+        """Return all rows that lists show, each as the API returns it by id.
 
         Args:
             resource: The resource.
@@ -133,26 +135,23 @@ class Sandbox:
             table = self.store.table(resource)
             numbers = [n for n in table.listed(parent) if self.store.visible(resource, n)]
             blocks = [block for block in include.split(",") if block]
-            said = self._truth.rows(resource, numbers, detail=True, include=blocks)
-            found: list[Row] = [orjson.loads(each) for each in said]
+            encoded = self._unspoiled.rows(resource, numbers, detail=True, include=blocks)
+            rows: list[Row] = [orjson.loads(row) for row in encoded]
             if parents:
-                for row, number in zip(found, numbers, strict=True):
-                    row.update(self._above(resource, number))
-            return found
+                for row, number in zip(rows, numbers, strict=True):
+                    row.update(self._parent_ids(resource, number))
+            return rows
 
-    def _above(self, resource: str, number: int) -> Row:
-        above: Row = {}
+    def _parent_ids(self, resource: str, number: int) -> Row:
+        """Return the ids of the rows above, and the fields that place a row in a tree."""
         table = self.store.table(resource)
-        above.update(
-            (name, value)
-            for name, value in table.row(number).items()
-            if name in table.resource.inner
-        )
+        inner, row = table.resource.inner, table.row(number)
+        ids = {name: value for name, value in row.items() if name in inner}
         while table.resource.parent is not None:
             number = table.parent(number)
-            above[table.resource.parent_key] = number
+            ids[table.resource.parent_key] = number
             table = self.store.table(table.resource.parent)
-        return above
+        return ids
 
     def row(self, resource: str, key: object) -> Row:
         """Return one row with all its fields, visible or not."""
@@ -165,7 +164,7 @@ class Sandbox:
             return len(self.store.table(resource).listed())
 
     def add(self, resource: str, /, *, parent: int | None = None, **values: Any) -> Row:  # noqa: ANN401
-        """Append a row with the next id; what is not given is made up."""
+        """Append a row with the next id; generate the fields that are not given."""
         with self.lock:
             return self.store.add(resource, parent, values)
 
@@ -195,13 +194,13 @@ class Sandbox:
             self.store.hide(resource, key, hidden=False)
 
     def poison(self, resource: str, key: object, kind: str, status: int | None = None) -> None:
-        """Make a row one that cannot be read well; see `poison.KINDS` for what goes wrong.
+        """Make reads of a row fail or come out wrong; see `poison.KINDS`.
 
         Args:
             resource: The resource.
             key: The row.
-            kind: What goes wrong.
-            status: What `no_children` answers with; 403 by default.
+            kind: How they go wrong.
+            status: The status of `no_children`; 403 by default.
         """
         with self.lock:
             number = self.store.number(resource, key)
@@ -211,18 +210,19 @@ class Sandbox:
     def cure(
         self, resource: str | None = None, key: object = None, kind: str | None = None
     ) -> None:
-        """End the poisons of a row, of one kind or of all; those of all rows without a row."""
+        """End the poisons of a row, of one kind or of all; without a row, of all rows."""
         with self.lock:
             if resource is None:
                 self.poisons.clear()
                 return
-            ill = self.poisons.get(resource, {})
-            kinds = ill.get(self.store.number(resource, key), {})
-            for each in list(kinds) if kind is None else [kind]:
-                kinds.pop(each, None)
-            ill = {number: held for number, held in ill.items() if held}
-            if ill:
-                self.poisons[resource] = ill
+            rows = self.poisons.get(resource, {})
+            kinds = rows.get(self.store.number(resource, key), {})
+            for name in list(kinds) if kind is None else [kind]:
+                kinds.pop(name, None)
+            # No empty entries: a sandbox with any poison takes a slower path.
+            rows = {number: kinds for number, kinds in rows.items() if kinds}
+            if rows:
+                self.poisons[resource] = rows
             else:
                 self.poisons.pop(resource, None)
 
@@ -246,7 +246,7 @@ class Sandbox:
             self.switches.set(values)
 
     def fault(self, kind: str, **options: Any) -> Fault:  # noqa: ANN401
-        """Ask for a fault; see `Fault` for the options."""
+        """Add a fault; see `Fault` for the options."""
         try:
             fault = Fault(kind=kind, **options)
         except TypeError as error:
@@ -256,25 +256,25 @@ class Sandbox:
         return fault
 
     def clear_faults(self) -> None:
-        """End all faults and let go what hangs."""
+        """End all faults and release hanging responses."""
         with self.lock:
             self.faults.clear()
         self.release()
 
     def release(self) -> None:
-        """Let go the requests that a `hang` holds back."""
+        """Send the responses that a `hang` holds back."""
         for release in list(self._releases):
             release()
 
     def on_release(self, callback: Callable[[], object]) -> None:
-        """Have `callback` called by `release`."""
+        """Call `callback` at each `release`."""
         self._releases.append(callback)
 
     def on_request(self, hook: Callable[[Request], object]) -> Callable[[], None]:
-        """Have `hook` called with each request before it is answered; return how to end that.
+        """Call `hook` with each request before its response; return a function that ends that.
 
-        The hook may change rows, switches and faults; it must not send requests to
-        this sandbox's server, which waits for it.
+        The hook may change rows, switches and faults. It must not send requests to this
+        sandbox's server, which waits for it.
         """
         self._hooks.append(hook)
         return lambda: self._hooks.remove(hook)
@@ -296,7 +296,7 @@ class Sandbox:
             self.log.clear()
 
     def reset(self) -> None:
-        """Go back to the start: data, switches, faults, limits, cursors and log (not the clock)."""
+        """Restore the initial data, switches, faults, limits, cursors and log (not the clock)."""
         with self.lock:
             self.switches.reset()
             self.limits.configure(account=None, endpoint=None, **self._start_limits)
@@ -338,18 +338,18 @@ class Sandbox:
             hook(request)
         return request, entry, match.route
 
-    def answer(self, request: Request, entry: Entry, route: Route | None) -> Answer:
-        """Answer a received request."""
+    def respond(self, request: Request, entry: Entry, route: Route | None) -> Response:
+        """Return the response to a received request."""
         with self.lock:
-            answer = respond(self, request, entry, route)
+            response = respond(self, request, entry, route)
             skewed = self.now() / MICROSECONDS + self.switches["date_header_skew"]
-            answer.headers.setdefault("date", http_date(skewed))
-            entry.status, entry.rows = answer.status or None, answer.rows
-            entry.fault = answer.fault.kind if answer.fault else None
+            response.headers.setdefault("date", http_date(skewed))
+            entry.status, entry.rows = response.status or None, response.rows
+            entry.fault = response.fault.kind if response.fault else None
             self.log.close(entry)
-            return answer
+            return response
 
     def delay(self) -> float:
-        """Return how long the next answer takes, in seconds."""
+        """Return the latency of the next response in seconds."""
         fixed, jitter = self.switches["latency"], self.switches["latency_jitter"]
         return float(fixed + (self._jitter.random() * jitter if jitter else 0))

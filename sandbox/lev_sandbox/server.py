@@ -1,4 +1,4 @@
-"""Serving a sandbox on this machine."""
+"""Serve a sandbox on this machine."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from lev_sandbox.app import CONTROL, App
-from lev_sandbox.exchange import PREFIX
+from lev_sandbox.request import PREFIX
 from lev_sandbox.sandbox import Sandbox
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ _GRACE_SECONDS = 2
 
 
 class _Protocol(HttpToolsProtocol):
-    """Tells the app about connections, so that faults can break them."""
+    """Registers connections with the app, so that faults can break them."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
@@ -36,7 +36,7 @@ class _Protocol(HttpToolsProtocol):
 
 
 class _Server(uvicorn.Server):
-    """Says when it is ready, and ends at once rather than at the next tick."""
+    """Signals when it is ready, and ends at once rather than at the next tick."""
 
     def __init__(self, config: uvicorn.Config, app: App) -> None:
         super().__init__(config)
@@ -59,7 +59,7 @@ class _Server(uvicorn.Server):
 
 
 class SandboxServer:
-    """Serves a sandbox in a thread of its own; use it in a `with` statement.
+    """Serves a sandbox in its own thread; use it in a `with` statement.
 
     Args:
         sandbox: The sandbox; a new one by default.
@@ -132,7 +132,7 @@ class SandboxServer:
         return self
 
     def stop(self) -> None:
-        """End every connection, hanging ones too, and the server."""
+        """Close every connection, hanging ones too, and end the server."""
         if self._server is None or self._thread is None:
             return
         self._server.end()
@@ -144,6 +144,7 @@ class SandboxServer:
         try:
             asyncio.run(server.serve(sockets=[listener]))
         finally:
+            # Also after a failed start, for which `start` would wait forever.
             server.ready.set()
             listener.close()
 

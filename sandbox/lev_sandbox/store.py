@@ -1,4 +1,4 @@
-"""All tables of a sandbox, and changes to them."""
+"""The tables of a sandbox, and the changes to their rows."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from lev_sandbox.table import NO_MOMENT, Table
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
-    from lev_sandbox.data.resource import Resource, Row
+    from lev_sandbox.data.world import Resource, Row
     from lev_sandbox.switches import Switches
 
 
-_OTHER_NUMBERS = frozenset({"account_team", "my_accounts"})
-"""Resources whose key is a number, but not the row's."""
+KEYED_OTHERWISE = frozenset({"account_team", "my_accounts"})
+"""Resources whose key is a number other than the row's."""
 
 
 class Store:
@@ -29,7 +29,7 @@ class Store:
     Args:
         seed: Where the data comes from.
         sizes: Sizes that differ from the defaults.
-        now: Tells the server's time in microseconds.
+        now: Returns the server's time in microseconds.
         switches: The switches.
         null_updated_every: Every so many rows have no `updated_at` (0: none).
         future_updated_every: Every so many rows are dated in the future (0: none).
@@ -59,19 +59,19 @@ class Store:
 
     def table(self, name: str) -> Table:
         """Return the table of a resource."""
-        found = self._tables.get(name)
-        if found is None:
-            found = self._tables[name] = Table(resource_named(name), self.world)
-        return found
+        table = self._tables.get(name)
+        if table is None:
+            table = self._tables[name] = Table(resource_named(name), self.world)
+        return table
 
     def number(self, name: str, key: object) -> int:
-        """Return the number of the row with a key (a number, or what its key field says).
+        """Return the number of the row with a key (a number, or the value of its key field).
 
         Raises:
             LookupError: There is no such row.
         """
         table, resource = self.table(name), resource_named(name)
-        if type(key) is int and name not in _OTHER_NUMBERS:
+        if type(key) is int and name not in KEYED_OTHERWISE:
             if table.exists(key):
                 return key
         else:
@@ -81,7 +81,7 @@ class Store:
         raise LookupError(f"There is no row {key!r} among {name}.")
 
     def visible(self, name: str, number: int) -> bool:
-        """Return whether the caller may see a row: it and all it belongs to are there."""
+        """Return whether the caller may see a row: it and all rows above it are visible."""
         table = self.table(name)
         while table.exists(number) and number not in table.hidden:
             if table.resource.parent is None:
@@ -91,7 +91,7 @@ class Store:
         return False
 
     def add(self, name: str, parent: int | None, values: Mapping[str, Any]) -> Row:
-        """Append a row; what is not given is generated."""
+        """Append a row; generate the fields that are not given."""
         table, resource = self.table(name), resource_named(name)
         if (parent is None) != (resource.parent is None):
             says = f"needs a {resource.parent_key}" if resource.parent else "has no parent"
@@ -110,7 +110,7 @@ class Store:
         return table.row(table.last)
 
     def update(self, name: str, key: object, values: Mapping[str, Any]) -> Row:
-        """Change fields of a row and, unless it is given, its `updated_at`."""
+        """Change fields of a row, and set its `updated_at` to now unless it is given."""
         table, number = self.table(name), self.number(name, key)
         row = table.row(number)
         changes = self._checked(table.resource, row, values)
@@ -120,7 +120,7 @@ class Store:
         return table.row(number)
 
     def archive(self, name: str, key: object) -> Row:
-        """Archive a deal or a placement, the way the API does it."""
+        """Archive a deal or a placement as the API does."""
         table, number = self.table(name), self.number(name, key)
         row, now = table.row(number), self._now()
         if name == "deals":
@@ -162,6 +162,7 @@ class Store:
         rows = []
         for number in numbers:
             row = table.row(number)
+            # The version makes every revision of a text another one.
             base = str(row.get(field) or field).partition(" · ")[0]
             row[field] = f"{base} · revision {table.version + 1}"
             table.put(number, row, self._moment({}, self._now()))
@@ -170,7 +171,7 @@ class Store:
         return rows
 
     def _template(self, resource: Resource, number: int, parent: int) -> Row:
-        """Return a row like its siblings: made for a place that the world knows."""
+        """Return a new row, generated from the place of one that the world knows."""
         world, name = self.world, resource.name
         if resource.parent:
             place = world.span(name, parent).start
@@ -221,7 +222,7 @@ class Store:
         return NO_MOMENT if given is None else parse_moment(given)
 
     def _moved(self, table: Table, number: int) -> None:
-        """Let a change move the `updated_at` of the row's parent, where the switch says so."""
+        """Move the `updated_at` of the changed row's parent, where the switch says so."""
         resource = table.resource
         if resource.parent is None or not self._switches["child_moves_parent"]:
             return

@@ -1,4 +1,4 @@
-"""Every documented ambiguity of the API as a switch that can be changed while it runs."""
+"""Switches: every ambiguity of the API's documentation, to be changed at any time."""
 
 from __future__ import annotations
 
@@ -32,8 +32,8 @@ class Switch:
 
     Attributes:
         default: Its first value.
-        accepts: Whether a value (for a table: an entry's value) will do.
-        says: The values, in words.
+        accepts: Returns whether a value (in a table: of an entry) is valid.
+        says: The valid values, in words.
         keys: The entries of a switch that is a table.
     """
 
@@ -45,11 +45,11 @@ class Switch:
 
 def _one_of(default: object, *others: object) -> Switch:
     choices = (default, *others)
-    said = ", ".join("null" if choice is None else str(choice) for choice in choices)
+    names = ", ".join("null" if choice is None else str(choice) for choice in choices)
     return Switch(
         default,
         lambda value: any(value is c or (value == c and type(value) is type(c)) for c in choices),
-        said,
+        names,
     )
 
 

@@ -1,4 +1,4 @@
-"""The rows of one resource: generated when first asked for, then kept as bytes."""
+"""The rows of one resource: generated when first read, then kept as bytes."""
 
 from __future__ import annotations
 
@@ -13,22 +13,21 @@ from lev_sandbox.clock import MICROSECONDS, moment_text
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from lev_sandbox.data.resource import Resource, Row
-    from lev_sandbox.data.world import World
+    from lev_sandbox.data.world import Resource, Row, World
 
 NO_MOMENT = -1
-"""Stands for `updated_at: null` among the moments."""
+"""The moment of a row whose `updated_at` is null."""
 
 
 class Table:
     """Rows by number; numbers start at 1 and are never used twice.
 
-    A row is kept as the JSON that a plain list says, because serving those bytes is
-    what the sandbox does most; whatever needs the fields decodes them.
+    A row is kept as its JSON in a plain list, because serving those bytes is what the
+    sandbox does most. Code that needs the fields decodes them.
 
     Attributes:
-        resource: What the rows are.
-        version: Changes whenever any row does.
+        resource: The resource of the rows.
+        version: A number that changes whenever a row does.
         last: The highest number ever given.
         gone: Removed rows.
         hidden: Rows that are not visible to the caller: neither in lists nor by id.

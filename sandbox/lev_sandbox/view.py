@@ -1,4 +1,4 @@
-"""How rows are said: as kept, or with the changes that switches and parameters ask for."""
+"""Encode rows for responses, with the changes that switches and parameters require."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from lev_sandbox.table import NO_MOMENT
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
-    from lev_sandbox.data.resource import Row
+    from lev_sandbox.data.world import Row
     from lev_sandbox.poison import Poisons
     from lev_sandbox.store import Store
     from lev_sandbox.switches import Switches
@@ -37,12 +37,12 @@ _NOTHING: Mapping[str, str] = {}
 
 @dataclass(frozen=True)
 class View:
-    """Says rows as JSON.
+    """Encodes rows as JSON.
 
     Attributes:
         store: The rows.
         switches: The switches.
-        poisons: What is wrong with single rows.
+        poisons: The poisoned rows.
     """
 
     store: Store
@@ -64,39 +64,40 @@ class View:
         Args:
             name: The resource.
             numbers: The rows.
-            detail: Whether they are said one by one rather than in a list.
-            fields: The only fields to say.
+            detail: Whether the response is that of a single row.
+            fields: The fields to keep; all by default.
             include: The blocks to embed in deals.
-            missing: The blocks that some deals lack: the `empty` ones, or those of `some`.
+            missing: The blocks that some deals lack: where `empty`, or for `some` ids.
         """
         table = self.store.table(name)
         changes = self._changes(table, detail=detail)
+        # The fast way: rows are kept in the form that a list returns most of the time.
         if not changes and fields is None:
-            said = [table.encoded(number) for number in numbers]
+            encoded = [table.encoded(number) for number in numbers]
         else:
-            said = []
+            encoded = []
             for number in numbers:
                 row = table.row(number)
                 for change in changes:
                     change(row, number)
                 if fields is not None:
                     row = {key: value for key, value in row.items() if key in fields}
-                said.append(orjson.dumps(row))
-        ill = self.poisons.get(name)
-        if ill:
-            said = [
-                spoiled(table.resource, row, ill[number]) if number in ill else row
-                for row, number in zip(said, numbers, strict=True)
+                encoded.append(orjson.dumps(row))
+        poisoned = self.poisons.get(name)
+        if poisoned:
+            encoded = [
+                spoiled(table.resource, row, poisoned[number]) if number in poisoned else row
+                for row, number in zip(encoded, numbers, strict=True)
             ]
         if include:
-            said = [
+            encoded = [
                 self._with_blocks(row, number, include, missing)
-                for row, number in zip(said, numbers, strict=True)
+                for row, number in zip(encoded, numbers, strict=True)
             ]
-        return said
+        return encoded
 
     def _changes(self, table: Table, *, detail: bool) -> list[Callable[[Row, int], None]]:
-        """Return what has to be done to each row of a table before it is said."""
+        """Return the changes to apply to each row of a table before it is encoded."""
         switches, resource = self.switches, table.resource
         changes: list[Callable[[Row, int], None]] = []
         compose = _COMPOSERS.get(resource.name)
@@ -160,13 +161,13 @@ class View:
         number = numbers[0]
         form = self.switches["embedded_financials"]
         if form != "reduced":
-            said = self.rows("deal_financials", (number,))[0]
+            encoded = self.rows("deal_financials", (number,))[0]
             if form == "whole_but_values":
-                return orjson.dumps(_rounded(orjson.loads(said)))
+                return orjson.dumps(_rounded(orjson.loads(encoded)))
             if form == "whole_some_fields" and deal % _LACKING_EVERY == 0:
-                row: Row = orjson.loads(said)
+                row: Row = orjson.loads(encoded)
                 return orjson.dumps({k: v for k, v in row.items() if k not in _LACKED})
-            return said
+            return encoded
         if number not in table.reduced:
             table.reduced[number] = orjson.dumps(embedded_financials(table.row(number)))
         return table.reduced[number]
@@ -192,7 +193,7 @@ class _Legacy:
 
 @dataclass(frozen=True)
 class _Stamps:
-    """Writes date-times another way; only `updated_at` has a fraction other than zero."""
+    """Formats date-times; only `updated_at` has a fraction other than zero."""
 
     table: Table
     fractions: bool
@@ -252,7 +253,9 @@ def _checklist(view: View, row: Row, number: int, _detail: bool) -> None:  # noq
 def _lender(view: View, row: Row, number: int, detail: bool) -> None:  # noqa: FBT001
     if detail:
         numbers = view.store.table("lender_programs").listed(number)
-        row["programs"] = [orjson.loads(said) for said in view.rows("lender_programs", numbers)]
+        row["programs"] = [
+            orjson.loads(program) for program in view.rows("lender_programs", numbers)
+        ]
 
 
 def _asset_type(view: View, row: Row, _number: int, _detail: bool) -> None:  # noqa: FBT001

@@ -14,7 +14,7 @@ import time
 from collections import Counter
 from pathlib import Path
 
-from tests.hostile import tally
+from tests.hostile import counts
 
 HERE = Path(__file__).parent
 PAGE = HERE.parents[1] / "docs" / "hostile-input.md"
@@ -38,34 +38,34 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as directory:
         run = subprocess.run(
             [*PYTEST, f"--hypothesis-seed={asked.seed}", str(HERE)],
-            env=os.environ | {tally.EXAMPLES: str(asked.examples), tally.DIRECTORY: directory},
+            env=os.environ | {counts.EXAMPLES: str(asked.examples), counts.DIRECTORY: directory},
             stdout=subprocess.PIPE,
             text=True,
             check=False,
         )
-        counts: Counter[str] = Counter()
+        total: Counter[str] = Counter()
         for file in Path(directory).iterdir():
-            counts.update(json.loads(file.read_text()))
+            total.update(json.loads(file.read_text()))
     sys.stdout.write(run.stdout)
     if run.returncode not in {0, 1} or NOT_RUN.search(run.stdout):
         return run.returncode  # what could not be run says nothing of the inputs
     found = set(FAILED.findall(run.stdout))
-    figures = table(counts, len(found), time.monotonic() - begun)
+    figures = table(total, len(found), time.monotonic() - begun)
     page = PAGE.read_text(encoding="utf-8")
     PAGE.write_text(FIGURES.sub(lambda _: figures, page), encoding="utf-8")
     return run.returncode
 
 
-def table(counts: Counter[str], faults: int, seconds: float) -> str:
+def table(total: Counter[str], faults: int, seconds: float) -> str:
     """Write the figures as they stand in the docs."""
-    rows = [f"| {kind} | {number:,} |" for kind, number in sorted(counts.items())]
+    rows = [f"| {kind} | {number:,} |" for kind, number in sorted(total.items())]
     minutes = max(1, round(seconds / 60))
     return "\n".join(
         [
             "| inputs | tried |",
             "|---|---:|",
             *rows,
-            f"| **all** | **{counts.total():,}** |",
+            f"| **all** | **{total.total():,}** |",
             "",
             f"Faults found: {faults}. It took {minutes} min.",
             "",

@@ -9,19 +9,20 @@ from typing import TYPE_CHECKING
 import pytest
 
 from lev_sandbox import Sandbox, SandboxServer
-from tests.hostile import tally
-from tests.hostile.forks import Forks
-from tests.torture.launch import ForkServer
+from tests.hostile import counts
+from tests.torture.forkserver import ForkServer
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from tests.torture.forkserver import ForkLauncher
+
 
 @pytest.fixture(scope="session")
-def forks() -> Iterator[Forks]:
-    """Starts taps where it is not the process that is looked at."""
+def forks() -> Iterator[ForkLauncher]:
+    """Runs taps as forks, for tests that only look at the output."""
     with ForkServer() as server, server.launcher() as launcher:
-        yield Forks(launcher)
+        yield launcher
 
 
 @pytest.fixture(scope="module")
@@ -33,5 +34,5 @@ def account() -> Iterator[SandboxServer]:
 
 def pytest_sessionfinish() -> None:
     """Leave the counts to whoever asked for the long version."""
-    if name := os.environ.get(tally.DIRECTORY):
-        tally.save(Path(name))
+    if name := os.environ.get(counts.DIRECTORY):
+        counts.save(Path(name))

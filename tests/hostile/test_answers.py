@@ -19,9 +19,18 @@ from tap_lev.api.response import LevResponse, extract_rows, parse_response
 from tap_lev.api.row_counter import RowCounter
 from tap_lev.errors import InvalidResponseError
 from tap_lev.records.mapper import drop_secrets
-from tests.hostile.attempt import ANYTHING, DEEP, ODD, attempt, broken, readable, spoiled, text_of
+from tests.hostile.counts import count, examples
 from tests.hostile.servers import serving
-from tests.hostile.tally import count, examples
+from tests.hostile.single_sync import (
+    ANYTHING,
+    DEEP,
+    ODD,
+    broken,
+    readable,
+    single_sync,
+    spoiled,
+    text_of,
+)
 from tests.inprocess import config_of
 from tests.test_page import DEALS, row_by_row, timeless
 
@@ -83,7 +92,7 @@ def answered(
     account.sandbox.fault("not_json", route=f"/{stream}", body=body.decode(), times=None)
     try:
         with row_by_row() if singly else mock.MagicMock():
-            return attempt(config, streams=streams_of(stream))
+            return single_sync(config, streams=streams_of(stream))
     finally:
         account.sandbox.clear_faults()
 
@@ -297,7 +306,7 @@ def lied(config: dict[str, Any], page: Any, caplog: pytest.LogCaptureFixture) ->
         yield head % len(body) + body
 
     with serving(answer) as server:
-        run = attempt(config | {"api_url": server.url}, streams=("contacts",))
+        run = single_sync(config | {"api_url": server.url}, streams=("contacts",))
     return run, "\n".join(caplog.messages)
 
 

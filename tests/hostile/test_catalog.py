@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from tap_lev.config import input_files
 from tap_lev.errors import ConfigError
 from tap_lev.tap import STREAMS_BY_NAME
-from tests.hostile.attempt import attempt, readable, spoiled
-from tests.hostile.tally import count, examples
+from tests.hostile.counts import count, examples
+from tests.hostile.single_sync import readable, single_sync, spoiled
 from tests.inprocess import catalog_of, config_of
 from tests.support import run_tap
 
@@ -47,7 +47,7 @@ def test_any_catalog_is_refused_in_a_sentence_or_read(
     except ConfigError as error:
         readable(error)
         return
-    run = attempt(config, catalog=catalog)
+    run = single_sync(config, catalog=catalog)
     # Where nothing is left selected, that is bad input, and nothing is written.
     assert run.exit_code == 0 or (run.exit_code == 2 and not run.messages)
     written = {message["stream"] for message in run.of("SCHEMA")}

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from tap_lev.api.error_response import MAX_HINT, api_error
 from tap_lev.errors import LevAPIError
 from tap_lev.text import quoted, shown
-from tests.hostile.attempt import ANYTHING, DEEP, ODD, readable, text_of
-from tests.hostile.tally import count, examples
+from tests.hostile.counts import count, examples
+from tests.hostile.single_sync import ANYTHING, DEEP, ODD, readable, text_of
 
 ENDPOINT = "GET /contacts"
 HINTS = ODD | st.from_regex(r"(retry )?(after )?\d{1,30}(\.\d+)?\s{0,5}s(econds)?", fullmatch=True)

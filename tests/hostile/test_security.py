@@ -19,8 +19,8 @@ from typing_extensions import override
 
 from tap_lev.api.transport import Transport
 from tests.hostile.certificates import Authority
+from tests.hostile.counts import count
 from tests.hostile.servers import serving
-from tests.hostile.tally import count
 from tests.inprocess import catalog_of
 from tests.support import UNLIMITED, Run, run_tap
 
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from lev_sandbox import SandboxServer
-    from tests.hostile.forks import Forks
+    from tests.torture.forkserver import ForkLauncher
 
 ROOT = Path(__file__).parents[2]
 KEY = "aToken0'1\"2\\3/4+5=6%789Z"
@@ -261,7 +261,7 @@ def test_a_proxy_that_refuses_learns_the_host_only() -> None:
         " ",
     ],
 )
-def test_a_proxy_that_is_none_is_a_sentence(forks: Forks, address: str) -> None:
+def test_a_proxy_that_is_none_is_a_sentence(forks: ForkLauncher, address: str) -> None:
     config = {"api_url": "https://lev.example", "api_key": KEY, "max_retries": 0, **UNLIMITED}
     run = forks.run(config, catalog=CONTACTS, env={**DEBUG, "HTTPS_PROXY": address})
     assert run.exit_code == 2
@@ -380,7 +380,7 @@ def structured(tmp_path: Path) -> dict[str, str]:
 @pytest.mark.parametrize("refused", [False, True], ids=["whatever the status", "401"])
 @pytest.mark.parametrize("echo", ECHOES.values(), ids=ECHOES)
 def test_a_key_that_lev_sends_back_is_not_told(
-    forks: Forks, structured: dict[str, str], echo: str, *, refused: bool
+    forks: ForkLauncher, structured: dict[str, str], echo: str, *, refused: bool
 ) -> None:
     count("ways to have the key told")
     body = json.dumps({"error": {"type": echo, "message": f"No {echo} here", "details": echo}})
@@ -436,7 +436,7 @@ def test_a_key_that_lev_sends_back_is_not_told(
     ids=str,
 )
 def test_whatever_fails_the_key_is_not_told(
-    forks: Forks, config: dict[str, Any], given: dict[str, Any]
+    forks: ForkLauncher, config: dict[str, Any], given: dict[str, Any]
 ) -> None:
     count("ways to have the key told")
 
@@ -449,7 +449,7 @@ def test_whatever_fails_the_key_is_not_told(
     kept(run)
 
 
-def test_a_key_in_a_wrong_setting_is_not_told_either(forks: Forks) -> None:
+def test_a_key_in_a_wrong_setting_is_not_told_either(forks: ForkLauncher) -> None:
     other = "lev_sk_" + "9fJ2kQ8xZ7bV"
     config = {"api_key": KEY, "origin_app": f"a {other}"}
     run = forks.run(config, env=DEBUG)

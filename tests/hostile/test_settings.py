@@ -17,8 +17,8 @@ from tap_lev.config import input_files, settings, validation
 from tap_lev.errors import ConfigError
 from tap_lev.sync import refresh
 from tap_lev.tap import TapLev
-from tests.hostile.attempt import ANYTHING, attempt, readable
-from tests.hostile.tally import count, examples
+from tests.hostile.counts import count, examples
+from tests.hostile.single_sync import ANYTHING, readable, single_sync
 from tests.inprocess import catalog_of, config_of
 
 if TYPE_CHECKING:
@@ -77,7 +77,7 @@ def test_any_number_is_refused_or_syncs(account: SandboxServer, numbers: dict[st
     count("numbers in settings, each before a whole sync")
     config = config_of(account) | {"max_parallel_streams": 1, "max_retries": 0} | numbers
     bookmark = {"replication_key": "updated_at", "replication_key_value": "2020-01-01T00:00:00Z"}
-    run = attempt(config, catalog=CATALOG, state={"bookmarks": {"contacts": bookmark}})
+    run = single_sync(config, catalog=CATALOG, state={"bookmarks": {"contacts": bookmark}})
     assert run.exit_code in {0, 2}
     if run.exit_code == 0:
         assert len(run.records("contacts")) == account.sandbox.count("contacts")

@@ -13,8 +13,8 @@ from tap_lev.config import input_files
 from tap_lev.errors import ConfigError
 from tap_lev.state.walk import Place, Walk
 from tap_lev.tap import STREAMS_BY_NAME
-from tests.hostile.attempt import attempt, broken, readable, spoiled, text_of
-from tests.hostile.tally import count, examples
+from tests.hostile.counts import count, examples
+from tests.hostile.single_sync import broken, readable, single_sync, spoiled, text_of
 from tests.inprocess import config_of, sync
 from tests.support import run_tap
 
@@ -58,7 +58,7 @@ def test_any_state_is_refused_in_a_sentence_or_read(
     except ConfigError as error:
         readable(error)
         return
-    run = attempt(config, state=state or {}, streams=STREAMS)
+    run = single_sync(config, state=state or {}, streams=STREAMS)
     if run.exit_code == 2:  # it is of another account, or holds rows that cannot be asked for again
         assert not run.messages
         return
@@ -123,7 +123,7 @@ def test_a_state_that_no_sentence_could_hold_is_told_in_one(
 
 def test_megabytes_of_state_of_former_streams_are_kept(config: dict[str, Any], rows: int) -> None:
     former = {f"former_{number}": {"x": "y" * 1000} for number in range(4000)}
-    run = attempt(config, state={"bookmarks": {"contacts": {}, **former}}, streams=STREAMS)
+    run = single_sync(config, state={"bookmarks": {"contacts": {}, **former}}, streams=STREAMS)
     assert run.exit_code == 0
     assert len(run.records("contacts")) == rows
     assert run.state is not None
@@ -141,6 +141,6 @@ def test_a_cursor_that_fits_into_no_url_does_not_stay_in_the_way(
     entry["walk"] = walk.to_state()  # with a digest that fits
     with pytest.raises(ValueError, match=r"length <= 4096 - at `\$.cursor`"):
         Walk.from_state(state["bookmarks"]["contacts"]["walk"])
-    run = attempt(config, state=state, streams=STREAMS)
+    run = single_sync(config, state=state, streams=STREAMS)
     assert run.exit_code == 0
     assert len(run.records("contacts")) == rows

@@ -20,9 +20,9 @@ from hypothesis import strategies as st
 
 from tap_lev.api import transport
 from tap_lev.errors import LevConnectionError, LevError
-from tests.hostile.attempt import readable
+from tests.hostile.counts import count, examples
 from tests.hostile.servers import Server, serving
-from tests.hostile.tally import count, examples
+from tests.hostile.single_sync import readable
 from tests.test_client import Setup
 
 if TYPE_CHECKING:

@@ -1,6 +1,6 @@
-"""``make mutants``: breaks the tap's code on purpose, one thing at a time, and sees what notices.
+"""``make mutants``: break the tap's code on purpose, one thing at a time, and see which test fails.
 
-It runs in a copy of the checkout, since tap processes must see what is broken, too. Each file of
+It runs in a copy of the checkout, since tap processes must see the broken code, too. Each file of
 tests runs in a fork of this process, which has everything but the tap imported already.
 """
 
@@ -18,23 +18,22 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
 from tests.mutation.mutants import mutants
-from tests.mutation.tests import NEAR, WIDE
+from tests.mutation.tests import NEAR, WIDE, file_of, find_tests
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
 
     from tests.mutation.mutants import Mutant
 
-PACKAGE = Path("tap_lev")
 IMPORTED = "hypothesis", "jsonschema", "lev_sandbox", "requests", "singer_sdk.testing"
 PATIENCE = 20
-"""Seconds that a test is waited for in any case; it hangs if it takes as long as its whole file."""
+"""The shortest limit for a test in seconds; it hangs if it takes as long as its whole file."""
 NOISE = 5
 """How many times longer a file of tests may take than it did."""
 PYTEST = (
@@ -45,7 +44,7 @@ PYTEST = (
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Break modules; return 1 if something is not noticed."""
+    """Break modules; return 1 if a mutant survives."""
     given = _arguments(argv)
     for name in IMPORTED:
         importlib.import_module(name)
@@ -54,7 +53,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     rows = ["| module | mutants | tried | killed | equivalent | score |", "| --- |" + 5 * " ---: |"]
     for module in given.modules:
         tests = (*NEAR[module], *(() if given.near else WIDE[module]))
-        path = PACKAGE / f"{module}.py"
+        path = file_of(module)
         code = path.read_text(encoding="utf-8")
         every = [m for m in mutants(module, code) if given.line in {None, m.line}]
         chosen = random.Random(given.seed).sample(every, min(given.sample, len(every)))
@@ -80,7 +79,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 class Unbroken(dict[str, float]):
-    """How long each file of tests takes where nothing is broken. It is run once for that."""
+    """The seconds that each file of tests takes while nothing is broken, measured once."""
 
     def __missing__(self, test: str) -> float:
         """Run it.
@@ -96,7 +95,7 @@ class Unbroken(dict[str, float]):
 
 
 def _try(mutant: Mutant, tests: Sequence[str], path: Path, unbroken: Unbroken) -> str | None:
-    """Tell which test notices."""
+    """Return the test that fails, or None."""
     code = path.read_text(encoding="utf-8")
     for test in tests:
         limit = unbroken[test]
@@ -111,14 +110,15 @@ def _try(mutant: Mutant, tests: Sequence[str], path: Path, unbroken: Unbroken) -
 def _write(path: Path, code: str) -> None:
     path.write_text(code, encoding="utf-8")
     for compiled in path.parent.glob(f"__pycache__/{path.stem}.*"):
-        compiled.unlink()  # it may be as old and as long as what it would be made of now
+        # Python would take it for the compiled form of code of the same age and length.
+        compiled.unlink()
 
 
 def run(test: str, limit: float) -> str | None:
     """Run the tests of a file in a process of their own, up to the first that fails.
 
     Args:
-        test: The file.
+        test: The name of the file.
         limit: The longest that one of its tests may take, in seconds.
 
     Returns:
@@ -131,7 +131,7 @@ def run(test: str, limit: float) -> str | None:
             os.dup2(output.fileno(), 1)
             os.dup2(output.fileno(), 2)
             hangs = ("-o", f"faulthandler_timeout={limit}") if limit < math.inf else ()
-            code = int(pytest.main([*PYTEST, *hangs, f"tests/{test}"]))
+            code = int(pytest.main([*PYTEST, *hangs, str(find_tests(test))]))
             sys.stdout.flush()
             os._exit(code)
         ended = _wait(pid, NOISE * limit)
@@ -162,8 +162,8 @@ def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--sample", type=int, default=sys.maxsize, help="mutants of each module")
     parser.add_argument("--seed", type=int, default=1, help="which ones")
     parser.add_argument("--line", type=int, help="only mutants of this line")
-    parser.add_argument("--near", action="store_true", help="ask only the tests that are near")
-    parser.add_argument("--verbose", action="store_true", help="tell what was noticed, too")
+    parser.add_argument("--near", action="store_true", help="run only the tests that are near")
+    parser.add_argument("--verbose", action="store_true", help="print the killed mutants, too")
     return parser.parse_args(argv)
 
 

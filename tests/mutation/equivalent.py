@@ -1,35 +1,35 @@
-"""Mutants that do what the tap does, and why: no test can tell them from it."""
+"""Mutants that behave as the tap does, and why: no test can kill them."""
 
 from __future__ import annotations
 
 EQUIVALENT: dict[str, dict[str, dict[str, str]]] = {
-    "walk": {
+    "state.walk": {
         "@dataclasses.dataclass(slots=True)": {
             "@dataclasses.dataclass(slots=False)": "slots save memory only",
         },
     },
-    "baton": {
+    "concurrency.workers": {
         "raise": {
             "pass": "the run is over, and nobody counts who is at work",
         },
     },
-    "client": {
+    "api.client": {
         "MAX_DOUBLINGS = 10": {
             "MAX_DOUBLINGS = 9": "the longest wait is reached after eight",
             "MAX_DOUBLINGS = 11": "the longest wait is reached after eight",
         },
     },
-    "reading": {
+    "sync.list_sync": {
         'return ", ".join(member.name for member in self.members)': {
             "pass": "it names a thread, and no output names threads",
         },
     },
-    "asking": {
-        "decoder=shape.decoder if shape and usual else None,": {
-            "decoder=shape.decoder if not shape and usual else None,": "the same rows, read slower",
+    "sync.list_requester": {
+        "decoder=decoded.decoder if decoded else None,": {
+            "decoder=decoded.decoder if not decoded else None,": "the same rows, read slower",
         },
     },
-    "gate": {
+    "ratelimit.scheduler": {
         "@dataclasses.dataclass(eq=False, slots=True)": {
             "@dataclasses.dataclass(eq=False, slots=False)": "slots save memory only",
             "@dataclasses.dataclass(eq=True, slots=True)": "no two requests have the same event",
@@ -38,17 +38,17 @@ EQUIVALENT: dict[str, dict[str, dict[str, str]]] = {
             "self._has_response = True": "before the first response only the budget grants a slot",
         },
     },
-    "remaining": {
+    "ratelimit.workload": {
         "self._total_left = 0": {
             "self._total_left = 1": "it is read only where something is left, and set by then",
             "self._total_left = -1": "it is read only where something is left, and set by then",
         },
     },
-    "answers": {
+    "api.request": {
         "@dataclasses.dataclass(frozen=True, slots=True)": {
             "@dataclasses.dataclass(frozen=True, slots=False)": "slots save memory only",
             "@dataclasses.dataclass(frozen=False, slots=True)": "nothing changes or hashes a call",
         },
     },
 }
-"""By module, by the line as it is in the tap, by the line as it is in the mutant: the reason."""
+"""By module, by the line in the tap, by the line in the mutant: the reason."""

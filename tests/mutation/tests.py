@@ -1,53 +1,95 @@
-"""Which files of tests are asked, for each module: what is near it, and what is wide and slow."""
+"""The test files that are run against each module's mutants: near ones, then wide and slow ones.
+
+Modules go by their path below ``tap_lev``, test files by their name wherever they are in ``tests``.
+"""
 
 from __future__ import annotations
 
+from pathlib import Path
+
+TESTS = Path(__file__).parents[1]
+TAP = TESTS.parent / "tap_lev"
+APART = {"hostile", "pipelines", "sandbox", "torture"}
+"""Folders of tests whose files may have the name of another."""
 LISTS = "test_sync.py", "test_refresh.py", "test_children.py", "test_cli.py"
 SIDE_BY_SIDE = "test_side_by_side.py", "test_children.py"
 
 NEAR: dict[str, tuple[str, ...]] = {
-    "walk": ("test_walk.py",),
-    "baton": ("test_baton.py", "test_gate.py"),
-    "gate": ("test_gate.py", "test_budget.py"),
-    "remaining": ("test_gate.py", "test_forecast.py"),
-    "answers": ("test_answers.py",),
-    "client": ("test_client.py", "hostile/test_transport.py"),
-    "asking": ("test_reading.py", "test_completeness.py", "test_filter.py", "test_embeds.py"),
-    "proof": ("test_filter.py",),
-    "embeds": ("test_embeds.py",),
-    "completion": ("test_completeness.py", "test_filter.py", "test_embeds.py"),
-    "rescue": ("test_rows_fail.py",),
-    "row_counter": ("test_row_counter.py",),
-    "bookmark": ("test_walk.py", "test_catalog_and_state.py"),
-    "walking": ("test_walk.py", "test_rows_fail.py"),
-    "reading": ("test_reading.py", "test_completeness.py"),
-    "taking": ("test_reading.py", "test_completeness.py", "test_rows_fail.py", "test_embeds.py"),
-    "pagination": ("test_pagination.py",),
-    "optional": ("test_optional.py",),
-    "budget": ("test_budget.py", "test_gate.py"),
-    "child": ("test_completeness.py", "test_children.py"),
-    "per_parent": ("test_completeness.py", "test_lists_end.py", "test_children.py"),
+    "state.walk": ("test_walk.py",),
+    "concurrency.lock": ("test_baton.py", "test_gate.py"),
+    "concurrency.workers": ("test_baton.py", "test_gate.py"),
+    "ratelimit.scheduler": ("test_gate.py", "test_budget.py"),
+    "ratelimit.workload": ("test_gate.py", "test_forecast.py"),
+    "api.cache": ("test_answers.py",),
+    "api.request": ("test_answers.py",),
+    "sync.prefetch": ("test_answers.py",),
+    "api.client": ("test_client.py", "hostile/test_transport.py"),
+    "sync.list_requester": (
+        "test_reading.py",
+        "test_completeness.py",
+        "test_filter.py",
+        "test_embeds.py",
+    ),
+    "sync.filter_proof": ("test_filter.py",),
+    "api.embeds": ("test_embeds.py",),
+    "sync.completion": ("test_completeness.py", "test_filter.py", "test_embeds.py"),
+    "sync.page_splitter": ("test_rows_fail.py",),
+    "api.row_counter": ("test_row_counter.py",),
+    "state.bookmark": ("test_walk.py", "test_catalog_and_state.py"),
+    "state.tracker": ("test_walk.py", "test_rows_fail.py"),
+    "sync.list_sync": ("test_reading.py", "test_completeness.py"),
+    "sync.page": ("test_reading.py", "test_completeness.py", "test_rows_fail.py", "test_embeds.py"),
+    "api.pagination": ("test_pagination.py",),
+    "api.optional_params": ("test_optional.py",),
+    "ratelimit.budget": ("test_budget.py", "test_gate.py"),
+    "streams.child": ("test_completeness.py", "test_children.py"),
+    "streams.per_parent": ("test_completeness.py", "test_lists_end.py", "test_children.py"),
 }
 WIDE: dict[str, tuple[str, ...]] = {
-    "walk": ("test_catalog_and_state.py", "test_resume.py"),
-    "baton": ("test_shutdown.py", "test_progress.py", "test_side_by_side.py"),
-    "gate": ("test_progress.py", *SIDE_BY_SIDE),
-    "remaining": ("test_progress.py", *SIDE_BY_SIDE),
-    "answers": SIDE_BY_SIDE,
-    "client": ("test_errors.py", "test_sync.py"),
-    "asking": LISTS,
-    "proof": (),
-    "embeds": ("test_children.py",),
-    "completion": ("test_rows_fail.py", "test_children.py"),
-    "rescue": (),
-    "bookmark": ("test_resume.py",),
-    "walking": ("test_resume.py", "test_completeness.py"),
-    "reading": ("test_resume.py", *LISTS, "test_side_by_side.py"),
-    "taking": ("test_resume.py", *LISTS, "test_side_by_side.py"),
-    "pagination": ("test_completeness.py", "test_lists_end.py"),
-    "optional": ("test_completeness.py", "test_sync.py"),
-    "budget": (),
-    "child": ("test_streams.py", "test_side_by_side.py"),
-    "per_parent": ("test_streams.py", "test_side_by_side.py"),
+    "state.walk": ("test_catalog_and_state.py", "test_resume.py"),
+    "concurrency.lock": ("test_shutdown.py", "test_progress.py", "test_side_by_side.py"),
+    "concurrency.workers": ("test_shutdown.py", "test_progress.py", "test_side_by_side.py"),
+    "ratelimit.scheduler": ("test_progress.py", *SIDE_BY_SIDE),
+    "ratelimit.workload": ("test_progress.py", *SIDE_BY_SIDE),
+    "api.cache": SIDE_BY_SIDE,
+    "api.request": SIDE_BY_SIDE,
+    "sync.prefetch": SIDE_BY_SIDE,
+    "api.client": ("test_errors.py", "test_sync.py"),
+    "sync.list_requester": LISTS,
+    "sync.filter_proof": (),
+    "api.embeds": ("test_children.py",),
+    "sync.completion": ("test_rows_fail.py", "test_children.py"),
+    "sync.page_splitter": (),
+    "api.row_counter": ("test_completeness.py",),
+    "state.bookmark": ("test_resume.py",),
+    "state.tracker": ("test_resume.py", "test_completeness.py"),
+    "sync.list_sync": ("test_resume.py", *LISTS, "test_side_by_side.py"),
+    "sync.page": ("test_resume.py", *LISTS, "test_side_by_side.py"),
+    "api.pagination": ("test_completeness.py", "test_lists_end.py"),
+    "api.optional_params": ("test_completeness.py", "test_sync.py"),
+    "ratelimit.budget": (),
+    "streams.child": ("test_streams.py", "test_side_by_side.py"),
+    "streams.per_parent": ("test_streams.py", "test_side_by_side.py"),
 }
-"""Asked where those that are near do not notice."""
+"""Run where the near ones do not notice."""
+
+
+def file_of(module: str) -> Path:
+    """Return the file of a module, named by its dotted path below ``tap_lev``."""
+    return TAP.joinpath(*module.split(".")).with_suffix(".py")
+
+
+def find_tests(name: str) -> Path:
+    """Return the one file of tests that has a name.
+
+    Args:
+        name: Its name, with the folder where it is one of `APART`.
+
+    Raises:
+        ValueError: There is none, or more than one.
+    """
+    folders = APART - {*Path(name).parts}
+    (file,) = (
+        path for path in TESTS.rglob(name) if folders.isdisjoint(path.relative_to(TESTS).parts)
+    )
+    return file

@@ -28,9 +28,9 @@ from devtools.meltano import MeltanoProject
 from devtools.postgres import running_postgres
 from lev_sandbox import Sandbox, SandboxServer
 from tests.inprocess import catalog_of, config_of
+from tests.pipelines.changes import Changes
 from tests.pipelines.tables import CORE, UNPACED, in_lev, in_postgres
 from tests.pipelines.targets import new_target, pipeline
-from tests.pipelines.unrest import Unrest
 from tests.rounds import EndedError, ended_by_signals, spread
 
 if TYPE_CHECKING:
@@ -119,9 +119,9 @@ class Round:
     """A round: an account that changes, what reads it, and what breaks that off."""
 
     def __init__(
-        self, way: str, seed: int, directory: Path, server: Server, *, hasty: bool = False
+        self, way: str, seed: int, directory: Path, server: Server, *, early_states: bool = False
     ) -> None:
-        self._hasty = hasty
+        self._early_states = early_states
         self.outcome = Outcome(way, seed)
         self.chance = random.Random(f"{way}/{seed}")
         self._server = server
@@ -141,17 +141,17 @@ class Round:
         """Play it."""
         with SandboxServer(self.sandbox) as lev:
             run, tables = self._runs(lev)
-            unrest = Unrest(self.sandbox, self.chance, 0.4)
+            changes = Changes(self.sandbox, self.chance, 0.4)
             for _ in range(self.chance.randint(STRIKES - 1, STRIKES)):
                 run(draw(self.outcome.way, self.chance))
             self._complete(run)
-            unrest.stop()
+            changes.stop()
             for _ in range(2):
                 # Two full tables of one second could not be told apart.
                 self.sandbox.clock.advance(60)
                 self._complete(run)
-            self.outcome.counts["changes"] += unrest.changes
-            self._judge(lev, tables(STREAMS), unrest)
+            self.outcome.counts["changes"] += changes.made
+            self._judge(lev, tables(STREAMS), changes)
         return self.outcome
 
     def _runs(
@@ -167,8 +167,8 @@ class Round:
             return lambda strike: self._meltano_run(project, strike), read
         name = f"target-{self.outcome.way}"
         target = new_target(name, self._directory, self._server, batch_size_rows=self.batch)
-        if self._hasty:
-            through = (sys.executable, Path(__file__).parent / "hasty.py")
+        if self._early_states:
+            through = (sys.executable, Path(__file__).parent / "early_state_target.py")
             target = dataclasses.replace(target, through=through)
         config = config_of(lev, **self.settings, **UNPACED)
         catalog = _catalog()
@@ -316,7 +316,7 @@ class Round:
 
     # -- The end
 
-    def _judge(self, lev: SandboxServer, tables: dict[str, Table], unrest: Unrest) -> None:
+    def _judge(self, lev: SandboxServer, tables: dict[str, Table], changes: Changes) -> None:
         outcome = self.outcome
         for stream in STREAMS:
             lev_says, table = in_lev(lev, stream), tables[stream]
@@ -325,7 +325,7 @@ class Round:
                            if lev_says[key] != table[key])  # fmt: skip
             mirrors = outcome.way != "duckdb" and (stream not in CORE or stream in self.whole)
             left = sorted(key for key in table.keys() - lev_says.keys()
-                          if mirrors or not unrest.may_be_left(stream, key))  # fmt: skip
+                          if mirrors or not changes.may_be_left(stream, key))  # fmt: skip
             outcome.counts["rows"] += len(lev_says)
             for kind, keys in (("lost", lost), ("wrong", wrong), ("left", left)):
                 outcome.counts[kind] += len(keys)
@@ -355,7 +355,9 @@ def _lines(log: Path) -> int:
     return log.read_bytes().count(b"\n")
 
 
-def play(way: str, seed: int, directory: Path, server: Server, *, hasty: bool = False) -> Outcome:
+def play(
+    way: str, seed: int, directory: Path, server: Server, *, early_states: bool = False
+) -> Outcome:
     """Play a round.
 
     Args:
@@ -363,9 +365,9 @@ def play(way: str, seed: int, directory: Path, server: Server, *, hasty: bool = 
         seed: What everything is drawn from.
         directory: Where it may write.
         server: A server that may be killed.
-        hasty: Whether the target gives back states before it has written the rows.
+        early_states: Whether the target gives back states before it has written the rows.
     """
-    return Round(way, seed, directory, server, hasty=hasty).play()
+    return Round(way, seed, directory, server, early_states=early_states).play()
 
 
 # -- Many rounds

@@ -45,5 +45,5 @@ def test_nothing_is_lost_between_the_tap_and_the_tables(
 @needs_duckdb
 @pytest.mark.skipif(sys.platform != "linux", reason="elsewhere a child outlives its parent")
 def test_a_target_that_gives_back_states_too_early_is_found(tmp_path: Path, server: Server) -> None:
-    outcome = play("duckdb", 2, tmp_path, server, hasty=True)
+    outcome = play("duckdb", 2, tmp_path, server, early_states=True)
     assert outcome.counts["lost"], str(outcome)

@@ -13,7 +13,7 @@ import pytest
 from lev_sandbox.routes import ROUTES, VIOLATIONS
 
 if TYPE_CHECKING:
-    from lev_sandbox.routes import Route
+    from lev_sandbox.call import Route
     from tests.sandbox.lab import Json, Lab
 
 PREFIX = "/api/external/v2"

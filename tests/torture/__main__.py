@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tests.rounds import EndedError, ended_by_signals, spread
-from tests.torture.rig import Sum, share_of_rounds
+from tests.torture.runner import Sum, share_of_rounds
 from tests.torture.streams import STREAMS
 
 if TYPE_CHECKING:

@@ -9,8 +9,8 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from lev_sandbox import RESOURCES, Sandbox, account, router
-from lev_sandbox.endpoints import Call
-from lev_sandbox.exchange import Request
+from lev_sandbox.call import Call
+from lev_sandbox.request import Request
 from tests.torture.rows import content, key_of
 from tests.torture.streams import LISTS, METRICS, PAGES, QUERIES, ROOTS, STREAMS, rows_said
 from tests.truth import hash_of
@@ -18,9 +18,9 @@ from tests.truth import hash_of
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
 
-    from lev_sandbox.exchange import Answer
+    from lev_sandbox.call import Route
     from lev_sandbox.log import Entry
-    from lev_sandbox.routes import Route
+    from lev_sandbox.response import Response
     from tests.torture.plan import Poison
     from tests.torture.rows import Form
     from tests.torture.streams import Key, Row
@@ -76,14 +76,14 @@ class Account(Sandbox):
         """Of each row that goes wrong, the list and the row of it that it is below of, or is; and
         what goes wrong."""
 
-    def answer(self, request: Request, entry: Entry, route: Route | None) -> Answer:
-        """Answer, and remember what was said."""
-        answer = super().answer(request, entry, route)
-        heard = answer.status == 200 and entry.fault not in UNREADABLE
+    def respond(self, request: Request, entry: Entry, route: Route | None) -> Response:
+        """Respond, and remember the response."""
+        response = super().respond(request, entry, route)
+        heard = response.status == 200 and entry.fault not in UNREADABLE
         params = request.params
         place = next((params[name] for name in ("cursor", "page", "offset") if name in params), "")
         ids = {name: int(text) for name, text in request.numbers.items() if text.isdigit()}
-        root, said = self._root(request.route, ids), answer.body if heard else None
+        root, said = self._root(request.route, ids), response.body if heard else None
         self.asked.append(
             Asked(
                 request.route or "",
@@ -91,14 +91,14 @@ class Account(Sandbox):
                 place,
                 request.body,
                 root,
-                answer.status,
-                answer.rows,
+                response.status,
+                response.rows,
                 said,
-                answer.status >= 400 and b"request_id" not in answer.body,
+                response.status >= 400 and b"request_id" not in response.body,
                 entry.fault or "",
             )
         )
-        return answer
+        return response
 
     def spoil(self, poison: Poison) -> None:
         """Make a row go wrong, if there is one."""
@@ -186,7 +186,7 @@ class Account(Sandbox):
             written[text] = f"{written[text] or 'Half'} \ufffd"
 
     def ask(self, method: str, path: str, body: Row) -> list[Row]:
-        """Ask an endpoint in peace: no limits, no faults, no log."""
+        """Call an endpoint without limits, faults and log."""
         match = router.find(method, path)
         assert match.route is not None
         request = Request(

@@ -4,14 +4,14 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.torture.rig import Rig
+from tests.torture.runner import RoundRunner
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 
 @pytest.fixture(scope="session")
-def rig() -> Iterator[Rig]:
+def runner() -> Iterator[RoundRunner]:
     """What rounds need: a second of work, once for each process."""
-    with Rig() as rig:
-        yield rig
+    with RoundRunner() as runner:
+        yield runner

@@ -1,7 +1,7 @@
-"""Which behaviours of a round excuse that a run does not end whole, or warns: nothing else does.
+"""Which behaviours of a round excuse that a run is incomplete or warns: nothing else does.
 
-All of this is about the calm, in which nothing happens but what the round's switches and its rows
-that go wrong make happen. An alarm that nothing here excuses is a false one.
+All of this is about the clean runs, whose only trouble comes from the round's switches and its
+poisoned rows. A warning that nothing here excuses is a finding.
 """
 
 from __future__ import annotations
@@ -152,7 +152,7 @@ class Excuses:
         switches, kind = self._plan.switches, STREAMS[stream]
         root = kind.root or kind.resource
         # Such a target keeps rows without a version.
-        silent = self._plan.drops == "older" and any(t.silent for t in self._plan.twists)
+        silent = self._plan.drops == "older" and any(t.silent for t in self._plan.variations)
         return (
             silent
             or bool(self.rows(stream) or self.keyless(stream) or self.believed(stream))
@@ -201,9 +201,9 @@ class Excuses:
         return self._plan.limits is not None
 
     @property
-    def is_twisted(self) -> bool:
+    def is_varied(self) -> bool:
         """Whether other states, columns or users came before."""
-        return bool(self._plan.twists or self._plan.moods)
+        return bool(self._plan.variations or self._plan.early_selections)
 
     @property
     def ever_failing(self) -> bool:
@@ -271,7 +271,7 @@ WARNINGS: tuple[tuple[str, Callable[[Excuses], bool]], ...] = (
     ("does not agree with Lev's other times|is later than Lev's clock", _clocks),
     (
         "new columns:|walk cannot be used|other columns or settings|another user",
-        lambda e: e.is_twisted,
+        lambda e: e.is_varied,
     ),
     ("this release does not know", lambda e: any(e.switches["extra_fields"].values())),
     ("is not complete: |Sync failed: |Run it again, from", lambda e: e.ever_failing),

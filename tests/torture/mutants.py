@@ -1,8 +1,8 @@
-"""Taps that are wrong on purpose, to see that the judge notices.
+"""Taps that are wrong on purpose, to see that the verifier notices.
 
 A mutant stands between the tap and everything else: it changes the state that the tap is given, or
-the messages that it writes. From outside, which is where the judge stands, that is a tap with that
-fault; and it stays the same fault however the tap is built inside.
+the messages that it writes. To the verifier, which sees the tap from outside, that is a tap with
+that fault; and it stays the same fault however the tap is built inside.
 """
 
 from __future__ import annotations

@@ -7,7 +7,7 @@ import random
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from tests.torture import weather
+from tests.torture.faults import COUNTED, LOSSES, draw_faults, draw_outage, draw_switches
 from tests.torture.streams import LISTS, METRICS, QUERIES, STREAMS
 
 if TYPE_CHECKING:
@@ -102,7 +102,7 @@ class Poison:
         place: Which of them, counted from the first; more than there are begin anew.
         kind: What goes wrong.
         status: What the endpoints below the row answer with, where it is that.
-        cured: Whether it ends with the calm.
+        cured: Whether it ends before the clean runs.
     """
 
     resource: str
@@ -113,7 +113,7 @@ class Poison:
 
 
 @dataclass(frozen=True)
-class Twist:
+class Variation:
     """What is done to a run beside killing it.
 
     Attributes:
@@ -132,7 +132,7 @@ class Twist:
     silent: bool = False
 
 
-NO_TWIST = Twist()
+NO_VARIATION = Variation()
 
 
 @dataclass(frozen=True)
@@ -144,19 +144,19 @@ class Plan:
         streams: The selected streams.
         whole: Lists that are read as full tables.
         columns: Of some streams, the columns that are left out.
-        moods: What the one after the other of the first runs selects instead.
+        early_selections: What each of the first runs selects instead.
         options: How the sandbox is made.
         switches: How it behaves.
-        storm: Switches that hold until the calm.
-        faults: What goes wrong until the calm.
+        outage: Switches that hold until the clean runs.
+        faults: What goes wrong until the clean runs.
         limits: The sandbox's limits, if it has any: account, endpoint, window.
         config: Settings of the tap.
         kills: How the runs are ended, one after the other.
-        unrest: The chance of a change with each request.
-        settled: Whether the account was synced in peace before.
+        change_rate: The probability of a change at each request.
+        settled: Whether a clean run comes first.
         jwt: Whether the key is that of a user with two accounts.
         poisons: Rows that go wrong.
-        twists: What is done to the first runs, one after the other.
+        variations: What else is done to each of the first runs.
         interval: Seconds between two states.
         drops: Which rows the target drops at the end of a full table: those of any ``other``
             version, or those of an ``older`` one.
@@ -168,19 +168,19 @@ class Plan:
     streams: tuple[str, ...]
     whole: tuple[str, ...]
     columns: tuple[tuple[str, frozenset[str]], ...]
-    moods: tuple[Selection, ...]
+    early_selections: tuple[Selection, ...]
     options: dict[str, Any]
     switches: dict[str, Any]
-    storm: dict[str, Any]
+    outage: dict[str, Any]
     faults: tuple[dict[str, Any], ...]
     limits: dict[str, Any] | None
     config: dict[str, Any]
     kills: tuple[Kill, ...]
-    unrest: float
+    change_rate: float
     settled: bool
     jwt: bool
     poisons: tuple[Poison, ...] = ()
-    twists: tuple[Twist, ...] = ()
+    variations: tuple[Variation, ...] = ()
     interval: float = 0.0
     drops: str = "other"
     only_touches: bool = False
@@ -231,21 +231,21 @@ def draw(seed: int, only: Collection[str] = ()) -> Plan:
     limits = _limits(chance)
     jwt = chance.random() < 0.05
     scope = "changed" if chance.random() < 0.3 else "all"
-    switches = weather.switches(chance, real_time=limits is not None)
+    switches = draw_switches(chance, real_time=limits is not None)
     poisons = _poisons(chance, streams, scope)
     config = _config(chance, switches, scope, limits)
     if any(poison.kind in SLOW for poison in poisons):
         config["max_retries"] = chance.choice((0, 1))
-    faults = weather.faults(chance, streams, scope)
-    unrest = chance.choice((0.0, 0.05, 0.2, 0.5))
-    if only_touches := any(fault["kind"] in weather.LOSSES for fault in faults):
-        switches |= weather.COUNTED
+    faults = draw_faults(chance, streams, scope)
+    change_rate = chance.choice((0.0, 0.05, 0.2, 0.5))
+    if only_touches := any(fault["kind"] in LOSSES for fault in faults):
+        switches |= COUNTED
         switches["pagination_shape"] |= dict.fromkeys(LISTS)
         poisons = ()
     if switches.get("date_header_skew", 0) > 0:
         # No other clock is left to be right.
         faults = tuple(fault for fault in faults if fault["kind"] != "timestamp")
-    if unrest:
+    if change_rate:
         # Where pages are not in the order of ids, rows that come and go move others across them.
         switches["list_order"] = {}
     whole = tuple(s for s in streams if s in LISTS and chance.random() < 0.15)
@@ -255,7 +255,7 @@ def draw(seed: int, only: Collection[str] = ()) -> Plan:
         streams=streams,
         whole=whole,
         columns=usual.columns,
-        moods=_moods(random.Random(f"moods {seed}"), usual),
+        early_selections=_early_selections(random.Random(f"moods {seed}"), usual),
         options={
             "seed": chance.randrange(1 << 30),
             "null_updated_every": chance.choice((0, 0, 3, 7)),
@@ -264,16 +264,16 @@ def draw(seed: int, only: Collection[str] = ()) -> Plan:
             **_sizes(chance, streams),
         },
         switches=switches,
-        storm=weather.storm(chance),
+        outage=draw_outage(chance),
         faults=faults,
         limits=limits,
         config=config,
         kills=_kills(chance, streams, few=limits is not None),
-        unrest=unrest,
+        change_rate=change_rate,
         settled=chance.random() < 0.4,
         jwt=jwt,
         poisons=poisons,
-        twists=_twists(random.Random(f"twists {seed}")),
+        variations=_variations(random.Random(f"twists {seed}")),
         interval=chance.choice((0.0, 0.0, 1.0)),
         drops=chance.choice(("other", "older")),
         only_touches=only_touches,
@@ -341,13 +341,13 @@ def _some_columns(
     )
 
 
-def _moods(chance: random.Random, usual: Selection) -> tuple[Selection, ...]:
+def _early_selections(chance: random.Random, usual: Selection) -> tuple[Selection, ...]:
     """Draw what each run selects: the same as the one before it, or as in the end, or else."""
     if chance.random() > 0.4:
         return ()
-    moods = [usual]
+    early_selections = [usual]
     for _ in range(1 + MOST_KILLS):
-        before = chance.choice((moods[-1], moods[-1], usual))
+        before = chance.choice((early_selections[-1], early_selections[-1], usual))
         streams, columns = before.streams, before.columns
         if chance.random() < 0.5:
             some = tuple(name for name in usual.streams if chance.random() < 0.6)
@@ -355,11 +355,11 @@ def _moods(chance: random.Random, usual: Selection) -> tuple[Selection, ...]:
         if chance.random() < 0.5:
             columns = _some_columns(chance, usual.streams)
         whole = usual.whole if chance.random() < 0.7 else ()
-        moods.append(Selection(streams, columns, whole))
-    return tuple(moods[1:])
+        early_selections.append(Selection(streams, columns, whole))
+    return tuple(early_selections[1:])
 
 
-def _twists(chance: random.Random) -> tuple[Twist, ...]:
+def _variations(chance: random.Random) -> tuple[Variation, ...]:
     """Draw what is done to each run beside killing it."""
     if chance.random() > 0.35:
         return ()
@@ -367,17 +367,17 @@ def _twists(chance: random.Random) -> tuple[Twist, ...]:
     users = ("same",) * 8 + ("user", "stranger")
     weekly, silent = chance.random() < 0.5, chance.random() < 0.2
 
-    def twist() -> Twist:
+    def variation() -> Variation:
         state, who = chance.choice(states), chance.choice(users)
         # A state without an account would become the stranger's.
-        return Twist(
+        return Variation(
             "usual" if who == "stranger" else state,
             who,
             weekly and chance.random() < 0.5,
             silent and chance.random() < 0.3,
         )
 
-    return tuple(twist() for _ in range(1 + MOST_KILLS))
+    return tuple(variation() for _ in range(1 + MOST_KILLS))
 
 
 def _poisons(chance: random.Random, streams: tuple[str, ...], scope: str) -> tuple[Poison, ...]:

@@ -6,10 +6,10 @@ import json
 from collections import defaultdict
 from typing import TYPE_CHECKING, Any
 
-from tests.torture.plan import NO_TWIST
+from tests.torture.faults import LOSSES
+from tests.torture.plan import NO_VARIATION
 from tests.torture.states import completed, entries, failed, is_void, walk_of
 from tests.torture.streams import LISTS, STREAMS
-from tests.torture.weather import LOSSES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -47,12 +47,12 @@ class Repeats:
         self.crashes: list[int] = []
         self.lost_places: set[str] = set()
 
-    def see(self, run: Run, account: Account) -> Iterator[str]:
+    def check(self, run: Run, account: Account) -> Iterator[str]:
         """Compare a run with the one before, and find what is too much."""
         crashed, self._crashed = self._crashed, None
         # A run that was killed before it moved on leaves the place of the run before it, and an
         # older state may be of any run.
-        is_older = run.twist.state == "older"
+        is_older = run.variation.state == "older"
         sizes = {
             at: self._largest if is_older else self._sizes.get(at, self._page_size)
             for at in self._within(run)
@@ -116,7 +116,7 @@ def _is_unsteady(run: Run) -> bool:
     held = entries(run.state).values()
     return (
         run.interval != 0
-        or run.twist != NO_TWIST
+        or run.variation != NO_VARIATION
         or any(asked.fault in LOSSES for asked in run.asked)
         or any(failed(entry) or entry.get("shortfall") for entry in held)
     )

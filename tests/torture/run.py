@@ -17,16 +17,16 @@ from typing import TYPE_CHECKING, Any
 
 from tests.torture.launch import PIPE, SIGNALS
 from tests.torture.mutants import Mutant
-from tests.torture.plan import NO_TWIST
+from tests.torture.plan import NO_VARIATION
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
 
-    from lev_sandbox.exchange import Request
+    from lev_sandbox.request import Request
     from tests.torture.account import Account, Asked
     from tests.torture.destination import Destination, Message
     from tests.torture.launch import Launcher, Process
-    from tests.torture.plan import Kill, Selection, Twist
+    from tests.torture.plan import Kill, Selection, Variation
     from tests.torture.streams import Key, Row
 
 LONGEST = 120.0
@@ -58,7 +58,7 @@ class Run:
         tables: The destination before it.
         versions: The versions of the destination's rows before it.
         stuck: Whether it had to be ended because it did not end.
-        twist: What was done to it beside.
+        variation: What was done to it beside.
         interval: Seconds between two of its states; None where that is its own choice.
         began: Lev's time at its start, in microseconds.
         empties: The streams whose tables its first state empties.
@@ -80,7 +80,7 @@ class Run:
     asked: list[Asked] = field(default_factory=list)
     struck_faults: Counter[str] = field(default_factory=Counter)
     counters: dict[str, Any] = field(default_factory=dict)
-    twist: Twist = NO_TWIST
+    variation: Variation = NO_VARIATION
     interval: float | None = 0.0
     began: int = 0
     empties: Collection[str] = ()
@@ -96,13 +96,13 @@ class Run:
         return {asked.root[0] for asked in self.asked if asked.status in {400, 422}}
 
 
-class Runner:
+class TapRunner:
     """Runs the tap against one account and into one destination.
 
     Args:
         account: The account.
         destination: Where the rows go.
-        mutant: What is wrong with the tap, in the tests of the judge.
+        mutant: What is wrong with the tap, in the tests of the verifier.
     """
 
     def __init__(
@@ -120,7 +120,7 @@ class Runner:
         selection: Selection,
         kill: Kill | None,
         seed: int,
-        twist: Twist = NO_TWIST,
+        variation: Variation = NO_VARIATION,
     ) -> Run:
         """Run the tap once.
 
@@ -131,13 +131,13 @@ class Runner:
             selection: What it selects.
             kill: How it is ended, if it is.
             seed: Where it draws its waits from.
-            twist: What is done to it beside.
+            variation: What is done to it beside.
         """
-        state = self._destination.give(twist.state, selection.streams, random.Random(seed))
+        state = self._destination.give(variation.state, selection.streams, random.Random(seed))
         tables = {name: dict(table) for name, table in self._destination.tables.items()}
         versions = dict(self._destination.versions)
         run = Run(
-            kill, selection, config["page_size"], state, tables, versions, twist=twist,
+            kill, selection, config["page_size"], state, tables, versions, variation=variation,
             interval=launcher.interval, began=self._account.now(),
             empties=self._destination.empties,
         )  # fmt: skip

@@ -13,11 +13,11 @@ from tests.torture.streams import STREAMS
 
 if TYPE_CHECKING:
     from tests.torture.account import Account
+    from tests.torture.concurrent_changes import ConcurrentChanges
     from tests.torture.plan import Plan, Selection
     from tests.torture.rows import Form
     from tests.torture.run import Run
     from tests.torture.streams import Key, Row
-    from tests.torture.unrest import Unrest
 
 Table = dict["Key", tuple["Row", int]]
 """Rows by key, each with the id of the row of the list that it is below of, or is."""
@@ -45,7 +45,7 @@ class Source:
     Args:
         plan: The round.
         account: What Lev holds.
-        unrest: What was changed, and when.
+        changes: What was changed, and when.
         form: How rows are written.
 
     Attributes:
@@ -53,10 +53,12 @@ class Source:
             older: Lev refused it, or it changed and the deal did not say so.
     """
 
-    def __init__(self, plan: Plan, account: Account, unrest: Unrest, form: Form) -> None:
+    def __init__(
+        self, plan: Plan, account: Account, changes: ConcurrentChanges, form: Form
+    ) -> None:
         self._plan = plan
         self._account = account
-        self._unrest = unrest
+        self._changes = changes
         self._form = form
         self._left_out: dict[str, frozenset[str]] = {}
         self._ever_left_out: dict[str, frozenset[str]] = {}
@@ -129,7 +131,7 @@ class Source:
 
     def changed(self, stream: str, root: int) -> int:
         """Find when a row of a list, and what is below of it, changed last; -1 is never."""
-        changed, kind = self._unrest.changed, STREAMS[stream]
+        changed, kind = self._changes.changed, STREAMS[stream]
         if stream == "index_metric_definitions":
             # Any deal brings them, and the only one that does may be new.
             deals = self._account.store.table("deals").listed()
@@ -167,7 +169,7 @@ class Source:
         if found == content(stream, row, *ignored):
             return None
         if self.is_incremental(stream):
-            silent = self._unrest.silent.get((stream, key), ())
+            silent = self._changes.silent.get((stream, key), ())
             if any(found == content(stream, each, *ignored) for each in silent):
                 return None
             if not self._required(stream, row, root):

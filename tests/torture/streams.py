@@ -1,8 +1,8 @@
-"""The streams as the contract describes them: told apart from the tap, for a judge of its own.
+"""The streams as the contract describes them: told apart from the tap, for a verifier of its own.
 
 Nothing here comes from tap_lev. What a stream is called, what tells its rows apart and which answer
 of Lev its rows stand in is said once more, from the design, so that a mistake of the tap is no
-mistake of the judge.
+mistake of the verifier.
 """
 
 from __future__ import annotations

@@ -9,7 +9,7 @@ from lev_sandbox.data.draw import Draw, stamp_text
 from lev_sandbox.data.world import ACCOUNT_ID, MICROSECONDS, World
 
 if TYPE_CHECKING:
-    from lev_sandbox.data.resource import Row
+    from lev_sandbox.data.world import Row
 
 LENDER_TYPES = (
     "bank",

@@ -11,7 +11,7 @@ from lev_sandbox.data.market import ASSET_TYPES, PIPELINE_STATUSES, PIPELINES, t
 from lev_sandbox.data.world import ACCOUNT_ID, MICROSECONDS, World
 
 if TYPE_CHECKING:
-    from lev_sandbox.data.resource import Row
+    from lev_sandbox.data.world import Row
 
 ARCHIVED_PERCENT = 8
 OTHER_OWNER_PERCENT = 7

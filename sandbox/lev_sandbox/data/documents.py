@@ -10,7 +10,7 @@ from lev_sandbox.data.market import FIRST_USER_ID, author, team_member
 from lev_sandbox.data.world import ACCOUNT_ID, MICROSECONDS, World
 
 if TYPE_CHECKING:
-    from lev_sandbox.data.resource import Row
+    from lev_sandbox.data.world import Row
 
 SECTIONS = ("Due diligence", "Closing", "Third-party reports")
 TASK_STATUSES = ("to_do", "requested", "reviewing", "updates_needed", "approved", "cancelled")

@@ -9,8 +9,7 @@ from lev_sandbox.data.crm import place
 
 if TYPE_CHECKING:
     from lev_sandbox.data.draw import Draw
-    from lev_sandbox.data.resource import Row
-    from lev_sandbox.data.world import World
+    from lev_sandbox.data.world import Row, World
 
 CATEGORIES = ((1, "Property"), (2, "Income"), (3, "Expenses"), (4, "Loan"), (5, "Sponsor"))
 METRICS = (

@@ -9,7 +9,7 @@ from lev_sandbox.data.draw import Draw, stamp_text
 from lev_sandbox.data.world import ACCOUNT_ID, World
 
 if TYPE_CHECKING:
-    from lev_sandbox.data.resource import Row
+    from lev_sandbox.data.world import Row
 
 FIRST_USER_ID = 1200
 ACCOUNT_SLUG = "sandbox-brokerage"

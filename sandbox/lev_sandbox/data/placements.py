@@ -14,7 +14,7 @@ from lev_sandbox.data.world import ACCOUNT_ID, World
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from lev_sandbox.data.resource import Row
+    from lev_sandbox.data.world import Row
 
 STATUSES = (
     "new", "sent", "lender_reviewing", "terms_received", "term_sheet_received",

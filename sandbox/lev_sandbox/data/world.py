@@ -1,23 +1,68 @@
-"""What a seed and some sizes amount to: how many rows there are, and whose children."""
+"""Resources, and the world that a seed and some sizes make of them.
+
+The two know each other: a resource makes its rows from the world, which is made of resources.
+"""
 
 from __future__ import annotations
 
 from array import array
 from bisect import bisect_right
+from dataclasses import dataclass
 from itertools import accumulate
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from lev_sandbox.data.draw import FIRST_SECOND, LAST_SECOND, Draw, mix, salt
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
-    from lev_sandbox.data.resource import Resource
+Row: TypeAlias = dict[str, Any]
+Maker: TypeAlias = "Callable[[World, Draw, int, int], Row]"
+"""Makes a row of the world, a source of values, its number and its parent's (0: none)."""
 
 ACCOUNT_ID = 56
 """The account that the key belongs to."""
 MICROSECONDS = 1_000_000
 _FUTURE_SECONDS = 400 * 86_400
+
+
+@dataclass(frozen=True, kw_only=True)
+class Resource:
+    """One kind of row.
+
+    Attributes:
+        name: Its name in tables, switches and the control API.
+        make: Makes one row.
+        size: Rows by default; for a child, the average number per parent.
+        fixed: The number of rows when it is not a matter of size.
+        key: The field that identifies a row, if the record has one.
+        parent: The resource its rows belong to.
+        parent_key: The name of the parent's number outside the record.
+        least: The smallest number of children of one parent.
+        count: Returns the number of children of one parent; by default it is random.
+        stamped: Whether the record has `updated_at`.
+        moments: Its date-time fields other than `updated_at`.
+        inner: Fields of the table that place a row in a tree; no response has them.
+        detail_only: Fields that a list leaves out.
+        touch: The text field that a bulk touch changes.
+        legacy: Values that older servers know, by field.
+    """
+
+    name: str
+    make: Maker
+    size: float = 0
+    fixed: int = 0
+    key: str | None = "id"
+    parent: str | None = None
+    parent_key: str = ""
+    least: int = 0
+    count: Callable[[World, int], int] | None = None
+    stamped: bool = False
+    moments: tuple[str, ...] = ()
+    inner: tuple[str, ...] = ()
+    detail_only: tuple[str, ...] = ()
+    touch: str | None = None
+    legacy: tuple[tuple[str, str], ...] = ()
 
 
 class World:

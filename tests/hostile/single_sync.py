@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 LONGEST_SENTENCE = 4000
 
 
-def attempt(config: Mapping[str, Any], **given: Any) -> Run:  # noqa: ANN401 - what sync takes
+def single_sync(config: Mapping[str, Any], **given: Any) -> Run:  # noqa: ANN401 - what sync takes
     """Run a tap in this process, and make sure that a failure is one that a user can read.
 
     Anything but a ``LevError`` comes through, and so ends the test.

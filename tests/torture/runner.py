@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 
-from tests.torture.launch import ForkServer, discover
+from tests.torture.forkserver import ForkServer
 from tests.torture.plan import draw
 from tests.torture.round import play
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterable, Sequence
 
+    from tests.torture.forkserver import ForkLauncher
     from tests.torture.mutants import Mutant
     from tests.torture.plan import Plan
     from tests.torture.round import Outcome
@@ -23,7 +25,7 @@ AT_ONCE = 3
 """Rounds that one process plays side by side: a round waits more than it works."""
 
 
-class Rig:
+class RoundRunner:
     """What rounds need, once for each process. Use it in a ``with`` statement."""
 
     def __enter__(self) -> Self:
@@ -32,8 +34,7 @@ class Rig:
             self._server = stack.enter_context(ForkServer())
             with self._server.launcher() as launcher:
                 self._catalogs = {
-                    value: discover(launcher, {"unknown_fields": value})
-                    for value in ("warn", "collect")
+                    value: _discovered(launcher, value) for value in ("warn", "collect")
                 }
             self._stack = stack.pop_all()
         return self
@@ -44,7 +45,7 @@ class Rig:
 
     def play(self, plan: Plan, mutant: Callable[[], Mutant] | None = None) -> Outcome:
         """Play a round."""
-        with self._server.launcher() as launcher:
+        with self._server.launcher(plan.interval) as launcher:
             return play(plan, launcher, self._catalogs, mutant)
 
     def rounds(self, seeds: Iterable[int], only: Sequence[str] = ()) -> Generator[Outcome]:
@@ -57,10 +58,17 @@ class Rig:
                 raise
 
 
+def _discovered(launcher: ForkLauncher, unknown_fields: str) -> dict[str, Any]:
+    run = launcher.run({"unknown_fields": unknown_fields}, args=["--discover"])
+    assert run.exit_code == 0, run.stderr
+    catalog: dict[str, Any] = json.loads("".join(run.lines))
+    return catalog
+
+
 def share_of_rounds(task: tuple[Sequence[int], Sequence[str]]) -> Generator[Outcome]:
     """Play the rounds of some seeds, with streams to choose from; all by default."""
-    with Rig() as rig:
-        yield from rig.rounds(*task)
+    with RoundRunner() as runner:
+        yield from runner.rounds(*task)
 
 
 @dataclass

@@ -1,4 +1,4 @@
-"""How Lev behaves in a round: switches, switches that hold for a while, faults."""
+"""Draw how Lev behaves in a round: switches, switches that hold for a while, faults."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ WRONG_DATA = ("a text", [1, 2], 7)
 ELSEWHERE = "/elsewhere"
 
 
-def switches(chance: random.Random, *, real_time: bool) -> dict[str, Any]:
+def draw_switches(chance: random.Random, *, real_time: bool) -> dict[str, Any]:
     """Draw the switches that hold for the whole round.
 
     Args:
@@ -167,9 +167,9 @@ def _clocks(chance: random.Random) -> dict[str, Any]:
     return {}
 
 
-def storm(chance: random.Random) -> dict[str, Any]:
-    """Draw the switches that no run can complete with, or few; they hold until the calm."""
-    storms: tuple[dict[str, Any], ...] = (
+def draw_outage(chance: random.Random) -> dict[str, Any]:
+    """Draw the switches that no run can complete with, or few; they hold until the clean runs."""
+    outages: tuple[dict[str, Any], ...] = (
         {"cursor_lifetime_requests": chance.choice((1, 2, 5))},
         {"cursor_lifetime_seconds": chance.choice((1, 20, 100))},
         {"missing_scopes": chance.sample(SCOPES, 2)},
@@ -181,13 +181,13 @@ def storm(chance: random.Random) -> dict[str, Any]:
         {"include_scope": {"pipelines": 403}},
         {"missing_blocks": {"pipelines": "everywhere"}},
     )
-    return chance.choice(storms) if chance.random() < 0.4 else {}
+    return chance.choice(outages) if chance.random() < 0.4 else {}
 
 
-def faults(
+def draw_faults(
     chance: random.Random, streams: tuple[str, ...], scope: str
 ) -> tuple[dict[str, Any], ...]:
-    """Draw what goes wrong until the calm.
+    """Draw what goes wrong until the clean runs.
 
     Args:
         chance: What to draw from.

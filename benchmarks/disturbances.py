@@ -1,4 +1,4 @@
-"""What goes on at Lev while a tap reads: rows change, come and go, and a few calls fail."""
+"""Disturbances while a tap reads: rows change, come and go, and a few requests fail."""
 
 from __future__ import annotations
 
@@ -22,6 +22,8 @@ CHANGED = (
     "pipelines", "base_rates", "asset_types",
 )  # fmt: skip
 GROWING = ("deals", "placements", "contacts", "companies")
+RESOURCES = {"touch": CHANGED, "add": GROWING, "remove": GROWING}
+"""The resources to which each act is done."""
 FAULTS: tuple[dict[str, Any], ...] = (
     {"kind": "status", "status": 500, "rate": 0.001},
     {"kind": "status", "status": 503, "form": "html", "rate": 0.0005},
@@ -31,17 +33,17 @@ FAULTS: tuple[dict[str, Any], ...] = (
     {"kind": "hang", "seconds": 2, "rate": 0.0005},
     {"kind": "drip", "chunk_bytes": 256, "seconds": 0.05, "rate": 0.0002},
 )
-"""What goes wrong, and with which part of the requests."""
+"""Faults, each at a share of the requests."""
 LIMITED = {"kind": "status", "status": 429, "rate": 0.0002}
-"""The same, of what asks for a wait: as if another program of the account had used it up."""
+"""A refusal, as if another program of the account had used up the rate limit."""
 
 
 class Changes:
-    """Changes rows: most get another text, some are new, a few are gone.
+    """Changes rows: most get another text, some are new, a few are removed.
 
     Args:
-        lev: Where the rows are.
-        chance: What is drawn from.
+        lev: The sandbox with the rows.
+        chance: The source of randomness.
 
     Attributes:
         made: How many changes were made.
@@ -50,32 +52,24 @@ class Changes:
     def __init__(self, lev: Lev, chance: random.Random) -> None:
         self._lev = lev
         self._chance = chance
-        sizes = lev.ask("GET", "")["sizes"]
-        self._going = [(kind, key) for kind in GROWING for key in range(1, sizes[kind] + 1)]
-        chance.shuffle(self._going)
         self.made = 0
 
     def make(self) -> None:
         """Make a change."""
-        act = self._chance.random()
-        if act < 0.1:  # noqa: PLR2004
-            self._lev.ask("POST", f"/rows/{self._chance.choice(GROWING)}")
-        elif act < 0.15:  # noqa: PLR2004
-            self._lev.ask("DELETE", "/rows/{}/{}".format(*self._going.pop()))
-        else:
-            kind, seed = self._chance.choice(CHANGED), self._chance.randrange(1 << 30)
-            self._lev.ask("POST", "/touch", resource=kind, count=1, seed=seed)
+        (act,) = self._chance.choices([*RESOURCES], [85, 10, 5])
+        seed, resources = self._chance.randrange(1 << 30), RESOURCES[act]
+        self._lev.ask("POST", "/churn", resources=resources, acts={act: 1}, seed=seed)
         self.made += 1
 
 
 @contextlib.contextmanager
-def weather(lev: Lev, changes: Changes, window: float) -> Iterator[None]:
-    """Let rows change and calls fail until the block is left.
+def disturbances(lev: Lev, changes: Changes, window: float) -> Iterator[None]:
+    """Change rows and let requests fail until the block is left.
 
     Args:
-        lev: Where.
+        lev: The sandbox.
         changes: Makes the changes.
-        window: Seconds that a tap is told to wait for when it is refused by chance.
+        window: Seconds that a refused tap is told to wait.
     """
     for seed, fault in enumerate([*FAULTS, {**LIMITED, "seconds": window}]):
         lev.ask("POST", "/faults", times=None, seed=seed, **fault)

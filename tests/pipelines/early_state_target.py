@@ -1,6 +1,6 @@
 """A target that is wrong on purpose: it gives back each STATE before it has written the rows.
 
-``python hasty.py <the real target> <its options>``
+``python early_state_target.py <the real target> <its options>``
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The judge: holds what the tap did against what Lev said and holds."""
+"""The verifier: holds what the tap did against what Lev said and holds."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ from tests.torture.streams import STREAMS
 
 if TYPE_CHECKING:
     from tests.torture.account import Account
+    from tests.torture.concurrent_changes import ConcurrentChanges
     from tests.torture.plan import Plan
     from tests.torture.rows import Form
     from tests.torture.run import Run
     from tests.torture.source import Table
     from tests.torture.streams import Key, Row
-    from tests.torture.unrest import Unrest
 
 KINDS = {"SCHEMA", "RECORD", "STATE", "ACTIVATE_VERSION"}
 ENDED = re.compile(r"Sync (complete|failed)")
@@ -62,13 +62,13 @@ class Finding:
         return f"run {self.run}: {self.kind}: {self.text}"
 
 
-class Judge:
-    """Judges one round.
+class Verifier:
+    """Checks one round.
 
     Args:
         plan: The round.
         lev: What Lev holds.
-        unrest: What was changed, and when.
+        changes: What was changed, and when.
         form: How rows are written.
 
     Attributes:
@@ -78,10 +78,10 @@ class Judge:
         repeats: The work that was repeated after crashes.
     """
 
-    def __init__(self, plan: Plan, lev: Account, unrest: Unrest, form: Form) -> None:
+    def __init__(self, plan: Plan, lev: Account, changes: ConcurrentChanges, form: Form) -> None:
         self._plan = plan
         self._account = lev
-        self._source = Source(plan, lev, unrest, form)
+        self._source = Source(plan, lev, changes, form)
         self._form = form
         self._said: dict[tuple[str, Key], set[str]] = defaultdict(set)
         self._gone: set[tuple[str, int]] = set()
@@ -100,12 +100,12 @@ class Judge:
 
     # -- A run
 
-    def see(self, run: Run, *, calm: bool) -> None:
-        """Judge a run.
+    def check(self, run: Run, *, clean: bool) -> None:
+        """Check a run.
 
         Args:
             run: The run.
-            calm: Whether nothing was to go wrong.
+            clean: Whether nothing was to go wrong.
         """
         self._run += 1
         with self._account.lock:
@@ -122,25 +122,25 @@ class Judge:
         self._source.note_unproven(run)
         before = entries(run.state)
         self._last = entries(run.states[-1]) if run.states else before
-        self._end(run, before, calm=calm)
+        self._end(run, before, clean=clean)
         self._secrets(run)
-        for text in self.repeats.see(run, self._account):
+        for text in self.repeats.check(run, self._account):
             self.find("repeated", text)
         written = self._messages(run, tables)
         # The end of the output may be in the pipe when the target goes: the tap cannot know.
         cut = run.struck and run.kill is not None and run.kill.kind in {"pipe", "disk"}
         if run.exit_code == 0 and not run.stuck and not cut:
             self._complete(run, before, written, tables)
-        if calm:
+        if clean:
             for line in self._excuses.untrue(run.log):
                 self.find("alarm", f"nothing excuses: {line}")
 
-    def _end(self, run: Run, before: dict[str, Any], *, calm: bool) -> None:
+    def _end(self, run: Run, before: dict[str, Any], *, clean: bool) -> None:
         if run.stuck:
             self.find("stuck", "it did not end by itself")
             return
         good = {0, 1}
-        if calm:
+        if clean:
             good = {1} if self._alarmed(run, before) else {0}
         self._end_as(run, before, good)
         for name in ("violations", "unknown", "unsuitable"):
@@ -150,7 +150,7 @@ class Judge:
 
     def _end_as(self, run: Run, before: dict[str, Any], good: set[int]) -> None:
         """Hold a run's exit code against those that are good unless something else is."""
-        if run.twist.who == "stranger" and self._tells_account(run, before):
+        if run.variation.who == "stranger" and self._tells_account(run, before):
             good = {STRANGE}
             if run.messages and not run.struck:
                 self.find("account", f"{len(run.messages)} messages of another account's rows")
@@ -354,7 +354,7 @@ class Judge:
         told = f"Reading {stream} again", f"The stream {stream} is not", f"{stream}: skipped"
         return (
             root in run.refused
-            or root in self._plan.storm.get("broken_cursor", {})
+            or root in self._plan.outage.get("broken_cursor", {})
             or "so all rows are read" in run.log
             or any(text in run.log for text in told)
         )

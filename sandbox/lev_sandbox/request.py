@@ -1,4 +1,4 @@
-"""A request to the API, and the answer to it."""
+"""A request to the API."""
 
 from __future__ import annotations
 
@@ -7,20 +7,17 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
-from lev_sandbox.errors import JSON, Refusal
+from lev_sandbox.errors import Refusal
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-
-    from lev_sandbox.faults import Fault
-
 
 PREFIX = "/api/external/v2"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Request:
-    """What came in.
+    """A request, parsed.
 
     Attributes:
         method: The method.
@@ -54,43 +51,3 @@ class Request:
         if not isinstance(found, dict):
             raise Refusal(422, "Request body must be an object")
         return found
-
-
-@dataclass(kw_only=True)
-class Answer:
-    """What goes out.
-
-    Attributes:
-        status: The HTTP status.
-        body: The body.
-        media_type: Its type.
-        headers: Further headers.
-        fault: What is to go wrong while it is sent.
-        rows: How many rows it holds.
-    """
-
-    status: int = 200
-    body: bytes = b""
-    media_type: str = JSON
-    headers: dict[str, str] = field(default_factory=dict)
-    fault: Fault | None = None
-    rows: int = 0
-
-
-@dataclass(kw_only=True)
-class Content:
-    """What an endpoint has to say, before the envelope is put around it.
-
-    Attributes:
-        data: The JSON of `data`.
-        pagination: What a list says about its other pages.
-        rows: How many rows the data holds.
-        bare: Whether there is no envelope.
-        unsuitable: Whether what was asked for is no use to a sync.
-    """
-
-    data: bytes
-    pagination: dict[str, Any] | None = None
-    rows: int = 0
-    bare: bool = False
-    unsuitable: bool = False
