@@ -29,6 +29,7 @@ from tap_lev.concurrency.shutdown import Interruption, Shutdown
 from tap_lev.concurrency.workers import Workers
 from tap_lev.config import environment, input_files, settings, stream_maps, validation
 from tap_lev.config.redaction import Redaction
+from tap_lev.config.refresh_option import check_refresh, parse_refresh
 from tap_lev.errors import ConfigError, LevError
 from tap_lev.progress.report import RunReport
 from tap_lev.progress.reporter import ProgressReporter
@@ -39,9 +40,10 @@ from tap_lev.records.schema import UNKNOWN_FIELDS
 from tap_lev.records.writer import MessageWriter
 from tap_lev.streams import STREAMS
 from tap_lev.streams.base import LevStream
+from tap_lev.streams.lists import ListStream
 from tap_lev.sync.grouping import group_streams
 from tap_lev.sync.list_sync import ListSync
-from tap_lev.sync.refresh import check, parse, refresh
+from tap_lev.sync.refresh import refresh
 from tap_lev.text import quoted, shown
 
 if TYPE_CHECKING:
@@ -94,7 +96,12 @@ class TapLev(Tap):
             input_files.check_state(state, STREAMS_BY_NAME)
         self._reads_environment = bool(kwargs.get("parse_env_config"))
         super().__init__(catalog=catalog, state=state, **kwargs)
-        check(self.config.get("refresh") or {}, self.streams)
+        lists = [stream for stream in self.lev_streams if isinstance(stream, ListStream)]
+        check_refresh(
+            self.config.get("refresh") or {},
+            refreshable=[stream.name for stream in lists if stream.detail_path is not None],
+            selected={stream.source.name for stream in self.selected},
+        )
         input_files.check_gaps(self.config.get("accepted_gaps") or {}, STREAMS_BY_NAME)
 
     @override
@@ -416,7 +423,7 @@ class TapLev(Tap):
         key = config.config.get("api_key") or os.environ.get(validation.KEY_VARIABLE, "")
         Redaction.install(environment.unquoted(key) if isinstance(key, str) else None)
         if refresh:
-            config.config["refresh"] = parse(refresh)
+            config.config["refresh"] = parse_refresh(refresh)
         tap = cls(
             config=config.config,
             catalog=input_files.read_json(catalog, "catalog"),
