@@ -35,7 +35,7 @@ IDS = {"deal_id": 7}
 
 def api_error(status: int = 500) -> LevAPIError:
     kind = AuthenticationError if status == 401 else LevAPIError
-    return kind(status=status, kind="", message="", endpoint="GET /deals/7/notes")
+    return kind(status=status, error_type="", message="", endpoint="GET /deals/7/notes")
 
 
 class Lev:

@@ -24,12 +24,14 @@ def has(params: dict[str, str], option: OptionalParam) -> bool:
 
 
 def refusal(message: str = "Unknown parameter", status: int = 400) -> LevAPIError:
-    return LevAPIError(status=status, kind="bad_request", message=message, endpoint="GET /deals")
+    return LevAPIError(
+        status=status, error_type="bad_request", message=message, endpoint="GET /deals"
+    )
 
 
 def foreign(status: int) -> LevAPIError:
     return LevAPIError(
-        status=status, kind="Oh", message="9 bytes", endpoint="GET /deals", is_foreign=True
+        status=status, error_type="Oh", message="9 bytes", endpoint="GET /deals", is_foreign=True
     )
 
 

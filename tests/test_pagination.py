@@ -481,7 +481,7 @@ BARE = [None, {}, {"limit": 200}, {"has_more": None}, {"total": None, "next": 0}
 def refusal(status: int = 404, *, is_foreign: bool = False) -> LevAPIError:
     """Lev's refusal of a page."""
     return LevAPIError(
-        status=status, kind="k", message="m", endpoint="GET /contacts", is_foreign=is_foreign
+        status=status, error_type="k", message="m", endpoint="GET /contacts", is_foreign=is_foreign
     )
 
 

@@ -253,7 +253,7 @@ class LevClient:
                     raise
                 raise EndpointRefusedError(
                     status=error.status,
-                    kind=error.kind,
+                    error_type=error.error_type,
                     message=error.message,
                     endpoint=error.endpoint,
                     request_id=error.request_id,
@@ -390,7 +390,7 @@ class LevClient:
     def _close(self, read: _Read, error: LevAPIError) -> TooLongWaitError:
         """Request no more of what a 429 is about, until its wait is over."""
         if error.status == HTTPStatus.TOO_MANY_REQUESTS:
-            concerned = read.endpoint if error.is_of_endpoint else None
+            concerned = read.endpoint if error.is_endpoint_limit else None
             self._closed[concerned] = (time.monotonic() + (error.retry_after or 0), error)
         return TooLongWaitError(error, self._longest_wait)
 
@@ -418,7 +418,7 @@ class LevClient:
         of = f"{read.tries + 1} of {patience.retries}"
         if limited:
             assert isinstance(error, LevAPIError)  # noqa: S101
-            concerned = read.endpoint if error.is_of_endpoint else None
+            concerned = read.endpoint if error.is_endpoint_limit else None
             if self.scheduler.budget.pause(concerned, wait) and not gives_up:
                 whose = f"Requests to {concerned} wait" if concerned else "All requests wait"
                 self._logger.warning("%s %s for %.1f s (try %s).", error, whose, wait, of)

@@ -92,7 +92,7 @@ def api_error(
         return error_in(status, decoded, headers, endpoint=endpoint)
     return LevAPIError(
         status=status,
-        kind=_phrase(status),
+        error_type=_phrase(status),
         message=described(body, headers),
         endpoint=endpoint,
         retry_after=_retry_after(headers, {}),
@@ -123,13 +123,13 @@ def error_in(
     if not error and isinstance(several := envelope.get("errors"), list) and several:
         error = several[0]
     fields: dict[str, Any] = error if isinstance(error, dict) else {"message": error}
-    kind = fields.get("type") or fields.get("code") or NAMES.get(status) or _phrase(status)
+    error_type = fields.get("type") or fields.get("code") or NAMES.get(status) or _phrase(status)
     message = fields.get("message") or envelope.get("message")
     if not message:
         message = "no reason is given" if status == HTTPStatus.OK else _phrase(status)
     return (AuthenticationError if status == HTTPStatus.UNAUTHORIZED else LevAPIError)(
         status=status,
-        kind=quoted(kind).lower(),
+        error_type=quoted(error_type).lower(),
         message=quoted(message),
         endpoint=endpoint,
         request_id=quoted(request_id) if request_id else None,

@@ -167,7 +167,7 @@ class OptionalParams:
             (
                 option
                 for option in self._unproven(sent)
-                if error.refuses_parameters or option.param == INCLUDE
+                if error.rejects_parameters or option.param == INCLUDE
             ),
             key=lambda option: (
                 option.param not in error.message,
@@ -179,4 +179,4 @@ class OptionalParams:
 def _refuses(error: LevAPIError, sent: Iterable[OptionalParam]) -> bool:
     """Say whether an error may be about an option that was sent."""
     embeds = any(option.param == INCLUDE for option in sent)
-    return error.refuses_parameters or (error.is_forbidden and embeds)
+    return error.rejects_parameters or (error.is_forbidden and embeds)

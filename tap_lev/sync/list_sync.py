@@ -288,7 +288,7 @@ class ListSync:
             try:
                 answer = self._asking.page(position)
             except LevAPIError as error:
-                if error.refuses_parameters and "cursor" in position:
+                if error.rejects_parameters and "cursor" in position:
                     raise self._refused_cursor(position, error) from None
                 if not self._begin_rescue(position, error):
                     raise

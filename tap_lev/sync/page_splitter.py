@@ -143,7 +143,7 @@ class PageSplitter:
             try:
                 answer = self._asking.page(built, patience=ONCE)
             except LevError as error:
-                if isinstance(error, LevAPIError) and error.refuses_parameters:
+                if isinstance(error, LevAPIError) and error.rejects_parameters:
                     return None
                 step *= 2
                 continue
