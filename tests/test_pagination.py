@@ -51,7 +51,7 @@ class Listing:
         """The position after a page with so many new rows, or with these keys."""
         given = list(itertools.islice(NEW, rows)) if keys is None else keys
         self.counter.add(pagination, given)
-        return self.pages.after(answered(pagination, given), position)
+        return self.pages.next_position(answered(pagination, given), position)
 
 
 def answered(pagination: dict[str, Any] | None, rows: list[Any]) -> LevResponse:

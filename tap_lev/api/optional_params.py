@@ -42,37 +42,37 @@ class OptionalParams:
     asks for, so it is looked into like a refusal of that.
 
     Args:
-        on_refusal: Called once for each refused option, with Lev's answer.
+        on_rejection: Called once for each refused option, with Lev's answer.
     """
 
-    def __init__(self, on_refusal: Callable[[OptionalParam, LevAPIError], None]) -> None:
-        self._on_refusal = on_refusal
+    def __init__(self, on_rejection: Callable[[OptionalParam, LevAPIError], None]) -> None:
+        self._on_rejection = on_rejection
         self._accepted: set[str] = set()
-        self._refused: set[str] = set()
+        self._rejected: set[str] = set()
 
-    def is_refused(self, name: str) -> bool:
+    def is_rejected(self, name: str) -> bool:
         """Say whether an option is left out."""
-        return name in self._refused
+        return name in self._rejected
 
     @property
-    def refused(self) -> list[str]:
+    def rejected(self) -> list[str]:
         """The options that are left out."""
-        return sorted(self._refused)
+        return sorted(self._rejected)
 
-    def leave_out(self, name: str) -> None:
+    def drop(self, name: str) -> None:
         """Send an option no more: Lev accepts it without effect."""
-        self._refused.add(name)
+        self._rejected.add(name)
 
-    def sent(self, options: Iterable[OptionalParam]) -> list[OptionalParam]:
+    def active(self, options: Iterable[OptionalParam]) -> list[OptionalParam]:
         """Select the options that are still worth sending."""
-        return [option for option in options if option.name not in self._refused]
+        return [option for option in options if option.name not in self._rejected]
 
-    def ask(self, options: Iterable[OptionalParam], request: Callable[[dict[str, str]], T]) -> T:
+    def request(self, options: Iterable[OptionalParam], send: Callable[[dict[str, str]], T]) -> T:
         """Make a request with as many of the options as Lev accepts.
 
         Args:
             options: What to ask for.
-            request: Makes the request, given the options as query parameters.
+            send: Makes the request, given the options as query parameters.
 
         Returns:
             The answer to the first request that was accepted.
@@ -80,25 +80,25 @@ class OptionalParams:
         Raises:
             LevAPIError: The request fails whatever is left out, or a required option is refused.
         """
-        wanted = self.sent(options)
+        wanted = self.active(options)
         try:
-            return self._ask(wanted, request)
+            return self._ask(wanted, send)
         except LevAPIError as error:
-            found = self._search(wanted, error, request)
+            found = self._search(wanted, error, send)
             if found is None:
                 raise
             answer, refused = found
-            if again := self._try(wanted, request):
+            if again := self._try(wanted, send):
                 return again[0]
             for option in refused:
-                self._refuse(option, error)
+                self._reject(option, error)
             return answer
 
     def _search(
         self,
         wanted: Sequence[OptionalParam],
         error: LevAPIError,
-        request: Callable[[dict[str, str]], T],
+        send: Callable[[dict[str, str]], T],
     ) -> tuple[T, list[OptionalParam]] | None:
         """Find an answer without the options that Lev refuses, and which these are.
 
@@ -109,15 +109,15 @@ class OptionalParams:
             return None
         suspects = self._suspects(wanted, error)
         for suspect in suspects:
-            if answered := self._try([o for o in wanted if o is not suspect], request):
+            if answered := self._try([o for o in wanted if o is not suspect], send):
                 return answered[0], [suspect]
         accepted = [option for option in wanted if option not in suspects]
-        answered = self._try(accepted, request) if len(suspects) > 1 else None
+        answered = self._try(accepted, send) if len(suspects) > 1 else None
         if not answered and error.is_forbidden:
             # Without the blocks Lev refuses another option, which the 403 hid.
             suspects = self._unproven(wanted)
             accepted = [option for option in wanted if option not in suspects]
-            answered = self._try(accepted, request)
+            answered = self._try(accepted, send)
         if not answered:
             return None
         if len(suspects) == 2:  # noqa: PLR2004 - both of two
@@ -125,35 +125,35 @@ class OptionalParams:
         # Some of more, which are added one by one.
         refused = []
         for suspect in suspects:
-            if more := self._try([*accepted, suspect], request):
+            if more := self._try([*accepted, suspect], send):
                 accepted.append(suspect)
                 answered = more
             else:
                 refused.append(suspect)
         return answered[0], refused
 
-    def _refuse(self, option: OptionalParam, error: LevAPIError) -> None:
+    def _reject(self, option: OptionalParam, error: LevAPIError) -> None:
         # Another thread may have found out meanwhile.
-        if option.name not in self._refused:
-            self._refused.add(option.name)
-            self._on_refusal(option, error)
+        if option.name not in self._rejected:
+            self._rejected.add(option.name)
+            self._on_rejection(option, error)
 
     def _try(
-        self, options: Sequence[OptionalParam], request: Callable[[dict[str, str]], T]
+        self, options: Sequence[OptionalParam], send: Callable[[dict[str, str]], T]
     ) -> tuple[T] | None:
         try:
-            return (self._ask(options, request),)
+            return (self._ask(options, send),)
         except LevAPIError as error:
             if not _refuses(error, options):
                 raise
             return None
 
-    def _ask(self, options: Sequence[OptionalParam], request: Callable[[dict[str, str]], T]) -> T:
+    def _ask(self, options: Sequence[OptionalParam], send: Callable[[dict[str, str]], T]) -> T:
         params: dict[str, str] = {}
         for option in options:
             given = params.get(option.param)
             params[option.param] = f"{given},{option.value}" if given else option.value
-        answer = request(params)
+        answer = send(params)
         self._accepted.update(option.name for option in options)
         return answer
 

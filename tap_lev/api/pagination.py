@@ -166,8 +166,8 @@ class PageCap:
 class Paginator:
     """Follows one list from page to page, to an end that is proven.
 
-    For each page: ``settled``, then count its rows, then ``after``. If the request for what
-    ``after`` returns is refused, ``ends_with`` says whether the list ends.
+    For each page: ``settled``, then count its rows, then ``next_position``. If the request for what
+    ``next_position`` returns is refused, ``ends_with`` says whether the list ends.
 
     Args:
         endpoint: Method and route template, for messages.
@@ -232,7 +232,7 @@ class Paginator:
         unclear = self._is_followed(said, position, rows, before) is None
         return ask(position) if unclear and self._is_full(position, rows) else answer
 
-    def after(self, answer: LevResponse, position: Position) -> Position | None:
+    def next_position(self, answer: LevResponse, position: Position) -> Position | None:
         """Find the position of the next page.
 
         Args:
@@ -246,7 +246,7 @@ class Paginator:
             BrokenAnswerError: More rows are announced without a usable way to them, or the list
                 does not end.
         """
-        said, rows = PageInfo.by(answer.pagination), self._counter.on_page
+        said, rows = PageInfo.by(answer.pagination), self._counter.page_rows
         new = rows > 0 and not self._counter.is_repeated
         self.end_is_stated = said.ends or (
             said.total is not None and (self._counter.rows_read or 0) >= said.total
@@ -272,7 +272,7 @@ class Paginator:
         return following
 
     def ends_with(self, error: LevAPIError) -> bool:
-        """Say whether the list ends because Lev refuses the position that ``after`` found.
+        """Say whether the list ends because Lev refuses the position that ``next_position`` found.
 
         It does if nothing but the length of a page, or a total, spoke for more rows.
         """
@@ -284,7 +284,7 @@ class Paginator:
 
     def _refuse_endless(self, position: Position, following: Position) -> None:
         counter = self._counter
-        if counter.on_page > counter.keyless_on_page:
+        if counter.page_rows > counter.keyless_on_page:
             self._empty = 0
             self._repeated += counter.is_repeated
         else:

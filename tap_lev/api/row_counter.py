@@ -54,7 +54,7 @@ class RowCounter:
         earlier: How many rows earlier runs of the walk have read. None: not known.
 
     Attributes:
-        on_page: Rows of the last page.
+        page_rows: Rows of the last page.
         new_on_page: Rows of the last page whose keys are new.
         doubtful_on_page: Rows of the last page whose keys may be new.
         keyless_on_page: Rows of the last page without a key.
@@ -76,7 +76,7 @@ class RowCounter:
             earlier: How many these are; None if that is not known.
             after: The id after which the pages of this run begin, if the cursor names it.
         """
-        self.on_page = self.new_on_page = self.doubtful_on_page = self.keyless_on_page = 0
+        self.page_rows = self.new_on_page = self.doubtful_on_page = self.keyless_on_page = 0
         self.keyless = self.different = 0
         self.is_ordered = True
         self.total: int | None = None
@@ -94,7 +94,7 @@ class RowCounter:
             pagination: What Lev says of the list.
             keys: The primary keys of the page's rows in order, None for a row without one.
         """
-        self.on_page = len(keys)
+        self.page_rows = len(keys)
         self.keyless_on_page = keys.count(None)
         self.keyless += self.keyless_on_page
         if self.keyless_on_page:
@@ -159,7 +159,7 @@ class RowCounter:
     def is_repeated(self) -> bool:
         """Whether the last page has rows, and all of them came before."""
         maybe_new = self.new_on_page + self.doubtful_on_page + self.keyless_on_page
-        return self.on_page > 0 and not maybe_new
+        return self.page_rows > 0 and not maybe_new
 
     @property
     def rows_read(self) -> int | None:
@@ -180,14 +180,14 @@ class RowCounter:
         return None if self.rows_read is None else self.rows_read - self.new_on_page
 
     @property
-    def left(self) -> int:
+    def rows_left(self) -> int:
         """How many rows the later pages bring, as far as it is known."""
         return max(0, (self.total or 0) - (self.rows_read or 0))
 
     @property
     def pages_left(self) -> float:
         """How many pages these are, if they are as long as the last."""
-        return self.left / max(1, self.on_page)
+        return self.rows_left / max(1, self.page_rows)
 
     @property
     def shortfall(self) -> int | None:

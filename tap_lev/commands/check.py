@@ -195,13 +195,13 @@ class _Check:
         source, bound = self._source, expected[-1].updated_at
         option = OptionalParam(FILTER, timestamps.render(bound), required=required)
         limit = {"limit": self._tap.config["page_size"]}
-        given = source.optional.ask(
+        given = source.optional.request(
             [option],
             lambda params: self._tap.client.read(
                 f"GET {source.path}", source.report, limit | params
             ),
         )
-        if source.optional.is_refused(FILTER):
+        if source.optional.is_rejected(FILTER):
             return "refused"
         found = [row for row in source.rows(given) if timestamps.parse(row.get(UPDATED_AT))]
         oldest = oldest_of(found)
@@ -213,8 +213,8 @@ class _Check:
         return "honoured" if came.issuperset(expected) else "not proven"
 
     def _refused(self, stream: LevStream) -> list[str]:
-        refused = [name for name in stream.optional.refused if name != FILTER]
+        refused = [name for name in stream.optional.rejected if name != FILTER]
         block = f"include={stream.embed}"
-        if stream.embed and self._source.optional.is_refused(block):
+        if stream.embed and self._source.optional.is_rejected(block):
             refused.append(block)
         return refused

@@ -62,7 +62,7 @@ class ChildStream(PerParentStream):
     @property
     def embedded(self) -> bool:
         """Whether the rows are taken out of the parent's row."""
-        if self.embed is None or self.source.optional.is_refused(f"include={self.embed}"):
+        if self.embed is None or self.source.optional.is_rejected(f"include={self.embed}"):
             return False
         return not self.verify_embed or bool(self.whole)
 
@@ -262,7 +262,7 @@ class ChildStream(PerParentStream):
                 return
         embed.check(found=bool(found))
         if found and self.path and not embed.seen:
-            source.optional.leave_out(f"include={block}")
+            source.optional.drop(f"include={block}")
             source.warn(f"Lev embeds no {block} though it is asked to, so it is read for each.")
         yield from found
 

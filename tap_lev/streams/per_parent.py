@@ -179,10 +179,10 @@ class PerParentStream(LevStream):
             counter.add(answer.pagination, self._keys(call, answer))
             if not counter.is_repeated:
                 yield answer
-            if not has_pages and counter.on_page == self.page_limit:
+            if not has_pages and counter.page_rows == self.page_limit:
                 self._note_limit(call, ids, answer)
                 return
-            position = pages.after(answer, position)
+            position = pages.next_position(answer, position)
         if counter.shortfall and self.accepts_gap():
             self.walking.keep_rows()
             gap = f"{self.name}: rows of a parent that Lev counts and does not send"
@@ -226,7 +226,7 @@ class PerParentStream(LevStream):
         client = self._tap.client
         if call.body is not None:
             return client.read(call.endpoint, report, ids=ids, json={**call.body, **position})
-        return self.optional.ask(
+        return self.optional.request(
             self.fields_option(written=True),
             lambda params: client.read(call.endpoint, report, position | params, ids=ids),
         )

@@ -182,7 +182,7 @@ class ListRequester:
             return answer, params, decoded
 
         # Several requests may find out what Lev refuses: the form is that of the one answered.
-        answer, sent, self._decoded = self._source.optional.ask(self._options, request)
+        answer, sent, self._decoded = self._source.optional.request(self._options, request)
         if not answer.shaped:
             extract_rows(answer, single_row=self._source.single_row)
         return answer, sent
@@ -197,7 +197,7 @@ class ListRequester:
         def request(params: dict[str, str]) -> tuple[LevResponse, dict[str, str]]:
             return self._source.read_row(key, params, self.report, patience=patience), params
 
-        answer, sent = self._source.optional.ask(self._shape, request)
+        answer, sent = self._source.optional.request(self._shape, request)
         embeds = self._blocks_of(sent)
         if embeds and FIELDS in sent and self._loses_blocks_by_fields(answer, embeds):
             return self.row(key, patience=patience)
@@ -281,12 +281,12 @@ class ListRequester:
         Whether it does so is not documented (lev-api.md §1.7).
         """
         optional = self._source.optional
-        if optional.is_refused(FIELDS):
+        if optional.is_rejected(FIELDS):
             return True  # another walk of the list has found out meanwhile
         lost = sorted(block for block in embeds if not self._has_come(answer, block))
         if not lost:
             return False
-        optional.leave_out(FIELDS)
+        optional.drop(FIELDS)
         self._source.warn(
             f"Lev leaves {', '.join(lost)} out where {FIELDS} are named, so all are read."
         )
@@ -359,7 +359,7 @@ class ListRequester:
     @property
     def is_filtered(self) -> bool:
         """Whether Lev leaves rows out."""
-        return any(option.param == FILTER for option in self._source.optional.sent(self._options))
+        return any(option.param == FILTER for option in self._source.optional.active(self._options))
 
     def ignores_filter(self, rows: Sequence[Any]) -> bool:
         """Whether rows come that the filter, if it was sent, should have left out by far."""
@@ -370,7 +370,7 @@ class ListRequester:
 
     def drop_filter(self, reason: str) -> None:
         """Send the filter no more in this run, and say why."""
-        self._source.optional.leave_out(FILTER)
+        self._source.optional.drop(FILTER)
         self._source.warn(
             f"{reason}, so every row is read and the unchanged ones are left out here."
         )

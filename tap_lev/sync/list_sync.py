@@ -144,11 +144,11 @@ class ListSync:
         if self._asking.ignores_filter(rows):
             self._asking.drop_filter(f"Lev ignores {FILTER}")
         done = next((n for n, row in enumerate(rows, 1) if parent and row["id"] == parent), 0)
-        if self._pages().after(answer, position) is None:
+        if self._pages().next_position(answer, position) is None:
             return FirstPage(answer, rows, done, 1, len(rows), counted=True)
         counted = counter.total is not None and counter.rows_read is not None
         pages = 1 + max(1, math.ceil(counter.pages_left))
-        return FirstPage(answer, rows, done, pages, len(rows) + counter.left, counted=counted)
+        return FirstPage(answer, rows, done, pages, len(rows) + counter.rows_left, counted=counted)
 
     @contextlib.contextmanager
     def _metered(self, *, schemas: bool) -> Iterator[None]:
@@ -237,7 +237,7 @@ class ListSync:
                 member.walking.witness(answer.server_time)
             if self._taking.found:
                 parent = None
-            following = pages.after(answer, position)
+            following = pages.next_position(answer, position)
             if following is None or not self.members or self._asking.dry_run_rows:
                 return pages.end_is_stated
             position, is_first = following, False

@@ -168,7 +168,7 @@ class PageProcessor:
         if source not in self._members:
             return
         for field in source.wanted_embeds:
-            if source.optional.is_refused(f"include={field}"):
+            if source.optional.is_rejected(f"include={field}"):
                 continue
             for row in rows:
                 if not has(row, field):
@@ -214,7 +214,7 @@ class PageProcessor:
         in_order = _rises(rows)
         first = done[0] if done and in_order else 0
         rows = rows[first:]
-        with Prefetcher(self._tap, rows, answer, self._counter.left) as page:
+        with Prefetcher(self._tap, rows, answer, self._counter.rows_left) as page:
             for child in children:
                 self._guard(partial(child.prove, rows, page.of), child)
             if self._tap.side_by_side and self._asking.dry_run_rows is None:
