@@ -203,13 +203,14 @@ class _Check:
         )
         if source.optional.is_rejected(FILTER):
             return "refused"
-        found = [row for row in source.rows(given) if timestamps.parse(row.get(UPDATED_AT))]
+        parse = timestamps.parse_row_time
+        found = [row for row in source.rows(given) if parse(row.get(UPDATED_AT))]
         oldest = oldest_of(found)
         if oldest is not None and oldest < bound:
-            first = [row["id"] for row in rows if timestamps.parse(row.get(UPDATED_AT))]
+            first = [row["id"] for row in rows if parse(row.get(UPDATED_AT))]
             is_same = [row["id"] for row in found] == first
             return "ignored" if is_same else "not proven"
-        came = {(row["id"], timestamps.parse(row[UPDATED_AT])) for row in found}
+        came = {(row["id"], parse(row[UPDATED_AT])) for row in found}
         return "honoured" if came.issuperset(expected) else "not proven"
 
     def _refused(self, stream: LevStream) -> list[str]:

@@ -330,7 +330,7 @@ class WalkTracker:
         """Return whether a row that changed at a moment, as it comes, belongs to the walk."""
         if self.walk is None or self.walk.since is None:
             return True
-        return self.walk.holds(timestamps.parse(updated_at))
+        return self.walk.holds(timestamps.parse_row_time(updated_at))
 
     def holds(self, row: dict[str, Any]) -> bool:
         """Return whether a row of the list belongs to the stream's walk."""
@@ -340,7 +340,7 @@ class WalkTracker:
         """Return those of a page's rows that belong to the stream's walk."""
         if self.walk is None or self.walk.since is None:
             return rows
-        holds, parse = self.walk.holds, timestamps.parse
+        holds, parse = self.walk.holds, timestamps.parse_row_time
         return [row for row in rows if holds(parse(getattr(row, UPDATED_AT, None)))]
 
     # -- Which table they are of

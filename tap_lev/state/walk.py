@@ -54,6 +54,10 @@ class Walk:
     seen: int | None = None
     filter: datetime | None = None
 
+    def __post_init__(self) -> None:
+        """Make the bound of the type that compares fastest: every row is held against it."""
+        self.since = self.since and timestamps.plain(self.since)
+
     @property
     def is_at_its_beginning(self) -> bool:
         """Whether no row of the walk is covered by the state."""

@@ -52,7 +52,7 @@ class Sent(NamedTuple):
         A canary that changed later may come though the filter excludes wanted rows before it, and
         one that was created later may come by its ``created_at``.
         """
-        created_at = timestamps.parse(value_of(row, CREATED_AT))
+        created_at = timestamps.parse_row_time(value_of(row, CREATED_AT))
         if created_at is None or self.bound - created_at < MIN_AGE:
             return False
         return canary.updated_at <= self.since
@@ -125,7 +125,7 @@ class FilterProof:
             canary = self._known.get(value_of(row, "id"))
             if canary is None:
                 continue
-            if timestamps.parse(value_of(row, UPDATED_AT)) != canary.updated_at:
+            if timestamps.parse_row_time(value_of(row, UPDATED_AT)) != canary.updated_at:
                 self._changed.add(canary.key)
             elif sent is None or sent.is_proven_by(row, canary):
                 self._came.add(canary)
@@ -133,7 +133,7 @@ class FilterProof:
     def _consider(self, row: Any, latest: datetime) -> None:  # noqa: ANN401 - a row of either form
         key = value_of(row, "id")
         updated_at, created_at = (
-            timestamps.parse(value_of(row, n)) for n in (UPDATED_AT, CREATED_AT)
+            timestamps.parse_row_time(value_of(row, n)) for n in (UPDATED_AT, CREATED_AT)
         )
         if updated_at is None or created_at is None or type(key) is not int:
             return
@@ -176,7 +176,7 @@ def oldest_of(rows: Sequence[Any]) -> datetime | None:
     texts = [text for text in texts_of(rows) if text]
     if texts and all(text.endswith("Z") for text in texts):
         texts = [min(texts)]
-    return min((date for text in texts if (date := timestamps.parse(text))), default=None)
+    return min((date for text in texts if (date := timestamps.parse_row_time(text))), default=None)
 
 
 def texts_of(rows: Sequence[Any]) -> list[str]:

@@ -416,7 +416,7 @@ class ListRequester:
             return False
         return any(
             row.get("id") == canary.key
-            and timestamps.parse(row.get(UPDATED_AT)) == canary.updated_at
+            and timestamps.parse_row_time(row.get(UPDATED_AT)) == canary.updated_at
             for row in rows
         )
 
