@@ -199,6 +199,8 @@ class TapLev(Tap):
                 if mask[()]:
                     schema = get_selected_schema(name, schema, mask)
                 self.mapper.register_raw_stream_schema(name, schema, entry.key_properties)
+        except RecursionError:
+            raise ConfigError("The catalog is nested too deeply.") from None
         except Exception as error:
             # An expression of the user's may be wrong in any way.
             if not self.config.get("stream_maps"):

@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from singer_sdk.singerlib import CatalogEntry
 
 
-MAX_DEPTH = 200
-"""How deep a file may be nested. The SDK copies a catalog by calls within calls, which run out."""
+STACK_RESERVE = 100
+"""Levels of Python's stack that a run needs beyond those in use when its input is checked."""
 
 
 class StreamSpec(Protocol):
@@ -268,28 +268,18 @@ def check_encodable(given: Any, what: str, advice: str = "") -> None:  # noqa: A
     Raises:
         ConfigError: It is something like that.
     """
-    if _is_deeper(given, MAX_DEPTH):
+    # Each list takes one level, as the calls do from which the run writes a state.
+    for _ in range(STACK_RESERVE):
+        given = [given]
+    try:
+        msgspec.json.encode(given)
+    except RecursionError:
         reason = "is nested too deeply"
+    except UnicodeEncodeError:
+        reason = r"holds half a character, such as \ud800"
     else:
-        try:
-            msgspec.json.encode(given)
-        except UnicodeEncodeError:
-            reason = r"holds half a character, such as \ud800"
-        else:
-            return
+        return
     raise ConfigError(f"{what} {reason}. {advice}".rstrip())
-
-
-def _is_deeper(given: Any, most: int) -> bool:  # noqa: ANN401
-    level = [given]
-    for _ in range(most):
-        level = [
-            inner
-            for value in level
-            if isinstance(value, dict | list)
-            for inner in (value.values() if isinstance(value, dict) else value)
-        ]
-    return bool(level)
 
 
 def _check_bookmark(name: str, entry: dict[str, Any], expected: str | None, advice: str) -> None:
