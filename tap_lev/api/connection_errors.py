@@ -47,8 +47,8 @@ def connection_error(
     )
     if is_of_proxy:
         return ProxyFaultError(
-            f"The proxy that {transport.proxy} names lets no request through to Lev ({request_line}): "
-            f"{reason}. Correct its address, its user and its password, unset it, or name Lev's "
+            f"The proxy that {transport.proxy} names lets no request through to Lev "
+            f"({request_line}): {reason}. Correct its address, its user and its password, unset it, or name Lev's "
             "host in NO_PROXY.",
             passes=_passes(cause),
         )
