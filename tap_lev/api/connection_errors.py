@@ -48,8 +48,8 @@ def connection_error(
     if is_of_proxy:
         return ProxyFaultError(
             f"The proxy that {transport.proxy} names lets no request through to Lev "
-            f"({request_line}): {reason}. Correct its address, its user and its password, unset it, or name Lev's "
-            "host in NO_PROXY.",
+            f"({request_line}): {reason}. Correct its address, its user and its password, "
+            "unset it, or name Lev's host in NO_PROXY.",
             passes=_passes(cause),
         )
     # 2. The certificate: another try does not help, so this is no connection error.

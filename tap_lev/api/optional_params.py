@@ -36,7 +36,7 @@ class OptionalParam(NamedTuple):
 class OptionalParams:
     """What a run has learned about the options of one endpoint.
 
-    A rejected option is dropped for the rest of the run. Which of several was rejected is outcome by
+    A rejected option is dropped for the rest of the run. Which of several was rejected is found by
     dropping one at a time, first the one that Lev's message names. Then all of them are sent once
     more: only what Lev rejects again was rejected for itself, and not by a fault that has passed.
     So a rejection usually costs two requests. A 403 may be about what ``include`` asks for, so it
