@@ -1,4 +1,19 @@
-"""What can go wrong, each as one sentence: bad input, Lev's three error bodies, broken answers."""
+"""The exceptions of the tap, each with one sentence for the user.
+
+LevError                          exit code 1
+    ConfigError                   exit code 2
+    InvalidResponseError
+        NoRowError
+        ForeignResponseError
+    LevConnectionError
+        UnknownHostError
+        ProxyFaultError
+    RowsFailedError
+    LevAPIError
+        AuthenticationError       exit code 3
+        EndpointRefusedError
+        TooLongWaitError
+"""
 
 from __future__ import annotations
 
@@ -7,18 +22,18 @@ from http import HTTPStatus
 from typing_extensions import override
 
 ELSEWHERE = "Something between here and Lev seems to have answered"
-"""How a sentence begins that is about an answer in none of Lev's forms."""
+"""The beginning of a sentence about a response in none of Lev's forms."""
 
 TRANSIENT = frozenset({200, 408, 425, 429})
-"""Statuses below 500 after which the same request may succeed. 200: an error came in its body."""
+"""Statuses below 500 after which the same request may succeed. 200: its body holds an error."""
 
 
 class LevError(Exception):
     """A failure that a user can read: one sentence, no traceback.
 
     Attributes:
-        exit_code: How a run ends that fails with it.
-        on_the_way: Whether it is a fault between tap-lev and Lev: Lev itself has said nothing.
+        exit_code: The exit code of a run that fails with it.
+        on_the_way: Whether the fault is between tap-lev and Lev, so that Lev has said nothing.
     """
 
     exit_code = 1
@@ -32,17 +47,17 @@ class ConfigError(LevError):
 
 
 class InvalidResponseError(LevError):
-    """Lev answered with success, but not with what its API describes.
+    """A response with success that is not what Lev's API describes.
 
     Attributes:
-        is_foreign: Whether it may well not be Lev that answered.
+        is_foreign: Whether the response may come from something other than Lev.
     """
 
     is_foreign = False
 
 
 class NoRowError(InvalidResponseError):
-    """Lev answered the request for a single row with nothing."""
+    """The response to a request for a single row is empty."""
 
 
 class ForeignResponseError(InvalidResponseError):
@@ -53,17 +68,17 @@ class ForeignResponseError(InvalidResponseError):
 
 
 class LevConnectionError(LevError):
-    """Lev could not be reached, or stopped answering, until the retries were used up.
+    """No connection to Lev, or no complete response, until the retries were used up.
 
     Attributes:
-        passes: Whether it may pass by itself: no setting has to be wrong.
+        passes: Whether the fault may pass by itself, without a change of a setting.
     """
 
     passes = True
 
 
 class UnknownHostError(LevConnectionError):
-    """The name of Lev's host could not be resolved, or what answers there speaks no TLS."""
+    """The name of Lev's host cannot be resolved, or the server there does not speak TLS."""
 
     on_the_way = True
 
@@ -73,7 +88,7 @@ class UnknownHostError(LevConnectionError):
 
 
 class ProxyFaultError(LevConnectionError):
-    """The proxy that the environment names lets nothing through."""
+    """The proxy that the environment names lets no request through."""
 
     on_the_way = True
 
@@ -83,10 +98,10 @@ class ProxyFaultError(LevConnectionError):
 
 
 class RowsFailedError(LevError):
-    """Some rows of a stream could not be read; the others were.
+    """Some rows of a stream could not be read; the others are written.
 
     Attributes:
-        request_id: Lev's id of the request that failed for the first of them.
+        request_id: Lev's id of the request that failed for the first of them, or None.
     """
 
     def __init__(self, sentence: str, first: Exception | None) -> None:
@@ -95,26 +110,26 @@ class RowsFailedError(LevError):
 
 
 class LevAPIError(LevError):
-    """An answer with an error (lev-api.md §1.9).
+    """A response with an error (lev-api.md §1.9).
 
-    A firewall, a proxy or a gateway may answer in the place of Lev. So a status says something of
-    the request only where the body has a form of Lev's.
+    A firewall, a proxy or a gateway may respond in place of Lev. So a status says something about
+    the request only if the body has one of Lev's forms.
 
     Attributes:
         status: The HTTP status.
-        kind: The error's type, such as ``rate_limit_exceeded``.
+        error_type: The error's type, such as ``rate_limit_exceeded``.
         endpoint: Method and path of the request.
-        request_id: Lev's id of the request, or None where the body has none.
-        retry_after: Seconds that the answer asks to wait, or None.
-        limit_type: Which limit a 429 is about, or None where it does not say.
-        is_foreign: Whether the body is not an error in a form of Lev's.
+        request_id: Lev's id of the request, or None if the body has none.
+        retry_after: Seconds to wait before the next try, or None.
+        limit_type: The limit that a 429 is about, or None if the body does not name it.
+        is_foreign: Whether the body has none of Lev's forms of an error.
     """
 
     def __init__(  # noqa: PLR0913
         self,
         *,
         status: int,
-        kind: str,
+        error_type: str,
         message: str,
         endpoint: str,
         request_id: str | None = None,
@@ -123,52 +138,52 @@ class LevAPIError(LevError):
         is_foreign: bool = False,
     ) -> None:
         self.status = status
-        self.kind = kind
+        self.error_type = error_type
         self.message = message
         self.endpoint = endpoint
         self.request_id = request_id
         self.retry_after = retry_after
         self.limit_type = limit_type
         self.is_foreign = is_foreign
-        # A 429 is a limit, whoever keeps it.
+        # A 429 is a rate limit even if a gateway before Lev enforces it.
         self.on_the_way = is_foreign and status != HTTPStatus.TOO_MANY_REQUESTS
         super().__init__(
-            f"{ELSEWHERE} {endpoint} with {status} {kind}: {message}."
+            f"{ELSEWHERE} {endpoint} with {status} {error_type}: {message}."
             if is_foreign
-            else f"Lev answered {endpoint} with {status} {kind}: {message} "
+            else f"Lev answered {endpoint} with {status} {error_type}: {message} "
             f"(request_id {request_id or 'not given'})."
         )
 
     @property
-    def refuses_parameters(self) -> bool:
-        """Whether Lev says that a parameter, such as a cursor, is not accepted."""
+    def rejects_parameters(self) -> bool:
+        """Whether Lev rejects a parameter, such as a cursor."""
         return self._says(HTTPStatus.BAD_REQUEST, HTTPStatus.UNPROCESSABLE_ENTITY)
 
     @property
     def is_forbidden(self) -> bool:
-        """Whether Lev says that the key may not read this."""
+        """Whether the key may not read this."""
         return self._says(HTTPStatus.FORBIDDEN)
 
     @property
     def is_gone(self) -> bool:
-        """Whether Lev says that this does not exist, or not for the key's user."""
+        """Whether this does not exist, or not for the key's user."""
         return self._says(HTTPStatus.NOT_FOUND)
 
     @property
     def may_be_of_a_row(self) -> bool:
         """Whether a single row may be the reason that a page of a list fails."""
         other = {HTTPStatus.UNAUTHORIZED, HTTPStatus.TOO_MANY_REQUESTS}
-        return not (self.refuses_parameters or self.is_gone or self.status in other)
+        return not (self.rejects_parameters or self.is_gone or self.status in other)
 
     def _says(self, *statuses: HTTPStatus) -> bool:
         return not self.is_foreign and self.status in statuses
 
     @property
-    def is_of_endpoint(self) -> bool:
+    def is_endpoint_limit(self) -> bool:
         """Whether a 429 is about the limit of one endpoint.
 
-        One that does not say so is about the account's: the older model of lev-api.md §1.10, whose
-        answers name no limit, has no other.
+        A 429 that names no limit is about the account's: the older model of lev-api.md §1.10 has
+        no other, and its responses name none.
         """
         return "endpoint" in (self.limit_type or "")
 
@@ -196,10 +211,10 @@ class AuthenticationError(LevAPIError):
 
 
 class EndpointRefusedError(LevAPIError):
-    """Lev accepts the API key, but answers one endpoint as if it did not (401)."""
+    """Lev accepts the API key, except for one endpoint (401)."""
 
     def __str__(self) -> str:
-        """Say that another key is of no use."""
+        """Say that another key does not help."""
         return (
             f"{super().__str__()} The key is valid, as Lev's answer to GET /me shows, but this "
             "endpoint refuses it: ask Lev why, or deselect the stream."
@@ -207,17 +222,17 @@ class EndpointRefusedError(LevAPIError):
 
 
 class TooLongWaitError(LevAPIError):
-    """An answer asks for a longer wait than a run spends.
+    """A response asks for a longer wait than a run accepts.
 
     Args:
-        error: What came.
-        longest: The longest wait that a run spends, in seconds.
+        error: The error in the response.
+        longest: The longest wait that a run accepts, in seconds.
     """
 
     def __init__(self, error: LevAPIError, longest: float) -> None:
         super().__init__(
             status=error.status,
-            kind=error.kind,
+            error_type=error.error_type,
             message=error.message,
             endpoint=error.endpoint,
             request_id=error.request_id,
@@ -230,11 +245,11 @@ class TooLongWaitError(LevAPIError):
     @property
     @override
     def may_be_of_a_row(self) -> bool:
-        """It is of no row."""
+        """A wait is about a rate limit, never about a row."""
         return False
 
     def __str__(self) -> str:
-        """Say how long the wait would be."""
+        """Say how long the wait is."""
         return (
             f"{super().__str__()} It asks to wait {self.retry_after:.0f} s, and a run waits "
             f"{self._longest:.0f} s at most: run it again after that time."

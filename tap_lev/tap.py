@@ -24,6 +24,7 @@ from tap_lev.concurrency.shutdown import Shutdown
 from tap_lev.concurrency.workers import Workers
 from tap_lev.config import environment, input_files, settings, stream_maps, validation
 from tap_lev.config.redaction import Redaction
+from tap_lev.config.refresh_option import check_refresh, parse_refresh
 from tap_lev.errors import ConfigError
 from tap_lev.progress.metrics import RequestRecorder
 from tap_lev.progress.report import RunReport
@@ -34,8 +35,8 @@ from tap_lev.records.schema import UNKNOWN_FIELDS
 from tap_lev.records.writer import MessageWriter
 from tap_lev.streams import STREAMS
 from tap_lev.streams.base import LevStream
+from tap_lev.streams.lists import ListStream
 from tap_lev.sync.list_sync import ListSync
-from tap_lev.sync.refresh import check, parse
 from tap_lev.sync.run import Run
 from tap_lev.sync.runner import Runner
 from tap_lev.sync.state_writer import StateWriter
@@ -82,7 +83,13 @@ class TapLev(Tap):
             input_files.check_state(state, STREAMS_BY_NAME)
         self._reads_environment = bool(kwargs.get("parse_env_config"))
         super().__init__(catalog=catalog, state=state, **kwargs)
-        check(self.config.get("refresh") or {}, self.streams)
+        lists = [stream for stream in STREAMS if issubclass(stream, ListStream)]
+        selected = (s for s in self.streams.values() if isinstance(s, LevStream) and s.selected)
+        check_refresh(
+            self.config.get("refresh") or {},
+            refreshable=[stream.name for stream in lists if stream.detail_path is not None],
+            selected={stream.list_type().name for stream in selected},
+        )
         input_files.check_gaps(self.config.get("accepted_gaps") or {}, STREAMS_BY_NAME)
 
     @override
@@ -193,6 +200,8 @@ class TapLev(Tap):
                 if mask[()]:
                     schema = get_selected_schema(name, schema, mask)
                 self.mapper.register_raw_stream_schema(name, schema, entry.key_properties)
+        except RecursionError:
+            raise ConfigError("The catalog is nested too deeply.") from None
         except Exception as error:
             # An expression of the user's may be wrong in any way.
             if not self.config.get("stream_maps"):
@@ -306,7 +315,7 @@ class TapLev(Tap):
         key = config.config.get("api_key") or os.environ.get(validation.KEY_VARIABLE, "")
         Redaction.install(environment.unquoted(key) if isinstance(key, str) else None)
         if refresh:
-            config.config["refresh"] = parse(refresh)
+            config.config["refresh"] = parse_refresh(refresh)
         tap = cls(
             config=config.config,
             catalog=input_files.read_json(catalog, "catalog"),

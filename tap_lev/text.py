@@ -1,26 +1,27 @@
-"""What others wrote, as far as it fits into a sentence of the log."""
+"""Quote foreign text in a sentence: shortened, on one line, and printable."""
 
 from __future__ import annotations
 
 MAX_QUOTED = 300
-"""How many characters of a foreign message are repeated."""
+"""Characters of a foreign text that are quoted."""
 
 
 def quoted(text: object) -> str:
-    """Repeat what others wrote, as far as it fits into a sentence: on one line, and printable."""
+    """Quote a text, shortened, on one line, and with escapes for what is not printable."""
     try:
-        # What is not a text may be as large and as deep as its writer likes.
-        given = text if isinstance(text, str) else str(text)
+        # Another value may be larger or deeper than str() can write.
+        plain = text if isinstance(text, str) else str(text)
     except (RecursionError, ValueError):
-        given = f"a {type(text).__name__} that is too large"
-    line = " ".join(given[: 4 * MAX_QUOTED].split())[:MAX_QUOTED]
+        plain = f"a {type(text).__name__} that is too large"
+    # Cut twice: a megabyte is not split, and blanks do not count.
+    line = " ".join(plain[: 4 * MAX_QUOTED].split())[:MAX_QUOTED]
     if not line.isprintable():
         line = "".join(c if c.isprintable() else repr(c)[1:-1] for c in line)
     return line
 
 
 def shown(value: object) -> str:
-    """Repeat a value of others as Python shows it, as far as it fits into a sentence."""
+    """Quote a value as Python shows it, so that a text is in quotation marks."""
     try:
         text = repr(value[:MAX_QUOTED] if isinstance(value, str) else value)
     except (RecursionError, ValueError):

@@ -38,7 +38,7 @@ SEARCH = LevRequest("POST /deals/{deal_id}/index/search", path_params=IDS, json=
 
 def api_error(status: int = 500) -> LevAPIError:
     kind = AuthenticationError if status == 401 else LevAPIError
-    return kind(status=status, kind="", message="", endpoint="GET /deals/7/notes")
+    return kind(status=status, error_type="", message="", endpoint="GET /deals/7/notes")
 
 
 class Lev:

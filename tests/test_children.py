@@ -224,14 +224,14 @@ def test_blocks_that_fields_throw_out_are_read_without_fields(
 def test_what_another_walk_learns_meanwhile_is_not_taken_for_what_was_asked(
     lev: SandboxServer, monkeypatch: pytest.MonkeyPatch, *, refresh: bool
 ) -> None:
-    ask = OptionalParams.ask
+    ask = OptionalParams.request
 
     def learn_while_asking(optional: OptionalParams, *args: Any) -> object:  # noqa: ANN401
         answer: object = ask(optional, *args)
-        optional.leave_out("fields")
+        optional.drop("fields")
         return answer
 
-    monkeypatch.setattr(OptionalParams, "ask", learn_while_asking)
+    monkeypatch.setattr(OptionalParams, "request", learn_while_asking)
     lev.sandbox.switch(fields_drop_includes=True)
     config = config_of(lev, page_size=10, **({"refresh": {"deals": [3]}} if refresh else {}))
     run = sync(config, streams=("deal_pipelines",))

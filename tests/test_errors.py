@@ -59,7 +59,7 @@ def error_of(body: object, status: int = 429, headers: dict[str, str] | None = N
 @pytest.mark.parametrize("form", FORMS)
 def test_every_form_tells_the_same(form: str) -> None:
     error = error_of(FORMS[form], status=404)
-    assert (error.status, error.kind, error.message) == (404, "not_found", "Deal not found")
+    assert (error.status, error.error_type, error.message) == (404, "not_found", "Deal not found")
     assert (error.endpoint, error.request_id) == ("GET /deals", REQUEST_ID)
     assert str(error) == (
         f"Lev answered GET /deals with 404 not_found: Deal not found (request_id {REQUEST_ID})."
@@ -68,7 +68,9 @@ def test_every_form_tells_the_same(form: str) -> None:
 
 @pytest.mark.parametrize("name", ["type", "code"])
 def test_lev_s_own_name_of_an_error_counts_more_than_its_status(name: str) -> None:
-    assert error_of({"error": {name: "PAYMENT_REQUIRED"}}, status=400).kind == "payment_required"
+    assert (
+        error_of({"error": {name: "PAYMENT_REQUIRED"}}, status=400).error_type == "payment_required"
+    )
 
 
 @pytest.mark.parametrize(
@@ -194,7 +196,7 @@ def test_a_status_says_something_only_in_a_form_of_lev_s(
     assert error.is_foreign is foreign
     assert error.is_transient is (transient or foreign)
     assert error.on_the_way is (foreign and status != 429)
-    told = error.refuses_parameters, error.is_forbidden, error.is_gone
+    told = error.rejects_parameters, error.is_forbidden, error.is_gone
     assert told == tuple(not foreign and says == what for what in (PARAMETERS, FORBIDDEN, GONE))
     assert isinstance(error, AuthenticationError) is (status == 401 and not foreign)
 

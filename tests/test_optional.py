@@ -24,12 +24,14 @@ def has(params: dict[str, str], option: OptionalParam) -> bool:
 
 
 def refusal(message: str = "Unknown parameter", status: int = 400) -> LevAPIError:
-    return LevAPIError(status=status, kind="bad_request", message=message, endpoint="GET /deals")
+    return LevAPIError(
+        status=status, error_type="bad_request", message=message, endpoint="GET /deals"
+    )
 
 
 def foreign(status: int) -> LevAPIError:
     return LevAPIError(
-        status=status, kind="Oh", message="9 bytes", endpoint="GET /deals", is_foreign=True
+        status=status, error_type="Oh", message="9 bytes", endpoint="GET /deals", is_foreign=True
     )
 
 
@@ -58,7 +60,7 @@ class Lev:
         return "answer"
 
     def ask(self, *options: OptionalParam) -> str:
-        return self.optional.ask(options, self.request)
+        return self.optional.request(options, self.request)
 
 
 def test_options_of_one_parameter_are_a_comma_list() -> None:
@@ -102,11 +104,11 @@ def test_what_lev_accepts_when_it_is_asked_again_is_not_refused(
         return params
 
     every = {FILTER.param: FILTER.value, "include": "financials,team"}
-    assert lev.optional.ask(OPTIONS, request) == every, "the answer that holds all is used"
+    assert lev.optional.request(OPTIONS, request) == every, "the answer that holds all is used"
     assert lev.asked[0] == lev.asked[2] == every
     assert len(lev.asked) == 3
     assert lev.told == []
-    assert lev.optional.sent(OPTIONS) == list(OPTIONS)
+    assert lev.optional.active(OPTIONS) == list(OPTIONS)
 
 
 def test_a_fault_after_a_refusal_is_no_refusal() -> None:
@@ -119,9 +121,9 @@ def test_a_fault_after_a_refusal_is_no_refusal() -> None:
 
     optional = OptionalParams(lambda _, __: None)
     with pytest.raises(LevAPIError) as caught:
-        optional.ask([FILTER], request)
+        optional.request([FILTER], request)
     assert caught.value.status == 500
-    assert optional.sent([FILTER]) == [FILTER]
+    assert optional.active([FILTER]) == [FILTER]
 
 
 @pytest.mark.parametrize("status", [400, 422, 403, 404])
@@ -134,10 +136,10 @@ def test_an_answer_that_is_not_lev_s_refuses_no_option(status: int) -> None:
 
     optional = OptionalParams(lambda _, __: None)
     with pytest.raises(LevAPIError) as caught:
-        optional.ask(OPTIONS, request)
+        optional.request(OPTIONS, request)
     assert caught.value.is_foreign
     assert len(asked) == 1
-    assert optional.sent(OPTIONS) == list(OPTIONS)
+    assert optional.active(OPTIONS) == list(OPTIONS)
 
 
 # -- What the key may not have embedded
@@ -153,7 +155,7 @@ def test_a_block_that_is_forbidden_is_left_out(
     assert lev.ask(*OPTIONS) == "answer"
     assert lev.told == [refused]
     assert all(FILTER.param in params for params in lev.asked), "only blocks are suspected"
-    assert lev.optional.sent(OPTIONS) == [option for option in OPTIONS if option is not refused]
+    assert lev.optional.active(OPTIONS) == [option for option in OPTIONS if option is not refused]
 
 
 def test_blocks_that_are_all_forbidden_are_all_left_out() -> None:
@@ -172,7 +174,7 @@ def test_what_is_forbidden_without_any_block_too_stays_forbidden(
     assert caught.value.is_forbidden
     assert lev.told == []
     assert lev.asked[-1] == {FILTER.param: FILTER.value}
-    assert lev.optional.sent(options) == list(options)
+    assert lev.optional.active(options) == list(options)
 
 
 @pytest.mark.parametrize("refused", OPTIONS, ids=lambda option: option.name)
@@ -198,7 +200,7 @@ def test_a_value_that_differs_from_run_to_run_does_not_make_another_option() -> 
     lev = Lev(FILTER)
     lev.ask(FILTER)
     later = FILTER._replace(value="2026-11-02T00:00:00Z")
-    assert lev.optional.sent([later, TEAM]) == [TEAM]
+    assert lev.optional.active([later, TEAM]) == [TEAM]
 
 
 def test_what_was_accepted_once_is_not_suspected_later() -> None:
@@ -227,9 +229,9 @@ def test_a_refusal_that_no_option_explains_stays_the_error() -> None:
     told: list[OptionalParam] = []
     optional = OptionalParams(lambda option, _: told.append(option))
     with pytest.raises(LevAPIError, match="Bad cursor, with 2 parameters"):
-        optional.ask(OPTIONS, request)
+        optional.request(OPTIONS, request)
     assert told == []
-    assert optional.sent(OPTIONS) == list(OPTIONS)
+    assert optional.active(OPTIONS) == list(OPTIONS)
 
 
 @pytest.mark.parametrize(
@@ -252,15 +254,15 @@ def test_another_error_while_searching_ends_the_search() -> None:
 
     optional = OptionalParams(lambda _, __: None)
     with pytest.raises(LevAPIError) as caught:
-        optional.ask(OPTIONS, request)
+        optional.request(OPTIONS, request)
     assert caught.value.status == 500
-    assert optional.sent(OPTIONS) == list(OPTIONS)
+    assert optional.active(OPTIONS) == list(OPTIONS)
 
 
 def test_what_lev_ignores_can_be_left_out_without_a_word() -> None:
     lev = Lev()
-    lev.optional.leave_out(FILTER.name)
-    assert lev.optional.sent(OPTIONS) == [FINANCIALS, TEAM]
+    lev.optional.drop(FILTER.name)
+    assert lev.optional.active(OPTIONS) == [FINANCIALS, TEAM]
     assert lev.told == []
 
 

@@ -51,7 +51,7 @@ class Listing:
         """The position after a page with so many new rows, or with these keys."""
         given = list(itertools.islice(NEW, rows)) if keys is None else keys
         self.counter.add(pagination, given)
-        return self.pages.after(answered(pagination, given), position)
+        return self.pages.next_position(answered(pagination, given), position)
 
 
 def answered(pagination: dict[str, Any] | None, rows: list[Any]) -> LevResponse:
@@ -481,7 +481,7 @@ BARE = [None, {}, {"limit": 200}, {"has_more": None}, {"total": None, "next": 0}
 def refusal(status: int = 404, *, is_foreign: bool = False) -> LevAPIError:
     """Lev's refusal of a page."""
     return LevAPIError(
-        status=status, kind="k", message="m", endpoint="GET /contacts", is_foreign=is_foreign
+        status=status, error_type="k", message="m", endpoint="GET /contacts", is_foreign=is_foreign
     )
 
 

@@ -32,7 +32,7 @@ root: {level: INFO, handlers: [stderr]}
 def refused(status: int, request_id: str | None = "6f0c") -> LevAPIError:
     """An error response."""
     return LevAPIError(
-        status=status, kind="no", message="No.", endpoint="GET /deals", request_id=request_id
+        status=status, error_type="no", message="No.", endpoint="GET /deals", request_id=request_id
     )
 
 

@@ -39,7 +39,7 @@ def test_each_row_counts_once_whatever_the_order(pages: list[list[Any]]) -> None
         counter.add(None, page)
         new = set(page) - seen
         assert counter.new_on_page == len(new)
-        assert counter.on_page == len(page)
+        assert counter.page_rows == len(page)
         assert counter.is_repeated == (bool(page) and not new)
         assert counter.before_page == len(seen)
         seen |= new
@@ -175,9 +175,9 @@ def test_a_shortfall_is_measured_by_the_least_total() -> None:
     for total, keys in ((10, [1, 2]), (7, [3]), (None, [4]), (9, [5])):
         counter.add({"total": total}, keys)
     assert (counter.total, counter.min_total) == (9, 7)
-    assert (counter.shortfall, counter.left, counter.pages_left) == (2, 4, 4)
+    assert (counter.shortfall, counter.rows_left, counter.pages_left) == (2, 4, 4)
     counter.add(None, [5, 6, 7, 8])
-    assert (counter.shortfall, counter.left, counter.pages_left) == (0, 1, 0.25)
+    assert (counter.shortfall, counter.rows_left, counter.pages_left) == (0, 1, 0.25)
 
 
 def test_repeated_rows_do_not_hide_missing_ones() -> None:

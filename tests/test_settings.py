@@ -474,7 +474,7 @@ def test_what_meltano_sets_for_a_plugin_gets_none_under_meltano(
 
 
 @pytest.mark.parametrize(
-    ("stream_maps", "sentence"),
+    ("maps", "sentence"),
     [
         ({}, "The setting stream_maps is empty."),
         ({"__else__": "__NULL_STREAM__"}, "The setting stream_maps.__else__ must be null or"),
@@ -495,14 +495,14 @@ def test_what_meltano_sets_for_a_plugin_gets_none_under_meltano(
         ({"a": {"__key_properties__": [5]}}, "The setting stream_maps.a"),
     ],
 )
-def test_a_map_that_is_none_is_a_sentence(stream_maps: object, sentence: str) -> None:
-    (found,) = validation.check({"api_key": KEY, "stream_maps": stream_maps}, ALL)
+def test_a_map_that_is_none_is_a_sentence(maps: object, sentence: str) -> None:
+    (found,) = validation.check({"api_key": KEY, "stream_maps": maps}, ALL)
     assert found.startswith(sentence)
     assert found.endswith(".")
 
 
 @pytest.mark.parametrize(
-    "stream_maps",
+    "maps",
     [
         {"__else__": None},
         {"__else__": "__NULL__"},
@@ -512,13 +512,13 @@ def test_a_map_that_is_none_is_a_sentence(stream_maps: object, sentence: str) ->
         {"big": {"__source__": "deals", "__alias__": "x"}, "*": {"email": None}},
     ],
 )
-def test_a_map_that_is_one_is_taken(stream_maps: dict[str, Any]) -> None:
-    assert validation.check({"api_key": KEY, "stream_maps": stream_maps}, ALL) == []
-    assert list(stream_maps.name_faults(stream_maps, COLUMNS)) == []
+def test_a_map_that_is_one_is_taken(maps: dict[str, Any]) -> None:
+    assert validation.check({"api_key": KEY, "stream_maps": maps}, ALL) == []
+    assert list(stream_maps.name_faults(maps, COLUMNS)) == []
 
 
 @pytest.mark.parametrize(
-    ("stream_maps", "sentence"),
+    ("maps", "sentence"),
     [
         ({"contact": {}}, "names 'contact', which is no stream: is it 'contacts'?"),
         ({"zzz": None}, "names 'zzz', which is no stream."),
@@ -530,12 +530,8 @@ def test_a_map_that_is_one_is_taken(stream_maps: dict[str, Any]) -> None:
         ({"contacts": {"q": "__NULL__"}}, "leaves out 'q' of contacts, which is no column."),
     ],
 )  # fmt: skip
-def test_a_map_of_what_is_not_there_is_a_sentence(
-    stream_maps: dict[str, Any], sentence: str
-) -> None:
-    assert list(stream_maps.name_faults(stream_maps, COLUMNS)) == [
-        f"The setting stream_maps {sentence}"
-    ]
+def test_a_map_of_what_is_not_there_is_a_sentence(maps: dict[str, Any], sentence: str) -> None:
+    assert list(stream_maps.name_faults(maps, COLUMNS)) == [f"The setting stream_maps {sentence}"]
 
 
 def test_what_meltano_leaves_out_of_the_maps_is_put_back(monkeypatch: pytest.MonkeyPatch) -> None:

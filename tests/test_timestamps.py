@@ -4,6 +4,7 @@ import re
 from datetime import UTC, datetime, timedelta, timezone
 
 import msgspec
+import pendulum
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
@@ -65,6 +66,48 @@ def test_what_is_no_instant_is_none(text: object) -> None:
 def test_parse_never_raises_and_always_says_utc(value: object) -> None:
     instant = timestamps.parse(value)
     assert instant is None or instant.utcoffset() == timedelta(0)
+
+
+@given(INSTANTS, st.sampled_from(["T", " ", "t"]), st.sampled_from(["", "Z", "z", " UTC"]))
+def test_the_reader_of_rows_agrees_with_pendulum(instant: datetime, sep: str, zone: str) -> None:
+    text = instant.isoformat() if not zone else instant.replace(tzinfo=None).isoformat(sep) + zone
+    read, row = timestamps.parse(text), timestamps.parse_row_time(text)
+    assert isinstance(read, pendulum.DateTime)
+    assert type(row) is datetime
+    assert row == read
+    assert timestamps.render(row) == timestamps.render(read)
+    assert (str(row), row.isoformat(), hash(row)) == (str(read), read.isoformat(), hash(read))
+
+
+@given(
+    st.from_regex(
+        r"\A[0-9]{4}-[01][0-9]-[0-3][0-9]T[0-2][0-9]:[0-6][0-9]:[0-6][0-9](\.[0-9]{1,9})?"
+        r"(Z|[+-][0-2][0-9]:[0-5][0-9])\Z"
+    )
+)
+@example("0001-01-01T00:00:00+01:00")
+@example("9999-12-31T23:59:59-01:00")
+@example("2026-03-10T14:30:00+24:00")
+def test_both_readers_take_the_same_texts_of_rfc_3339(text: str) -> None:
+    assert timestamps.parse(text) == timestamps.parse_row_time(text)
+
+
+@pytest.mark.parametrize("text", ["now", "10:20", "2026", "2026-305", "P1D", "2026-01-01/P1D"])
+def test_what_only_pendulum_takes_for_a_time_is_none(text: str) -> None:
+    assert timestamps.parse(text) is None
+
+
+@given(INSTANTS)
+def test_a_plain_instant_is_the_same_instant(instant: datetime) -> None:
+    read = timestamps.plain(pendulum.instance(instant))
+    assert (type(read), read.tzinfo, read) == (datetime, UTC, instant)
+
+
+def test_some_time_before_an_instant() -> None:
+    read = timestamps.subtract(MOMENT, timedelta(minutes=31, microseconds=1))
+    assert timestamps.render(read) == "2026-03-10T13:58:59.999999Z"
+    with pytest.raises(OverflowError):
+        timestamps.subtract(MOMENT, timedelta(days=999_999))
 
 
 @given(INSTANTS)

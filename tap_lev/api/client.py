@@ -287,7 +287,7 @@ class LevClient:
                     raise
                 raise EndpointRefusedError(
                     status=error.status,
-                    kind=error.kind,
+                    error_type=error.error_type,
                     message=error.message,
                     endpoint=error.endpoint,
                     request_id=error.request_id,
@@ -423,7 +423,7 @@ class LevClient:
     def _close(self, sending: _Sending, error: LevAPIError) -> TooLongWaitError:
         """Request no more of what a 429 is about, until its wait is over."""
         if error.status == HTTPStatus.TOO_MANY_REQUESTS:
-            concerned = sending.endpoint if error.is_of_endpoint else None
+            concerned = sending.endpoint if error.is_endpoint_limit else None
             self._closed[concerned] = (time.monotonic() + (error.retry_after or 0), error)
         return TooLongWaitError(error, self._longest_wait)
 
@@ -451,7 +451,7 @@ class LevClient:
         of = f"{sending.tries + 1} of {policy.retries}"
         if limited:
             assert isinstance(error, LevAPIError)  # noqa: S101
-            concerned = sending.endpoint if error.is_of_endpoint else None
+            concerned = sending.endpoint if error.is_endpoint_limit else None
             if self.scheduler.budget.pause(concerned, wait) and not gives_up:
                 whose = f"Requests to {concerned} wait" if concerned else "All requests wait"
                 LOGGER.warning("%s %s for %.1f s (try %s).", error, whose, wait, of)

@@ -1,7 +1,7 @@
-"""The server's clock, from what responses say of it.
+"""Read the server's clock from responses.
 
-A bookmark is a moment of that clock. A moment too late skips rows that changed before it, one too
-early only reads rows twice: so the earliest witness counts.
+A bookmark is an instant of that clock. If it is too late, rows that changed before it are skipped;
+if it is too early, rows are only read twice. So the earliest of the times in a response counts.
 """
 
 from __future__ import annotations
@@ -16,22 +16,22 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 MAX_DIFFERENCE = timedelta(hours=1).total_seconds()
-"""How far a witness may be from the others, in seconds."""
+"""How far a time may differ from the others, in seconds."""
 
 FIRST = datetime(2020, 1, 1, tzinfo=UTC)
-"""No witness from before this is the clock of an API of 2026."""
+"""An earlier time is not the clock of an API of 2026."""
 
 REMEMBERED = 20
-"""Witnesses that a new one is compared with."""
+"""How many earlier times a new one is compared with."""
 
 
 class ServerClock:
-    """Reads the server's time from the two witnesses of each response.
+    """Reads the server's time from the two times in each response.
 
     Args:
-        logger: Logs a witness that is not used, once for each kind.
-        monotonic: Seconds that never go back.
-        now: This machine's clock, for responses without any witness.
+        logger: Logs a time that is not used, once for each of the two.
+        monotonic: A clock in seconds that never goes back.
+        now: This machine's clock, for responses without a time.
     """
 
     def __init__(
@@ -57,14 +57,17 @@ class ServerClock:
             has_zone: Whether ``timestamp`` names its zone. If not, it counts as UTC only where the
                 header agrees.
         """
-        given = {"timestamp": envelope, "Date header": date}
+        moments = {"timestamp": envelope, "Date header": date}
+        # Two times are compared by their distance from a clock that only this machine sets.
         offsets = {
             name: moment.timestamp() - self._monotonic()
-            for name, moment in given.items()
+            for name, moment in moments.items()
             if moment is not None
         }
+        # 1. It differs from all others. 2. It is from before the API. 3. It names no zone, and
+        # the header does not show that UTC is meant.
         unused = {name for name in offsets if self._is_outlier(name, offsets)}
-        unused |= {name for name in offsets if (given[name] or FIRST) < FIRST}
+        unused |= {name for name in offsets if (moments[name] or FIRST) < FIRST}
         if envelope is not None and not has_zone and not self._agree(offsets):
             unused.add("timestamp")
         for name in unused - self._logged:
@@ -72,21 +75,21 @@ class ServerClock:
             self._logger.warning(
                 "The %s of a response, %s, does not agree with Lev's other times: it is not used.",
                 name,
-                given[name],
+                moments[name],
             )
-        used = [moment for name, moment in given.items() if moment and name not in unused]
+        used = [moment for name, moment in moments.items() if moment and name not in unused]
         self._offsets.extend(offset for name, offset in offsets.items() if name not in unused)
         return min(used, default=None) or self._now()
 
     def now(self) -> datetime:
-        """Return the server's time by the responses so far."""
+        """Return the server's time by the responses so far, in whole seconds."""
         if not self._offsets:
             return self._now()
         return datetime.fromtimestamp(int(min(self._offsets) + self._monotonic()), UTC)
 
     def _is_outlier(self, name: str, offsets: dict[str, float]) -> bool:
-        others = [*self._offsets, *(offset for each, offset in offsets.items() if each != name)]
-        # Of two that differ, nothing says which is wrong.
+        others = [*self._offsets, *(offset for other, offset in offsets.items() if other != name)]
+        # If only two differ, nothing shows which of them is wrong.
         return len(others) > 1 and all(
             abs(offset - offsets[name]) > MAX_DIFFERENCE for offset in others
         )

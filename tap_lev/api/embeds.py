@@ -1,4 +1,4 @@
-"""What a run learns about the fields that Lev embeds in rows when ``include=`` asks for them.
+"""Remember what a run learns about the fields that ``include=`` embeds in rows.
 
 A row may come without such a field. Either this server leaves empty ones out, or the response is
 incomplete; nothing documents which (lev-api.md §1.7). So the first rows without the field are read
@@ -22,17 +22,17 @@ MAX_REPEATS = 2
 
 @dataclasses.dataclass(slots=True)
 class Embed:
-    """What is known of one embedded field of a list.
+    """What is known about one embedded field of a list.
 
     Attributes:
         seen: Whether it has come with a row.
-        seen_empty: Whether it has come with nothing in it, so that empty ones are not left out.
-        missing: How many rows came without it and were read elsewhere.
-        found: Whether one of these had something there.
-        repeats: How many pages were requested again in vain since it came last.
-        unread: Why it cannot be read, where its endpoint shows that there is something in it.
-        unread_rows: How many rows came without it, by id too.
-        gone_rows: How many rows came without it, and are not there by id.
+        seen_empty: Whether it has come empty, so that the server does not omit empty ones.
+        missing: Rows that came without it and were read elsewhere.
+        found: Whether one of these rows had something there.
+        repeats: Pages requested again in vain since it last came.
+        unread: Why it cannot be read although its endpoint shows content, or None.
+        unread_rows: Rows that came without it in the page and by id.
+        gone_rows: Rows that came without it and no longer exist by id.
     """
 
     seen: bool = False

@@ -1,10 +1,9 @@
-"""The requests that the tap makes, and no others (lev-api.md §4)."""
+"""List the requests that the tap may make (lev-api.md §4)."""
 
 from __future__ import annotations
 
 ME = "GET /me"
-"""Says whose key it is (lev-api.md §2.24)."""
-
+"""Describes the user and the account of the key (lev-api.md §2.24)."""
 
 READS = frozenset(
     {
@@ -51,4 +50,4 @@ READS = frozenset(
         "POST /deals/{deal_id}/index/search",
     }
 )
-"""What the client sends: no request here changes anything or costs anything (lev-api.md §4)."""
+"""The client sends nothing else. None of these changes or costs anything (lev-api.md §4)."""

@@ -11,49 +11,39 @@ import msgspec
 
 from tap_lev import timestamps
 from tap_lev.api import surrogates
+from tap_lev.errors import AuthenticationError, LevAPIError
 from tap_lev.text import quoted
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-from tap_lev.errors import AuthenticationError, LevAPIError
 
 MAX_HINT = 31_536_000.0
-"""The longest wait that an answer can ask for, in seconds: a year."""
-
+"""The longest wait that is read from a response, in seconds: a year."""
 
 MAX_EXCERPT = 80
 """How many characters of a body that is not Lev's are repeated."""
 
-
 _AMOUNT = r"(?<![\d.])(?P<amount>\d{1,9}(?:\.\d{1,9})?)"
-
-
 _UNIT = r"\s*(?P<unit>s|sec(?:ond)?s?)\b"
-
-
 _LONGER_UNIT = r"\s*(?P<unit>s|sec(?:ond)?s?|m|min(?:ute)?s?|h|hours?)\b"
-
-
 _WORD = r"\b(?:retry|again|wait|reset)\w*\b"
-
 
 _WAITS = tuple(
     re.compile(pattern, re.IGNORECASE)
     for pattern in (
-        # Of several times in a sentence, the wait is the one with a word for it, also without a
-        # unit: "30 requests per 60 seconds, retry after 12".
+        # 1. A number behind a word for waiting, with or without a unit: "30 requests per 60
+        #    seconds, retry after 12".
         rf"{_WORD}[^\d.;!?]{{0,40}}{_AMOUNT}(?:{_LONGER_UNIT}|\s*(?=[.,;:!()]|$))",
-        # The others may be the window of the limit.
+        # 2. Seconds that are not the window of the limit: "per 60 seconds", "60 s window".
         rf"(?<!per )(?<!every )(?<!each )(?<!/)(?<!/ ){_AMOUNT}{_UNIT}(?! window| period)",
+        # 3. Any seconds: the window, if nothing else is there.
         rf"{_AMOUNT}{_UNIT}",
     )
 )
 """Where a message may name a wait, the surest place first."""
 
-
 _UNITS = {"m": 60, "h": 3600}
 """Seconds in a unit, by its first letter; any other unit is seconds."""
-
 
 NAMES = {
     200: "failure",
@@ -67,22 +57,22 @@ NAMES = {
     500: "internal_error",
     503: "service_unavailable",
 }
-"""The error types of lev-api.md §1.9, for bodies that do not name theirs; 200 has a name here."""
+"""The error types of lev-api.md §1.9, for bodies that name none; 200 is named here."""
 
 
 def api_error(
     status: int, body: bytes, headers: Mapping[str, str], *, endpoint: str
 ) -> LevAPIError:
-    """Read an answer with another status than 200: Lev's, or that of something on the way.
+    """Read a response with another status than 200, of Lev or of something before it.
 
     Args:
         status: The HTTP status.
-        body: The answer's body.
-        headers: The answer's headers.
+        body: The response's body.
+        headers: The response's headers.
         endpoint: Method and path of the request.
 
     Returns:
-        The error, with everything the answer tells.
+        The error, with everything that the response says about it.
     """
     try:
         decoded, _ = surrogates.decoded(_ANYTHING, body)
@@ -92,7 +82,7 @@ def api_error(
         return error_in(status, decoded, headers, endpoint=endpoint)
     return LevAPIError(
         status=status,
-        kind=_phrase(status),
+        error_type=_phrase(status),
         message=described(body, headers),
         endpoint=endpoint,
         retry_after=_retry_after(headers, {}),
@@ -101,7 +91,7 @@ def api_error(
 
 
 def is_error(body: object) -> bool:
-    """Say whether a body has one of the forms of an error (lev-api.md §1.9)."""
+    """Return whether a body has one of Lev's forms of an error (lev-api.md §1.9)."""
     error = body.get("error") if isinstance(body, dict) else None
     return isinstance(error, str) or (
         isinstance(error, dict) and not error.keys().isdisjoint(("message", "type", "code"))
@@ -111,25 +101,26 @@ def is_error(body: object) -> bool:
 def error_in(
     status: int, envelope: Mapping[str, Any], headers: Mapping[str, str], *, endpoint: str
 ) -> LevAPIError:
-    """Read an error of Lev's.
+    """Read an error in one of Lev's forms.
 
     Args:
         status: The HTTP status.
-        envelope: The answer's body.
-        headers: The answer's headers.
+        envelope: The response's body.
+        headers: The response's headers.
         endpoint: Method and path of the request.
     """
     error, request_id = envelope.get("error"), envelope.get("request_id")
+    # Form C is a text, forms A and B are objects; some responses hold a list of errors.
     if not error and isinstance(several := envelope.get("errors"), list) and several:
         error = several[0]
     fields: dict[str, Any] = error if isinstance(error, dict) else {"message": error}
-    kind = fields.get("type") or fields.get("code") or NAMES.get(status) or _phrase(status)
+    error_type = fields.get("type") or fields.get("code") or NAMES.get(status) or _phrase(status)
     message = fields.get("message") or envelope.get("message")
     if not message:
         message = "no reason is given" if status == HTTPStatus.OK else _phrase(status)
     return (AuthenticationError if status == HTTPStatus.UNAUTHORIZED else LevAPIError)(
         status=status,
-        kind=quoted(kind).lower(),
+        error_type=quoted(error_type).lower(),
         message=quoted(message),
         endpoint=endpoint,
         request_id=quoted(request_id) if request_id else None,
@@ -143,7 +134,7 @@ def described(body: bytes, headers: Mapping[str, str], *, begins: bool = True) -
 
     Args:
         body: The body.
-        headers: The answer's headers.
+        headers: The response's headers.
         begins: Whether to repeat how it begins, if that is text.
     """
     kind = quoted(headers.get("Content-Type", "an unnamed type"))
@@ -163,7 +154,10 @@ def _phrase(status: int) -> str:
 
 
 def _retry_after(headers: Mapping[str, str], fields: Mapping[str, Any]) -> float | None:
-    """Find the wait in seconds: header, then body field, then message (lev-api.md §1.10)."""
+    """Find the wait in seconds (lev-api.md §1.10).
+
+    The header goes first, then the field of the body, then the message.
+    """
     header = headers.get("Retry-After")
     hints = (
         _seconds(header) if _seconds(header) is not None else _seconds_until(header, headers),
@@ -174,7 +168,7 @@ def _retry_after(headers: Mapping[str, str], fields: Mapping[str, Any]) -> float
 
 
 def _seconds_in(message: str) -> float | None:
-    """Find the wait that a message names."""
+    """Find the wait that a message names, in seconds."""
     for pattern in _WAITS:
         if found := pattern.search(message):
             unit = found["unit"] or "s"
@@ -191,7 +185,7 @@ def _seconds(value: object) -> float | None:
 
 
 def _seconds_until(date: str | None, headers: Mapping[str, str]) -> float | None:
-    """Measure a wait by the server's clock, which may be another than this machine's."""
+    """Measure a wait by the server's clock, since this machine's may differ."""
     moment = timestamps.http_date(date)
     if moment is None:
         return None

@@ -1,4 +1,4 @@
-"""JSON that is not as it should be: NUL characters, NaN, integers with a decimal point."""
+"""Read JSON that is not as it should be: NUL characters, NaN, integers such as 5.0."""
 
 from __future__ import annotations
 
@@ -6,11 +6,10 @@ import json
 from typing import Any
 
 NUL_ESCAPE = rb"\u0000"
-"""How JSON writes a NUL character: there is no other way."""
-
+"""A NUL character in JSON, which has no other form."""
 
 MAX_EXACT = 2**53
-"""Up to here each whole number has a float of its own."""
+"""Up to here a float holds each integer exactly."""
 
 
 def whole(value: Any) -> Any:  # noqa: ANN401 - JSON is anything
@@ -21,15 +20,15 @@ def whole(value: Any) -> Any:  # noqa: ANN401 - JSON is anything
 
 
 def may_hold_nul(body: bytes) -> bool:
-    """Say whether JSON may hold a NUL character. A look for one backslash takes far less time."""
+    """Return whether JSON may hold a NUL character. One backslash is found far sooner."""
     return b"\\" in body and NUL_ESCAPE in body
 
 
 def decoded(body: bytes) -> Any:  # noqa: ANN401 - JSON is anything
-    """Decode JSON with NaN, infinities, or numbers that are too large for a float, in it.
+    """Decode JSON that holds NaN, infinities, or numbers too large for a float.
 
     Raises:
-        ValueError: It is no JSON even so.
-        RecursionError: It is nested too deeply.
+        ValueError: The body is not even that.
+        RecursionError: The body is nested too deeply.
     """
     return json.loads(body.decode())

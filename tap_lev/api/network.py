@@ -1,4 +1,4 @@
-"""What the environment says of the network: proxies, and the authorities to trust."""
+"""Check the proxies and the trusted authorities that the environment names."""
 
 from __future__ import annotations
 
@@ -19,21 +19,21 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 AUTHORITIES = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
-"""The variables that name the authorities to trust, the first one that is set."""
+"""The variables that name the trusted authorities; the first one that is set counts."""
 OTHER_AUTHORITIES = ("SSL_CERT_FILE", "SSL_CERT_DIR")
-"""Variables that other programs take them from, and ``requests`` does not."""
+"""Variables that other programs read for them, and ``requests`` does not."""
 SYSTEM = "the system's settings"
-"""Where a proxy comes from that no variable names."""
+"""The source of a proxy that no variable names."""
 
 
 def check_authorities(file: str) -> None:
-    """Make sure that there are certificates to trust.
+    """Make sure that the trusted certificates can be loaded.
 
     Args:
         file: The file or directory that the environment names.
 
     Raises:
-        ConfigError: There are none.
+        ConfigError: They cannot.
     """
     variable = authorities_variable()
     if not Path(file).exists():
@@ -47,7 +47,7 @@ def check_authorities(file: str) -> None:
             context.load_verify_locations(capath=file)
         else:
             context.load_verify_locations(cafile=file)
-    except OSError as error:  # that of TLS is one
+    except OSError as error:  # ssl.SSLError is one
         raise ConfigError(
             f"{shown(file)}, which the environment variable {variable} names for the certificates "
             f"to trust, cannot be used: {quoted(error.strerror or error)}. Correct the variable, "
@@ -56,15 +56,15 @@ def check_authorities(file: str) -> None:
 
 
 def authorities_variable() -> str | None:
-    """Name the variable that names the authorities to trust, None where none does."""
+    """Return the variable that names the trusted authorities, or None."""
     return next((name for name in AUTHORITIES if os.environ.get(name)), None)
 
 
 def about_authorities(proxy: str | None) -> str:
-    """Say what to do about a certificate of an authority that is not trusted.
+    """Write what to do about a certificate of an authority that is not trusted.
 
     Args:
-        proxy: The variable that names the proxy, None where there is none.
+        proxy: The variable that names the proxy, or None if requests take none.
     """
     whose = f"your own, or that of the proxy which {proxy} names" if proxy else "your own"
     if variable := authorities_variable():
@@ -81,28 +81,30 @@ def about_authorities(proxy: str | None) -> str:
 
 
 def is_socks(proxy: str) -> bool:
-    """Say whether a proxy is a SOCKS proxy."""
+    """Return whether a proxy is a SOCKS proxy."""
     return proxy.lower().startswith("socks")
 
 
 def proxy_of(url: str, proxies: Mapping[str, str]) -> str | None:
-    """Find the proxy that requests to a URL take, None where they take none."""
+    """Return the proxy that requests to a URL take, or None."""
     return select_proxy(url, dict(proxies)) or None
 
 
 def check_proxy(url: str, proxy: str) -> None:
-    """Make sure that a proxy can be asked. No message repeats it, since it may hold a password.
+    """Make sure that requests can use a proxy.
+
+    No message repeats its URL, since that may hold a password.
 
     Raises:
-        ConfigError: It cannot.
+        ConfigError: They cannot.
     """
     variable = proxy_variable(url, proxy)
     try:
-        given = prepend_scheme_if_needed(proxy, "http")  # type: ignore[no-untyped-call]
-        parts = parse_url(given)
+        proxy_url = prepend_scheme_if_needed(proxy, "http")  # type: ignore[no-untyped-call]
+        parts = parse_url(proxy_url)
         (parts.host or "").encode("idna")
-        HTTPAdapter().proxy_manager_for(given)
-        # A password with a slash in it leaves its second half behind the host.
+        HTTPAdapter().proxy_manager_for(proxy_url)
+        # A slash in a password ends the host early, so that the @ stands behind it.
         is_url = bool(parts.host) and "@" not in f"{parts.path}{parts.query}{parts.fragment}"
     except requests.exceptions.InvalidSchema:
         raise ConfigError(
@@ -121,7 +123,7 @@ def check_proxy(url: str, proxy: str) -> None:
 
 
 def proxy_variable(url: str, proxy: str) -> str:
-    """Name the variable that holds a proxy."""
+    """Return the variable that holds a proxy."""
     names = {f"{kind}_proxy" for kind in (url.partition(":")[0].lower(), "all")}
-    given = (name for name in os.environ if name.lower() in names)
-    return next((name for name in given if os.environ[name] == proxy), SYSTEM)
+    variables = (name for name in os.environ if name.lower() in names)
+    return next((name for name in variables if os.environ[name] == proxy), SYSTEM)

@@ -1,4 +1,4 @@
-"""Query parameters that an older or newer Lev may refuse, and what happens then."""
+"""Send query parameters that Lev may reject, and drop those that it does."""
 
 from __future__ import annotations
 
@@ -11,15 +11,16 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 INCLUDE = "include"
+"""The query parameter that asks for embeds."""
 
 
 class OptionalParam(NamedTuple):
-    """One thing to ask for that Lev may refuse.
+    """A query parameter that Lev may reject, or one of its values.
 
     Attributes:
         param: The query parameter. Options of one parameter are sent as a comma list.
         value: Its value.
-        required: Whether a refusal is an error.
+        required: Whether a rejection is an error.
     """
 
     param: str
@@ -28,146 +29,156 @@ class OptionalParam(NamedTuple):
 
     @property
     def name(self) -> str:
-        """The option as messages call it, without a value that differs from run to run."""
+        """The option as messages show it, without a value that differs from run to run."""
         return f"{self.param}={self.value}" if self.param == INCLUDE else self.param
 
 
 class OptionalParams:
-    """What was learned, in this run and of one endpoint, about the options that can be sent.
+    """What a run has learned about the options of one endpoint.
 
-    A refused option is left out for the rest of the run. Which of several was refused is found by
-    leaving one out at a time, the one that Lev's message names first. Then all of them are sent
-    once more: only what Lev refuses again was refused for itself, and not by a fault that has
-    passed. So a refusal costs two requests in the usual case. A 403 may be about what ``include``
-    asks for, so it is looked into like a refusal of that.
+    A rejected option is dropped for the rest of the run. Which of several was rejected is found by
+    dropping one at a time, first the one that Lev's message names. Then all of them are sent once
+    more: only what Lev rejects again was rejected for itself, and not by a fault that has passed.
+    So a rejection usually costs two requests. A 403 may be about what ``include`` asks for, so it
+    counts as a rejection of that.
 
     Args:
-        on_refusal: Called once for each refused option, with Lev's answer.
+        on_rejection: Called once for each rejected option, with Lev's error.
     """
 
-    def __init__(self, on_refusal: Callable[[OptionalParam, LevAPIError], None]) -> None:
-        self._on_refusal = on_refusal
+    def __init__(self, on_rejection: Callable[[OptionalParam, LevAPIError], None]) -> None:
+        self._on_rejection = on_rejection
         self._accepted: set[str] = set()
-        self._refused: set[str] = set()
+        self._rejected: set[str] = set()
 
-    def is_refused(self, name: str) -> bool:
-        """Say whether an option is left out."""
-        return name in self._refused
+    def is_rejected(self, name: str) -> bool:
+        """Return whether an option is dropped."""
+        return name in self._rejected
 
     @property
-    def refused(self) -> list[str]:
-        """The options that are left out."""
-        return sorted(self._refused)
+    def rejected(self) -> list[str]:
+        """The options that are dropped."""
+        return sorted(self._rejected)
 
-    def leave_out(self, name: str) -> None:
-        """Send an option no more: Lev accepts it without effect."""
-        self._refused.add(name)
+    def drop(self, name: str) -> None:
+        """Stop sending an option that Lev accepts without effect."""
+        self._rejected.add(name)
 
-    def sent(self, options: Iterable[OptionalParam]) -> list[OptionalParam]:
-        """Select the options that are still worth sending."""
-        return [option for option in options if option.name not in self._refused]
+    def active(self, options: Iterable[OptionalParam]) -> list[OptionalParam]:
+        """Return the options that are not dropped."""
+        return [option for option in options if option.name not in self._rejected]
 
-    def ask(self, options: Iterable[OptionalParam], request: Callable[[dict[str, str]], T]) -> T:
+    def request(self, options: Iterable[OptionalParam], send: Callable[[dict[str, str]], T]) -> T:
         """Make a request with as many of the options as Lev accepts.
 
         Args:
-            options: What to ask for.
-            request: Makes the request, given the options as query parameters.
+            options: What to send.
+            send: Makes the request, with the options as query parameters.
 
         Returns:
-            The answer to the first request that was accepted.
+            The response to the first request that was accepted.
 
         Raises:
-            LevAPIError: The request fails whatever is left out, or a required option is refused.
+            LevAPIError: The request fails without the options, too, or Lev rejects a required one.
         """
-        wanted = self.sent(options)
+        active = self.active(options)
+        # 1. Lev accepts all of them: nearly every request ends here.
         try:
-            return self._ask(wanted, request)
+            return self._send(active, send)
         except LevAPIError as error:
-            found = self._search(wanted, error, request)
-            if found is None:
+            # 2. The error has another reason than the options.
+            outcome = self._search(active, error, send)
+            if outcome is None:
                 raise
-            answer, refused = found
-            if again := self._try(wanted, request):
+            response, rejected = outcome
+            # 3. Lev accepts all of them now: the error was a fault that has passed.
+            if again := self._try(active, send):
                 return again[0]
-            for option in refused:
-                self._refuse(option, error)
-            return answer
+            # 4. Lev rejects them again: drop those without which it responded.
+            for option in rejected:
+                self._reject(option, error)
+            return response
 
     def _search(
         self,
-        wanted: Sequence[OptionalParam],
+        active: Sequence[OptionalParam],
         error: LevAPIError,
-        request: Callable[[dict[str, str]], T],
+        send: Callable[[dict[str, str]], T],
     ) -> tuple[T, list[OptionalParam]] | None:
-        """Find an answer without the options that Lev refuses, and which these are.
+        """Find the options that Lev rejects, and a response without them.
 
         Returns:
-            Both, or None where the error has another reason.
+            The response and the options, or None if the error has another reason.
         """
-        if not _refuses(error, wanted):
+        if not _may_reject(error, active):
             return None
-        suspects = self._suspects(wanted, error)
+        suspects = self._suspects(active, error)
+        # 1. One of them.
         for suspect in suspects:
-            if answered := self._try([o for o in wanted if o is not suspect], request):
-                return answered[0], [suspect]
-        accepted = [option for option in wanted if option not in suspects]
-        answered = self._try(accepted, request) if len(suspects) > 1 else None
-        if not answered and error.is_forbidden:
-            # Without the blocks Lev refuses another option, which the 403 hid.
-            suspects = self._unproven(wanted)
-            accepted = [option for option in wanted if option not in suspects]
-            answered = self._try(accepted, request)
-        if not answered:
+            if outcome := self._try([option for option in active if option is not suspect], send):
+                return outcome[0], [suspect]
+        # 2. More than one: the request must succeed without all suspects.
+        accepted = [option for option in active if option not in suspects]
+        outcome = self._try(accepted, send) if len(suspects) > 1 else None
+        # 3. A 403 hid the rejection of another option: without embeds Lev gets as far as that.
+        if not outcome and error.is_forbidden:
+            suspects = self._unproven(active)
+            accepted = [option for option in active if option not in suspects]
+            outcome = self._try(accepted, send)
+        if not outcome:
             return None
-        if len(suspects) == 2:  # noqa: PLR2004 - both of two
-            return answered[0], suspects
-        # Some of more, which are added one by one.
-        refused = []
+        # Step 1 showed that neither of two suffices, so both are rejected.
+        if len(suspects) == 2:  # noqa: PLR2004
+            return outcome[0], suspects
+        # Of three or more, some may be accepted: add them again one by one.
+        rejected = []
         for suspect in suspects:
-            if more := self._try([*accepted, suspect], request):
+            if more := self._try([*accepted, suspect], send):
                 accepted.append(suspect)
-                answered = more
+                outcome = more
             else:
-                refused.append(suspect)
-        return answered[0], refused
+                rejected.append(suspect)
+        return outcome[0], rejected
 
-    def _refuse(self, option: OptionalParam, error: LevAPIError) -> None:
+    def _reject(self, option: OptionalParam, error: LevAPIError) -> None:
         # Another thread may have found out meanwhile.
-        if option.name not in self._refused:
-            self._refused.add(option.name)
-            self._on_refusal(option, error)
+        if option.name not in self._rejected:
+            self._rejected.add(option.name)
+            self._on_rejection(option, error)
 
     def _try(
-        self, options: Sequence[OptionalParam], request: Callable[[dict[str, str]], T]
+        self, options: Sequence[OptionalParam], send: Callable[[dict[str, str]], T]
     ) -> tuple[T] | None:
+        """Make a request; None if Lev rejects options again. A tuple, since T may be None."""
         try:
-            return (self._ask(options, request),)
+            return (self._send(options, send),)
         except LevAPIError as error:
-            if not _refuses(error, options):
+            if not _may_reject(error, options):
                 raise
             return None
 
-    def _ask(self, options: Sequence[OptionalParam], request: Callable[[dict[str, str]], T]) -> T:
+    def _send(self, options: Sequence[OptionalParam], send: Callable[[dict[str, str]], T]) -> T:
         params: dict[str, str] = {}
         for option in options:
-            given = params.get(option.param)
-            params[option.param] = f"{given},{option.value}" if given else option.value
-        answer = request(params)
+            before = params.get(option.param)
+            params[option.param] = f"{before},{option.value}" if before else option.value
+        response = send(params)
         self._accepted.update(option.name for option in options)
-        return answer
+        return response
 
-    def _unproven(self, sent: Sequence[OptionalParam]) -> list[OptionalParam]:
-        """Find the options that Lev may refuse, as far as this run knows."""
-        return [o for o in sent if not o.required and o.name not in self._accepted]
+    def _unproven(self, options: Sequence[OptionalParam]) -> list[OptionalParam]:
+        """Return the options that Lev may reject, as far as this run knows."""
+        return [o for o in options if not o.required and o.name not in self._accepted]
 
-    def _suspects(self, sent: Sequence[OptionalParam], error: LevAPIError) -> list[OptionalParam]:
-        """Find the options that may be what is refused, the likeliest first."""
+    def _suspects(
+        self, options: Sequence[OptionalParam], error: LevAPIError
+    ) -> list[OptionalParam]:
+        """Return the options that an error may be about, the likeliest first."""
         return sorted(
             (
                 option
-                for option in self._unproven(sent)
-                if error.refuses_parameters or option.param == INCLUDE
+                for option in self._unproven(options)
+                if error.rejects_parameters or option.param == INCLUDE
             ),
             key=lambda option: (
                 option.param not in error.message,
@@ -176,7 +187,7 @@ class OptionalParams:
         )
 
 
-def _refuses(error: LevAPIError, sent: Iterable[OptionalParam]) -> bool:
-    """Say whether an error may be about an option that was sent."""
-    embeds = any(option.param == INCLUDE for option in sent)
-    return error.refuses_parameters or (error.is_forbidden and embeds)
+def _may_reject(error: LevAPIError, options: Iterable[OptionalParam]) -> bool:
+    """Return whether an error may be about one of the options."""
+    embeds = any(option.param == INCLUDE for option in options)
+    return error.rejects_parameters or (error.is_forbidden and embeds)

@@ -1,4 +1,4 @@
-"""RowCounter: how many different rows of a list Lev has sent, and how many it says there are."""
+"""Count the different rows of a list, and compare them with the total that Lev states."""
 
 from __future__ import annotations
 
@@ -9,27 +9,27 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
 MAX_TOTAL = 10**15
-"""More rows than any account has. A larger count is none, and would be too large for a float."""
+"""More rows than any account has. A larger total is a mistake, and too large for a float."""
 
 MAX_KEPT = 10_000
-"""How many keys are kept while ids rise, so that the count stays exact if the order ends."""
+"""Keys that are kept while ids ascend, so that the count stays exact if the order ends."""
 
 
 def total_of(pagination: Mapping[str, Any] | None) -> int | None:
-    """Find how many rows Lev says a list has, None where it does not say so."""
+    """Return how many rows Lev says a list has, or None."""
     counts = ((pagination or {}).get(name) for name in ("total", "total_count"))
     return next((n for n in counts if type(n) is int and 0 <= n <= MAX_TOTAL), None)
 
 
 def keys_of(rows: Iterable[Mapping[str, Any]], names: Sequence[str]) -> list[Any]:
-    """Find the primary keys of rows, each a value or a tuple of values.
+    """Return the primary keys of rows, each a value or a tuple of values.
 
     Args:
         rows: The rows.
         names: The columns of the key.
 
     Returns:
-        The keys in order, None for a row that lacks one.
+        The keys in the order of the rows; None for a row without a key.
     """
     if len(names) == 1:
         (name,) = names
@@ -45,38 +45,42 @@ def _usable(value: Any) -> Any:  # noqa: ANN401 - JSON
 class RowCounter:
     """Counts the different rows of one list.
 
-    While integer ids rise from page to page, no row can repeat: a number is enough. The counter
-    keeps the first keys even so. If the order ends while it still has all of them, it tells each
-    row by the hash of its key. If the order ends later, a key above the highest until then is new.
-    Another one that is not known is doubtful: it does not count, but its page may not be repeated.
+    While integer ids ascend from page to page, no row can repeat, and a number is enough. When the
+    order ends, there are two cases:
+
+    1. The counter still has all keys, since there are few: it knows each row by the hash of its
+       key.
+    2. It has only the first keys: a key above the highest until then is new. Another unknown key
+       is doubtful. It does not count, but its page may not be a repeated one.
 
     Args:
-        earlier: How many rows earlier runs of the walk have read. None: not known.
+        earlier: Rows that earlier runs of the walk have read, or None if unknown.
 
     Attributes:
-        on_page: Rows of the last page.
+        page_rows: Rows of the last page.
         new_on_page: Rows of the last page whose keys are new.
         doubtful_on_page: Rows of the last page whose keys may be new.
         keyless_on_page: Rows of the last page without a key.
         keyless: Rows without a key. They count nowhere else.
-        different: Different rows that this run has read.
-        is_ordered: Whether all ids so far are integers that rise.
-        total: How many rows Lev counts, by the last page that says so. None: not known.
-        max_total: The most that it counted.
-        min_total: The least that it counted. Rows that came or went meanwhile are not in it.
+        different: Different rows that this run has read, earlier runs not included.
+        is_ordered: Whether all ids so far are integers that ascend.
+        total: Rows that the list has by the last page that says so, or None.
+        max_total: The largest total of any page, or None.
+        min_total: The smallest total of any page, or None. Rows that came or went during the
+            walk are not in it.
     """
 
     def __init__(self, earlier: int | None = 0) -> None:
         self.begin(earlier)
 
     def begin(self, earlier: int | None, after: int | None = None) -> None:
-        """Count from the beginning, after the rows of earlier runs.
+        """Start to count, after the rows of earlier runs.
 
         Args:
-            earlier: How many these are; None if that is not known.
-            after: The id after which the pages of this run begin, if the cursor names it.
+            earlier: The number of these rows, or None if unknown.
+            after: The id after which the pages of this run begin, or None if unknown.
         """
-        self.on_page = self.new_on_page = self.doubtful_on_page = self.keyless_on_page = 0
+        self.page_rows = self.new_on_page = self.doubtful_on_page = self.keyless_on_page = 0
         self.keyless = self.different = 0
         self.is_ordered = True
         self.total: int | None = None
@@ -91,16 +95,16 @@ class RowCounter:
         """Count a page.
 
         Args:
-            pagination: What Lev says of the list.
-            keys: The primary keys of the page's rows in order, None for a row without one.
+            pagination: The ``pagination`` of the response.
+            keys: The primary keys of the page's rows in order; None for a row without a key.
         """
-        self.on_page = len(keys)
+        self.page_rows = len(keys)
         self.keyless_on_page = keys.count(None)
         self.keyless += self.keyless_on_page
         if self.keyless_on_page:
             keys = [key for key in keys if key is not None]
         self.new_on_page = self.doubtful_on_page = 0
-        if self._rise(keys):
+        if self._ascend(keys):
             self._add_in_order(keys)
         else:
             self._add_any(keys)
@@ -111,8 +115,8 @@ class RowCounter:
             self.min_total = total if self.min_total is None else min(self.min_total, total)
             self.max_total = total if self.max_total is None else max(self.max_total, total)
 
-    def _rise(self, keys: Sequence[Any]) -> bool:
-        """Say whether the ids are integers that rise from the highest so far."""
+    def _ascend(self, keys: Sequence[Any]) -> bool:
+        """Return whether the ids are integers that ascend from the highest so far."""
         if not self.is_ordered or not keys:
             return self.is_ordered
         if set(map(type, keys)) != {int}:
@@ -125,16 +129,19 @@ class RowCounter:
         if not keys:
             return
         self._highest = keys[-1]
+        # Keep the first keys, and only as long as they are all keys: some would prove nothing.
         if len(self._kept) == self.different and len(self._kept) < MAX_KEPT:
             self._kept.update(keys)
 
     def _add_any(self, keys: Sequence[Any]) -> None:
         if self.is_ordered:
             self.is_ordered = False
+            # Case 1 or case 2 of the class, once and for the rest of the list.
             keeps_all = len(self._kept) == self.different
             self._doubtful_up_to = None if keeps_all else self._highest
         kept, limit = self._kept, self._doubtful_up_to
         for key in keys:
+            # A hash takes less memory than the key, and keys may be of any type.
             mark = key if type(key) is int else hash(repr(key))
             if mark in kept:
                 continue
@@ -145,10 +152,10 @@ class RowCounter:
                 self.new_on_page += 1
 
     def is_stale(self, keys: Iterable[Any]) -> bool:
-        """Say whether ids have risen so far, and none of a page is higher.
+        """Return whether ids have ascended so far, and none of a page is higher.
 
         Args:
-            keys: The ids of a page with rows that is not counted yet.
+            keys: The ids of a page that has rows and is not counted yet.
         """
         highest = self._highest
         if not self.is_ordered or highest is None:
@@ -159,41 +166,41 @@ class RowCounter:
     def is_repeated(self) -> bool:
         """Whether the last page has rows, and all of them came before."""
         maybe_new = self.new_on_page + self.doubtful_on_page + self.keyless_on_page
-        return self.on_page > 0 and not maybe_new
+        return self.page_rows > 0 and not maybe_new
 
     @property
     def rows_read(self) -> int | None:
-        """Different rows that Lev has sent, with those of earlier runs. None: not known."""
+        """Different rows read so far, including earlier runs; None if unknown."""
         return None if self._earlier is None else self._earlier + self.different
 
     @property
     def to_resume(self) -> int | None:
-        """What a later run of the walk may begin with.
+        """The number of rows that a later run of the walk may start from, or None.
 
-        A later run cannot tell which rows it reads again, unless ids rise.
+        Unless ids ascend, a later run cannot know which rows it reads again.
         """
         return self.rows_read if self.is_ordered else None
 
     @property
     def before_page(self) -> int | None:
-        """Different rows that came before the last page."""
+        """Different rows read before the last page; None if unknown."""
         return None if self.rows_read is None else self.rows_read - self.new_on_page
 
     @property
-    def left(self) -> int:
-        """How many rows the later pages bring, as far as it is known."""
+    def rows_left(self) -> int:
+        """Rows on the pages to come, or 0 if unknown."""
         return max(0, (self.total or 0) - (self.rows_read or 0))
 
     @property
     def pages_left(self) -> float:
-        """How many pages these are, if they are as long as the last."""
-        return self.left / max(1, self.on_page)
+        """Pages to come, if they are as long as the last one."""
+        return self.rows_left / max(1, self.page_rows)
 
     @property
     def shortfall(self) -> int | None:
-        """How many rows Lev counted all the time that did not come. None: not known."""
+        """Rows that every total included and that did not come; None if unknown."""
         if self.min_total is None or self.rows_read is None:
             return None
         if self._earlier and not self.is_ordered:
-            return None  # a row may have come in both runs
+            return None  # a row may be counted in both runs
         return max(0, self.min_total - self.rows_read)

@@ -1,4 +1,4 @@
-"""Half of an emoji: an escape that JSON allows, and that stands for no character."""
+"""Decode JSON with a lone surrogate: half of a character, which JSON allows in an escape."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ _ESCAPES = re.compile(
 )
 _UNKNOWN = rb"\ufffd"
 UNKNOWN = "\ufffd".encode()
-"""The character that takes the place of a half."""
+"""U+FFFD in UTF-8, which replaces a lone surrogate."""
 
 
 def mended(body: bytes) -> tuple[bytes, int]:
-    """Write U+FFFD for each half of a character in JSON.
+    """Replace each lone surrogate in JSON by U+FFFD.
 
     Returns:
-        The JSON, and how many halves there were.
+        The JSON, and how many lone surrogates it had.
     """
     halves = 0
 
@@ -49,18 +49,19 @@ def mended(body: bytes) -> tuple[bytes, int]:
 
 
 def decoded(decoder: Decoder[T_co], body: bytes) -> tuple[T_co, int]:
-    """Decode JSON, in which half of a character is U+FFFD.
+    """Decode JSON, with U+FFFD for each lone surrogate.
 
     Returns:
-        The value, and how many halves there were.
+        The value, and how many lone surrogates there were.
 
     Raises:
-        msgspec.DecodeError: It is no JSON, or not what the decoder reads.
+        msgspec.DecodeError: The body is no JSON, or not what the decoder reads.
     """
     try:
         return decoder.decode(body), 0
-    except msgspec.ValidationError:
+    except msgspec.ValidationError:  # a DecodeError too, but the JSON itself is right
         raise
     except msgspec.DecodeError:
+        # Only now, since nearly no body has one.
         whole, halves = mended(body)
         return decoder.decode(whole), halves

@@ -1,7 +1,9 @@
-"""The way to Lev and back: to one host only, and never more of an answer than there can be.
+"""Send a request to one host, and read a response that is bounded in time and in size.
 
-``requests`` waits for each piece of an answer, however many there are, and follows a redirect half
-way even where it is told not to. Here an answer has an end: in time and in size.
+``requests`` bounds each read of the socket, but not their number, and it reads the whole body of a
+redirect even where it may not follow it. Here the bounds hold at the socket. A loop over
+``read1()`` of the body could not hold them: Python itself reads the head, the heads before it, and
+the lines after the last chunk, each without an end.
 """
 
 from __future__ import annotations
@@ -30,43 +32,43 @@ if TYPE_CHECKING:
     from requests import PreparedRequest, Response
 
 MAX_BYTES = 256 << 20
-"""The most bytes that an answer may have, packed or unpacked. A page of 200 deals has 0.5 MB."""
+"""The most bytes of a response, packed or unpacked. A page of 200 deals has 0.5 MB."""
 
 MAX_TIMEOUTS = 5
-"""How many times the timeout an answer may take from its first byte to its last."""
+"""How many timeouts a response may take from its first byte to its last."""
 
 _DEADLINE: ContextVar[float] = ContextVar("deadline", default=math.inf)
-"""When the answer that this thread reads must have ended, whatever the timeout allows."""
+"""When the response that this thread reads must have ended, whatever the timeout allows."""
 
 HTTP_1_1 = 11
-"""How Python writes the version."""
+"""How ``http.client`` writes the version."""
 
 CHUNK = 1 << 20
-"""Bytes of a body that are read at a time: a page at once, as a rule."""
+"""Bytes of a body that are read at a time: usually a whole page."""
 
 
 class ResponseLimitError(Exception):
-    """An answer does not end. Not an ``OSError``, which urllib3 would turn into its own."""
+    """A response does not end. Not an ``OSError``, which urllib3 would wrap into its own."""
 
 
 class ResponseTooLargeError(ResponseLimitError):
-    """An answer is longer than any of Lev's."""
+    """A response is longer than any of Lev's."""
 
 
 class ResponseTooSlowError(ResponseLimitError):
-    """An answer takes longer than it may, although it never pauses for long."""
+    """A response takes longer than it may, although it never pauses for long."""
 
 
 class _Raw(io.RawIOBase):
-    """What comes from a socket, as long as it keeps within its bounds."""
+    """Read from a socket until the bounds are reached."""
 
     def __init__(self, raw: io.RawIOBase, sock: socket) -> None:
         self._raw = raw
         self._sock = sock
-        self._each = sock.gettimeout() or math.inf
-        self._deadline = time.monotonic() + MAX_TIMEOUTS * self._each
-        self._last = _DEADLINE.get()
-        self._left = MAX_BYTES
+        self._timeout = sock.gettimeout() or math.inf
+        self._deadline = time.monotonic() + MAX_TIMEOUTS * self._timeout
+        self._latest_end = _DEADLINE.get()
+        self._bytes_left = MAX_BYTES
 
     @override
     def readable(self) -> bool:
@@ -75,66 +77,73 @@ class _Raw(io.RawIOBase):
     @override
     def readinto(self, buffer: Any) -> int | None:
         now = time.monotonic()
-        if now >= min(self._deadline, self._last):
+        # 1. Between two reads: the response must have ended.
+        if now >= min(self._deadline, self._latest_end):
             raise ResponseTooSlowError
-        if self._last < now + self._each:
-            self._sock.settimeout(self._last - now)
+        # 2. During this read: the socket must not wait beyond the deadline of the request.
+        if self._latest_end < now + self._timeout:
+            self._sock.settimeout(self._latest_end - now)
         read: int | None = self._raw.readinto(buffer)
-        self._left -= read or 0
-        if self._left < 0:
+        # 3. After it: the size. Bytes of the head and between the chunks count as well.
+        self._bytes_left -= read or 0
+        if self._bytes_left < 0:
             raise ResponseTooLargeError
         return read
 
     @override
     def close(self) -> None:
-        if hasattr(self, "_raw"):  # a signal may come before
+        if hasattr(self, "_raw"):  # a signal may interrupt the constructor
             self._raw.close()
         super().close()
 
 
 class _BoundedResponse(http.client.HTTPResponse):
-    """An answer whose head and body are read within the bounds."""
+    """A response whose head and body are read within the bounds."""
 
-    fp: Any = None  # it is closed also where a signal comes before it is made
+    fp: Any = None  # close() needs it even if a signal interrupts the constructor
 
     def __init__(self, sock: socket, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401
         super().__init__(sock, *args, **kwargs)
+        # Put the bounds between Python's buffer and the socket. fp is None meanwhile, for a signal
+        # may leave the response half made, and then it is closed.
         buffered, self.fp = self.fp, None
         self.fp = io.BufferedReader(_Raw(buffered.detach(), sock))
 
     @override
     def begin(self) -> None:
-        """Read the head of the answer, past those that only announce it, such as 103 Early Hints.
+        """Read the head of the response, past those that only announce it (103 Early Hints).
 
-        Python passes over 100 alone. Another one would be taken for the answer, and the answer for
-        that to the next request on the connection.
+        Python passes over 100 alone. It would take another one for the response, and the response
+        for that to the next request on the connection.
         """
         super().begin()
         while HTTPStatus.CONTINUE < self.status < HTTPStatus.OK:
             if self.version < HTTP_1_1 or not self._is_announcement():
                 raise http.client.HTTPException(f"The answer ends with {self.status}")
+            # Python reads a head only into a response without one.
             self.headers = self.msg = None  # type: ignore[assignment]
             super().begin()
 
     def _is_announcement(self) -> bool:
+        """Return whether another head must follow: this one has no body and keeps HTTP."""
         if self.status == HTTPStatus.SWITCHING_PROTOCOLS or self.will_close:
             return False
         return not any(map(self.headers.get, ("Content-Length", "Transfer-Encoding")))
 
 
 class Connection(HTTPConnection):
-    """A connection whose answers have a bound. urllib3 tells its name when there is none."""
+    """A connection whose responses are bounded. urllib3 shows its name in errors."""
 
     response_class = _BoundedResponse
 
 
 class SecureConnection(HTTPSConnection):
-    """The same, with TLS."""
+    """A connection with TLS whose responses are bounded."""
 
     response_class = _BoundedResponse
 
     def _tunnel(self) -> None:
-        # urllib3 blames a proxy that answers with an error, and not one that answers anything else.
+        # urllib3 blames the proxy only if it responds in HTTP, with an error.
         try:
             super()._tunnel()
         except (OSError, http.client.HTTPException) as error:
@@ -153,6 +162,8 @@ _POOLS = {"http": _Pool, "https": _SecurePool}
 
 
 class _Adapter(HTTPAdapter):
+    """Uses the bounded connections, through a proxy as well."""
+
     @override
     def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
         super().init_poolmanager(*args, **kwargs)
@@ -161,7 +172,7 @@ class _Adapter(HTTPAdapter):
     @override
     def proxy_manager_for(self, proxy: str, **kwargs: Any) -> Any:
         manager = super().proxy_manager_for(proxy, **kwargs)
-        if not network.is_socks(proxy):  # whose connections are of another kind
+        if not network.is_socks(proxy):  # urllib3 has other connections for those
             manager.pool_classes_by_scheme = _POOLS
         return manager
 
@@ -171,11 +182,13 @@ class Transport:
 
     Args:
         url: The base URL.
-        timeout: The longest time between two pieces of an answer, in seconds.
-        parallel: How many requests may be out at the same time.
+        timeout: The longest time between two pieces of a response, in seconds.
+        parallel: The most requests at the same time.
 
     Attributes:
-        proxy: The variable that names the proxy which requests take, None where they take none.
+        verify: The file or directory of the trusted authorities, or True for the default ones.
+        proxies: The proxies of the environment, by scheme; empty if no request takes one.
+        proxy: The variable that names the proxy which requests take, or None.
         is_socks: Whether that is a SOCKS proxy.
 
     Raises:
@@ -184,13 +197,13 @@ class Transport:
 
     def __init__(self, url: str, timeout: float, parallel: int) -> None:
         self._timeout = timeout
-        # What the environment says of proxies and certificates, once and not with each request.
+        # Read the environment once: requests would read it again with each request.
         with requests.Session() as session:
-            found = session.merge_environment_settings(url, {}, None, None, None)
-        self.verify: bool | str = found["verify"] or True
-        # Through a proxy a request that is not encrypted would leave this machine, with the key.
-        plain = url.lower().startswith("http:")  # to a loopback address, or it is refused
-        self.proxies: dict[str, str] = {} if plain else dict(found["proxies"])
+            environment = session.merge_environment_settings(url, {}, None, None, None)
+        self.verify: bool | str = environment["verify"] or True
+        # Plain http is only for this machine. Through a proxy it would leave it, with the key.
+        plain = url.lower().startswith("http:")
+        self.proxies: dict[str, str] = {} if plain else dict(environment["proxies"])
         self.proxy: str | None = None
         self.is_socks = False
         if not plain:
@@ -203,37 +216,41 @@ class Transport:
         self._adapter = _Adapter(pool_maxsize=parallel)
 
     def send(self, request: PreparedRequest, seconds: float = math.inf) -> tuple[Response, bytes]:
-        """Send a request and read the answer to its end.
+        """Send a request and read the response to its end.
 
-        Not by a session, which would keep cookies, and read the whole body of a redirect.
+        A session would keep cookies, and read the whole body of a redirect. So none is used.
 
         Args:
             request: The request.
-            seconds: The most that all of it may take, once the host's name is resolved.
+            seconds: The most that all of it may take, from when the host's name is resolved.
+
+        Returns:
+            The response, without its body, and the body.
 
         Raises:
-            EndlessError: The answer has no end.
-            requests.RequestException: There is no answer, or not all of it.
+            ResponseLimitError: The response reaches one of the bounds.
+            requests.RequestException: There is no response, or not all of it.
         """
-        each = min(self._timeout, seconds)
-        whole = None if math.isinf(seconds) else seconds
+        wait = min(self._timeout, seconds)
+        total = None if math.isinf(seconds) else seconds
         deadline = _DEADLINE.set(time.monotonic() + seconds)
         try:
             response = self._adapter.send(
                 request,
                 stream=True,
-                timeout=Timeout(total=whole, connect=each, read=each),  # type: ignore[arg-type]
+                timeout=Timeout(total=total, connect=wait, read=wait),  # type: ignore[arg-type]
                 verify=self.verify,
                 proxies=self.proxies,
             )
             return response, _body(response)
-        except HTTPError as error:  # requests lets some of urllib3's through
+        except HTTPError as error:  # requests does not wrap all errors of urllib3
             raise requests.ConnectionError(error) from None
         finally:
             _DEADLINE.reset(deadline)
 
 
 def _body(response: Response) -> bytes:
+    """Read and unpack the body, which may be far larger unpacked than on the wire."""
     content, size = [], 0
     with response:
         for chunk in response.iter_content(CHUNK):

@@ -204,25 +204,25 @@ class _ListCheck:
         option = OptionalParam(FILTER, timestamps.render(bound), required=required)
         limit = {"limit": self._run.config["page_size"]}
         client = self._run.client_for(list_stream)
-        response = list_stream.optional.ask(
+        response = list_stream.optional.request(
             [option],
             lambda params: client.send(LevRequest(f"GET {list_stream.path}", limit | params)),
         )
-        if list_stream.optional.is_refused(FILTER):
+        if list_stream.optional.is_rejected(FILTER):
             return "refused"
         keyed = [row for row in list_stream.rows(response, {}) if row is not None]
-        found = [row for row in keyed if timestamps.parse(row.get(UPDATED_AT))]
+        found = [row for row in keyed if timestamps.parse_row_time(row.get(UPDATED_AT))]
         oldest = oldest_of(found)
         if oldest is not None and oldest < bound:
-            first = [row["id"] for row in rows if timestamps.parse(row.get(UPDATED_AT))]
+            first = [row["id"] for row in rows if timestamps.parse_row_time(row.get(UPDATED_AT))]
             is_same = [row["id"] for row in found] == first
             return "ignored" if is_same else "not proven"
-        came = {(row["id"], timestamps.parse(row[UPDATED_AT])) for row in found}
+        came = {(row["id"], timestamps.parse_row_time(row[UPDATED_AT])) for row in found}
         return "honoured" if came.issuperset(expected) else "not proven"
 
     def _refused(self, stream: LevStream) -> list[str]:
-        refused = [name for name in stream.optional.refused if name != FILTER]
+        refused = [name for name in stream.optional.rejected if name != FILTER]
         block = f"include={stream.embed}"
-        if stream.embed and self._list_stream.optional.is_refused(block):
+        if stream.embed and self._list_stream.optional.is_rejected(block):
             refused.append(block)
         return refused

@@ -6,7 +6,7 @@ import difflib
 import io
 import json
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any, ClassVar, Protocol
 
 import msgspec
 from singer_sdk.singerlib import Catalog, Metadata, StreamMetadata
@@ -16,15 +16,26 @@ from tap_lev.errors import ConfigError
 from tap_lev.text import quoted, shown
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from singer_sdk.singerlib import CatalogEntry
 
-    from tap_lev.streams.base import LevStream
+
+STACK_RESERVE = 100
+"""Levels of Python's stack that a run needs beyond those in use when its input is checked."""
 
 
-MAX_DEPTH = 200
-"""How deep a file may be nested. The SDK copies a catalog by calls within calls, which run out."""
+class StreamSpec(Protocol):
+    """What a stream declares that catalogs and states are checked against."""
+
+    primary_keys: ClassVar[tuple[str, ...]]
+    """The columns of the key."""
+    former_key: ClassVar[Sequence[str]]
+    """The columns of the key in earlier releases, where they were others."""
+
+    @property
+    def replication_key(self) -> str | None:
+        """The column of the bookmark."""
 
 
 def read_config(name: str) -> dict[str, Any]:
@@ -65,7 +76,7 @@ def read_json(file: IO[str] | None, what: str) -> Any:  # noqa: ANN401 - JSON is
         raise ConfigError(f"The {what} file {file.name!r} is not JSON: {error}.") from None
 
 
-def check_catalog(catalog: Any, streams: Mapping[str, type[LevStream]]) -> Catalog:  # noqa: ANN401
+def check_catalog(catalog: Any, streams: Mapping[str, type[StreamSpec]]) -> Catalog:  # noqa: ANN401
     """Turn a catalog into the SDK's form.
 
     Raises:
@@ -102,7 +113,7 @@ def check_catalog(catalog: Any, streams: Mapping[str, type[LevStream]]) -> Catal
 
 
 def _take_over(
-    entries: Mapping[str, Any], parsed: Catalog, streams: Mapping[str, type[LevStream]]
+    entries: Mapping[str, Any], parsed: Catalog, streams: Mapping[str, type[StreamSpec]]
 ) -> None:
     """Take the selection from where it was before catalogs had metadata.
 
@@ -151,7 +162,7 @@ def _in_columns(entry: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _has_former_key(name: str, stream: type[LevStream], entry: CatalogEntry) -> bool:
+def _has_former_key(name: str, stream: type[StreamSpec], entry: CatalogEntry) -> bool:
     """Return whether an entry is of a release in which the stream had another key.
 
     Raises:
@@ -170,7 +181,7 @@ def _has_former_key(name: str, stream: type[LevStream], entry: CatalogEntry) -> 
     )
 
 
-def _check_entry(name: str, stream: type[LevStream], entry: CatalogEntry) -> None:
+def _check_entry(name: str, stream: type[StreamSpec], entry: CatalogEntry) -> None:
     """Refuse what the catalog of a stream cannot choose."""
     # Without it the SDK selects the stream and none of its columns, its key neither.
     root = entry.metadata.setdefault((), StreamMetadata(selected=True))
@@ -205,13 +216,13 @@ def _listed(value: Any) -> Any:  # noqa: ANN401 - JSON is anything
     return list(value) if isinstance(value, tuple) else value
 
 
-def _replication_key(stream: type[LevStream]) -> str | None:
+def _replication_key(stream: type[StreamSpec]) -> str | None:
     """Find a stream class's replication key. Where there is none, the SDK has a property."""
     key: object = stream.replication_key
     return key if isinstance(key, str) else None
 
 
-def check_state(state: Any, streams: Mapping[str, type[LevStream]]) -> None:  # noqa: ANN401
+def check_state(state: Any, streams: Mapping[str, type[StreamSpec]]) -> None:  # noqa: ANN401
     """Make sure that a state is one of this tap.
 
     Raises:
@@ -257,28 +268,18 @@ def check_encodable(given: Any, what: str, advice: str = "") -> None:  # noqa: A
     Raises:
         ConfigError: It is something like that.
     """
-    if _is_deeper(given, MAX_DEPTH):
+    # Each list takes one level, as the calls do from which the run writes a state.
+    for _ in range(STACK_RESERVE):
+        given = [given]
+    try:
+        msgspec.json.encode(given)
+    except RecursionError:
         reason = "is nested too deeply"
+    except UnicodeEncodeError:
+        reason = r"holds half a character, such as \ud800"
     else:
-        try:
-            msgspec.json.encode(given)
-        except UnicodeEncodeError:
-            reason = r"holds half a character, such as \ud800"
-        else:
-            return
+        return
     raise ConfigError(f"{what} {reason}. {advice}".rstrip())
-
-
-def _is_deeper(given: Any, most: int) -> bool:  # noqa: ANN401
-    level = [given]
-    for _ in range(most):
-        level = [
-            inner
-            for value in level
-            if isinstance(value, dict | list)
-            for inner in (value.values() if isinstance(value, dict) else value)
-        ]
-    return bool(level)
 
 
 def _check_bookmark(name: str, entry: dict[str, Any], expected: str | None, advice: str) -> None:

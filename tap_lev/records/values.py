@@ -143,7 +143,7 @@ def _mend_text(text: str, schema: JSONSchema, kinds: list[Kind]) -> str | None:
         text = _without_nul(text)
     if schema.get("format") != "date-time":
         return text
-    if timestamps.parse(text) is None:
+    if timestamps.parse_row_time(text) is None:
         kinds.append(Kind.NO_INSTANT)
         return None
     if timestamps.is_carried(text):

@@ -127,7 +127,7 @@ class Bookmark:
         if self.value is None:
             return start_date
         try:
-            return (self.value - overlap).replace(microsecond=0)
+            return timestamps.subtract(self.value, overlap).replace(microsecond=0)
         except OverflowError:
             return start_date
 

@@ -366,7 +366,7 @@ class WalkTracker:
         """Return whether a row that changed at a moment, as it comes, belongs to the walk."""
         if self.walk is None or self.walk.since is None:
             return True
-        return self.walk.includes(timestamps.parse(updated_at))
+        return self.walk.includes(timestamps.parse_row_time(updated_at))
 
     # -- The version of its rows
 

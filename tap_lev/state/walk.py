@@ -65,6 +65,10 @@ class Walk:
     version: int | None = None
     place: Place = Place()
 
+    def __post_init__(self) -> None:
+        """Make the bound of the type that compares fastest: every row is held against it."""
+        self.since = self.since and timestamps.plain(self.since)
+
     @property
     def is_at_its_beginning(self) -> bool:
         """Whether the state covers no row of the walk."""

@@ -145,7 +145,7 @@ class LevStream(SDKStream):
             FIELDS: "all columns are read and the others left out here",
         }.get(option.param, "every row is read and the unchanged ones are left out here")
         self.warn(
-            f"Lev does not accept {option.name}, so {instead} ({error.status} {error.kind}, "
+            f"Lev does not accept {option.name}, so {instead} ({error.status} {error.error_type}, "
             f"request_id {error.request_id or 'not given'})."
         )
 

@@ -87,7 +87,7 @@ class ChildReader:
     def is_embedded(self) -> bool:
         """Whether the rows are taken out of the parent's row."""
         stream = self.stream
-        if stream.embed is None or self.list_stream.optional.is_refused(f"include={stream.embed}"):
+        if stream.embed is None or self.list_stream.optional.is_rejected(f"include={stream.embed}"):
             return False
         return not stream.verify_embed or bool(self.embed_is_complete)
 
@@ -324,7 +324,7 @@ class ChildReader:
                 return
         embed.check(found=bool(found))
         if found and stream.path and not embed.seen:
-            list_stream.optional.leave_out(f"include={name}")
+            list_stream.optional.drop(f"include={name}")
             list_stream.warn(f"Lev embeds no {name} though it is asked to, so it is read for each.")
         yield from found
 
@@ -402,10 +402,10 @@ class ChildReader:
             counter.add(page.pagination, self._keys(request, page))
             if not counter.is_repeated:
                 yield page
-            if not has_pages and counter.on_page == limit:
+            if not has_pages and counter.page_rows == limit:
                 self._warn_of_limit(request, page)
                 return
-            position = paginator.after(page, position)
+            position = paginator.next_position(page, position)
         if counter.shortfall:
             self._report_shortfall(request, counter)
 
@@ -432,7 +432,7 @@ class ChildReader:
             body = {**request.json, **position}
             return self._client.send(dataclasses.replace(request, json=body))
         stream = self.stream
-        return stream.optional.ask(
+        return stream.optional.request(
             stream.fields_option(written=True),
             lambda params: self._client.send(
                 dataclasses.replace(request, params=position | params)

@@ -53,7 +53,7 @@ class Sent(NamedTuple):
         A canary that changed later may come though the filter excludes wanted rows before it, and
         one that was created later may come by its ``created_at``.
         """
-        created_at = timestamps.parse(value_of(row, CREATED_AT))
+        created_at = timestamps.parse_row_time(value_of(row, CREATED_AT))
         if created_at is None or self.bound - created_at < MIN_AGE:
             return False
         return canary.updated_at <= self.since
@@ -120,7 +120,7 @@ class FilterProof:
         threshold = self._threshold
         newer = [r for r, date in zip(rows, dates, strict=True) if date and date >= threshold]
         fields = values_of(newer, ("id", UPDATED_AT, CREATED_AT))
-        moments = iter(timestamps.parse_all(text for row in fields for text in row[1:]))
+        moments = iter(timestamps.parse_row_times(text for row in fields for text in row[1:]))
         for (key, *_), updated_at, created_at in zip(fields, moments, moments, strict=True):
             self._consider(key, updated_at, created_at, latest)
         if len(self._newest) == CANARIES:
@@ -131,7 +131,7 @@ class FilterProof:
             canary = self._known.get(value_of(row, "id"))
             if canary is None:
                 continue
-            if timestamps.parse(value_of(row, UPDATED_AT)) != canary.updated_at:
+            if timestamps.parse_row_time(value_of(row, UPDATED_AT)) != canary.updated_at:
                 self._changed.add(canary.key)
             elif sent is None or sent.is_proven_by(row, canary):
                 self._came.add(canary)
@@ -182,7 +182,7 @@ def oldest_of(rows: Sequence[Any]) -> datetime | None:
     texts = [text for text in texts_of(rows) if text]
     if texts and all(text.endswith("Z") for text in texts):
         texts = [min(texts)]
-    return min((date for text in texts if (date := timestamps.parse(text))), default=None)
+    return min((date for text in texts if (date := timestamps.parse_row_time(text))), default=None)
 
 
 def texts_of(rows: Sequence[Any]) -> list[str]:

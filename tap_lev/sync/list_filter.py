@@ -101,7 +101,7 @@ class ListFilter:
         """Whether Lev leaves rows out."""
         if self.filter_from is None or self._mode == "client":
             return False
-        return not self._list_stream.optional.is_refused(FILTER)
+        return not self._list_stream.optional.is_rejected(FILTER)
 
     @property
     def effective(self) -> datetime | None:
@@ -118,7 +118,7 @@ class ListFilter:
 
     def drop(self, reason: str) -> None:
         """Send the filter no more in this run, and say why."""
-        self._list_stream.optional.leave_out(FILTER)
+        self._list_stream.optional.drop(FILTER)
         self._list_stream.warn(
             f"{reason}, so every row is read and the unchanged ones are left out here."
         )
@@ -173,7 +173,7 @@ class ListFilter:
             return False
         return any(
             row.get("id") == canary.key
-            and timestamps.parse(row.get(UPDATED_AT)) == canary.updated_at
+            and timestamps.parse_row_time(row.get(UPDATED_AT)) == canary.updated_at
             for row in rows
         )
 

@@ -137,7 +137,7 @@ class ListRequester:
             extra = {column: self._run.client.account_id()} if column else {}
             return RowPage(list_stream, response, position, extra), params
 
-        page, sent = list_stream.optional.ask(self.filter.options + self._row_options, request)
+        page, sent = list_stream.optional.request(self.filter.options + self._row_options, request)
         if isinstance(page, RowPage):
             page.check_form()
         return page, sent
@@ -187,7 +187,7 @@ class ListRequester:
         def request(params: dict[str, str]) -> tuple[LevResponse, dict[str, str]]:
             return request_row(self._client, list_stream, key, params, policy), params
 
-        response, sent = list_stream.optional.ask(self._row_options, request)
+        response, sent = list_stream.optional.request(self._row_options, request)
         page = RowPage(list_stream, response, None, {})
         embeds = _embeds_of(sent)
         if embeds and FIELDS in sent and self._drop_missing_embeds(page, embeds):
@@ -226,14 +226,14 @@ class ListRequester:
         """
         list_stream = self._list_stream
         # 1. Another walk of the list has found out meanwhile.
-        if list_stream.optional.is_refused(FIELDS):
+        if list_stream.optional.is_rejected(FIELDS):
             return True
         # 2. All embeds are there.
         missing = sorted(name for name in embeds if not self._has_come(page, name))
         if not missing:
             return False
         # 3. Some are not.
-        list_stream.optional.leave_out(FIELDS)
+        list_stream.optional.drop(FIELDS)
         list_stream.warn(
             f"Lev leaves {', '.join(missing)} out where {FIELDS} are named, so all are read."
         )

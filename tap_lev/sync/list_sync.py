@@ -148,11 +148,11 @@ class ListSync:
             self._requester.filter.drop(f"Lev ignores {FILTER}")
         parent = self._processor.resume_after
         done = next((n for n, row in enumerate(rows, 1) if parent and row["id"] == parent), 0)
-        if self._paginator().after(page.response, page.position or {}) is None:
+        if self._paginator().next_position(page.response, page.position or {}) is None:
             return FirstPage(page.response, rows, done, 1, len(rows), is_counted=True)
         is_counted = counter.total is not None and counter.rows_read is not None
         pages = 1 + max(1, math.ceil(counter.pages_left))
-        left = len(rows) + counter.left
+        left = len(rows) + counter.rows_left
         return FirstPage(page.response, rows, done, pages, left, is_counted=is_counted)
 
     @contextlib.contextmanager
@@ -209,7 +209,7 @@ class ListSync:
             yield page
             for active in self.active.streams:
                 active.tracker.witness(page.response.server_time)
-            position = paginator.after(page.response, page.position or {})
+            position = paginator.next_position(page.response, page.position or {})
             if position is None or not self.active or self._requester.row_limit:
                 break
             is_first = False
@@ -357,7 +357,7 @@ class ListSync:
         try:
             page = self._requester.fetch_page(position)
         except LevAPIError as error:
-            if error.refuses_parameters and "cursor" in position:
+            if error.rejects_parameters and "cursor" in position:
                 raise self._rejected_cursor(position, error) from None
             if not self._split_page(position, error):
                 raise

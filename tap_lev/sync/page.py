@@ -167,7 +167,7 @@ class TypedPage(Page):
         walk = active.tracker.walk
         if walk is None or walk.since is None:
             return list(self.items)
-        includes, parse = walk.includes, timestamps.parse
+        includes, parse = walk.includes, timestamps.parse_row_time
         return [row for row in self.items if includes(parse(getattr(row, UPDATED_AT, None)))]
 
     def children(self, child: ChildStream, parents: Sequence[Any]) -> list[Any]:

@@ -103,7 +103,7 @@ class PageProcessor:
         if active is None:
             return
         for field in list_stream.wanted_embeds:
-            if list_stream.optional.is_refused(f"include={field}"):
+            if list_stream.optional.is_rejected(f"include={field}"):
                 continue
             for row in page.rows:
                 if not has(row, field):
@@ -175,7 +175,7 @@ class PageProcessor:
             # Else the pages may be smaller now, and the row on a later one.
             self.resume_after = None
         rows = rows[first:]
-        with Prefetcher(self._run, rows, page.response, self._counter.left) as prefetcher:
+        with Prefetcher(self._run, rows, page.response, self._counter.rows_left) as prefetcher:
             for active, reader in children:
                 with self._active.isolate(active):
                     reader.verify_embed(filter(active.takes, rows), prefetcher.cache_of)

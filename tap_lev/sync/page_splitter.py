@@ -146,7 +146,7 @@ class PageSplitter:
             try:
                 page = self._requester.fetch_page(built, policy=ONCE)
             except LevError as error:
-                if isinstance(error, LevAPIError) and error.refuses_parameters:
+                if isinstance(error, LevAPIError) and error.rejects_parameters:
                     return None
                 step *= 2
                 continue

@@ -365,7 +365,7 @@ def after(
     counter.add(pagination, range(rows))
     answer = LevResponse(ENDPOINT, [], pagination, None, datetime.now(UTC))
     pages = Paginator(ENDPOINT, counter, cursor_only=cursor_only, api_url="https://lev.example")
-    return pages.after(answer, position)
+    return pages.next_position(answer, position)
 
 
 @given(

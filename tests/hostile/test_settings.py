@@ -14,8 +14,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tap_lev.config import input_files, settings, validation
+from tap_lev.config.refresh_option import check_refresh, parse_refresh
 from tap_lev.errors import ConfigError
-from tap_lev.sync import refresh
 from tap_lev.tap import TapLev
 from tests.hostile.counts import count, examples
 from tests.hostile.single_sync import ANYTHING, readable, single_sync
@@ -142,7 +142,7 @@ def test_a_long_list_of_queries_is_looked_through_at_once() -> None:
     assert fault.startswith("The setting fact_queries holds '7' twice")
 
 
-ANY_TAP = TapLev(config={"api_key": KEY})
+NAMES_OF_STREAMS = [*TapLev(config={"api_key": KEY}).streams]
 
 
 @given(texts=st.lists(st.text(max_size=30) | st.sampled_from(ODD_REFRESHES), max_size=3))
@@ -150,7 +150,7 @@ ANY_TAP = TapLev(config={"api_key": KEY})
 def test_any_refresh_is_refused_in_a_sentence_or_taken(texts: list[str]) -> None:
     count("refreshes")
     try:
-        refresh.check(refresh.parse(texts), ANY_TAP.streams)
+        check_refresh(parse_refresh(texts), NAMES_OF_STREAMS, ("deals", "contacts"))
     except ConfigError as error:
         readable(error)
 

@@ -121,6 +121,19 @@ def test_a_state_that_no_sentence_could_hold_is_told_in_one(
     assert sentence in run.log("ERROR")[0]
 
 
+@pytest.mark.parametrize("levels", [300, 900, 970, 979, 982])
+def test_a_state_that_is_nested_deeply_is_kept_or_a_sentence(
+    config: dict[str, Any], levels: int
+) -> None:
+    deep = b"[" * levels + b"]" * levels
+    run = run_tap(config, state=b'{"bookmarks": {"contacts": {"x": ' + deep + b"}}}")
+    assert "Traceback" not in run.stderr
+    assert run.exit_code in {0, 2}
+    if run.exit_code:
+        assert "nested too deeply" in run.log("ERROR")[-1]
+    assert levels > 300 or not run.exit_code
+
+
 def test_megabytes_of_state_of_former_streams_are_kept(config: dict[str, Any], rows: int) -> None:
     former = {f"former_{number}": {"x": "y" * 1000} for number in range(4000)}
     run = single_sync(config, state={"bookmarks": {"contacts": {}, **former}}, streams=STREAMS)
