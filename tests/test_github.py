@@ -16,6 +16,8 @@ import pytest
 import yaml
 from packaging.requirements import Requirement
 
+from tests import snapshot
+
 ROOT = Path(__file__).parents[1]
 GITHUB = ROOT / ".github"
 WORKFLOWS = sorted((GITHUB / "workflows").glob("*.yml"))
@@ -205,7 +207,8 @@ def notes() -> Any:  # noqa: ANN401
 def test_the_changelog_tells_of_the_version_that_is_next() -> None:
     versions = re.findall(r"^## \[(\d[^\]]*)\]", CHANGELOG, re.MULTILINE)
     assert versions[0] == PROJECT["version"]
-    assert (ROOT / "tests" / f"catalog-{versions[0]}.json").exists()
+    release = snapshot.released(CHANGELOG)
+    assert release is None or release.exists(), f"{release} is missing: see CONTRIBUTING.md."
 
 
 def test_the_notes_are_the_section_of_the_tag(notes: Any) -> None:  # noqa: ANN401
