@@ -15,6 +15,7 @@ import pytest
 import yaml
 from packaging.requirements import Requirement
 
+from devtools import catalog_snapshot
 from devtools.release_notes import notes
 
 ROOT = Path(__file__).parents[1]
@@ -195,7 +196,8 @@ def test_a_fault_would_be_found(tmp_path: Path, check: str, file: str, good: str
 def test_the_changelog_tells_of_the_version_that_is_next() -> None:
     versions = re.findall(r"^## \[(\d[^\]]*)\]", CHANGELOG, re.MULTILINE)
     assert versions[0] == PROJECT["version"]
-    assert (ROOT / "tests" / f"catalog-{versions[0]}.json").exists()
+    release = catalog_snapshot.released(CHANGELOG)
+    assert release is None or release.exists(), f"{release} is missing: see CONTRIBUTING.md."
 
 
 def test_the_notes_are_the_section_of_the_tag() -> None:
