@@ -20,13 +20,8 @@ EQUIVALENT: dict[str, dict[str, dict[str, str]]] = {
         },
     },
     "sync.list_sync": {
-        'return ", ".join(member.name for member in self.members)': {
+        'return ", ".join(active.name for active in self.active.streams)': {
             "pass": "it names a thread, and no output names threads",
-        },
-    },
-    "sync.list_requester": {
-        "decoder=decoded.decoder if decoded else None,": {
-            "decoder=decoded.decoder if not decoded else None,": "the same rows, read slower",
         },
     },
     "ratelimit.scheduler": {

@@ -38,12 +38,19 @@ NEAR: dict[str, tuple[str, ...]] = {
     "state.bookmark": ("test_walk.py", "test_catalog_and_state.py"),
     "state.tracker": ("test_walk.py", "test_rows_fail.py"),
     "sync.list_sync": ("test_reading.py", "test_completeness.py"),
-    "sync.page": ("test_reading.py", "test_completeness.py", "test_rows_fail.py", "test_embeds.py"),
+    "sync.page": ("test_page.py", "test_reading.py", "test_rows_fail.py"),
     "api.pagination": ("test_pagination.py",),
     "api.optional_params": ("test_optional.py",),
     "ratelimit.budget": ("test_budget.py", "test_gate.py"),
-    "streams.child": ("test_completeness.py", "test_children.py"),
-    "streams.per_parent": ("test_completeness.py", "test_lists_end.py", "test_children.py"),
+    "sync.active_streams": ("test_reading.py", "test_rows_fail.py"),
+    "sync.child_reader": ("test_completeness.py", "test_lists_end.py", "test_children.py"),
+    "sync.list_filter": ("test_filter.py", "test_completeness.py"),
+    "sync.page_processor": (
+        "test_reading.py",
+        "test_completeness.py",
+        "test_rows_fail.py",
+        "test_embeds.py",
+    ),
 }
 WIDE: dict[str, tuple[str, ...]] = {
     "state.walk": ("test_catalog_and_state.py", "test_resume.py"),
@@ -68,8 +75,10 @@ WIDE: dict[str, tuple[str, ...]] = {
     "api.pagination": ("test_completeness.py", "test_lists_end.py"),
     "api.optional_params": ("test_completeness.py", "test_sync.py"),
     "ratelimit.budget": (),
-    "streams.child": ("test_streams.py", "test_side_by_side.py"),
-    "streams.per_parent": ("test_streams.py", "test_side_by_side.py"),
+    "sync.active_streams": ("test_completeness.py", "test_side_by_side.py"),
+    "sync.child_reader": ("test_streams.py", "test_side_by_side.py"),
+    "sync.list_filter": LISTS,
+    "sync.page_processor": ("test_resume.py", *LISTS, "test_side_by_side.py"),
 }
 """Run where the near ones do not notice."""
 
