@@ -12,8 +12,8 @@ from benchmarks.disturbances import Changes, disturbances
 from benchmarks.lev import LARGEST_PAGE, Lev, running_lev
 from benchmarks.programs import EVERYTHING, UNPACED, Command, Streams, Workplace, tap_lev
 from benchmarks.watched import PROCESSES, Kill, watch
-from tests.support import Target
-from tests.truth import ALL, QUERIES, key_of, truth
+from tests.support.expected_rows import ALL, QUERIES, key_of, truth
+from tests.support.process import Target
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from benchmarks.programs import Command, Workplace
-    from tests.support import Target
+    from tests.support.process import Target
 
 PROCESSES = Path("/proc")
 """Where Linux tells of its processes."""

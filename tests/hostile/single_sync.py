@@ -12,12 +12,12 @@ from singer_sdk.exceptions import SingerSDKError
 
 from tap_lev.errors import LevError
 from tap_lev.sync.active_streams import ActiveStream
-from tests.inprocess import sync
+from tests.support.inprocess import sync
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from tests.support import Run
+    from tests.support.process import Run
 
 LONGEST_SENTENCE = 4000
 

@@ -31,15 +31,15 @@ from tests.hostile.single_sync import (
     spoiled,
     text_of,
 )
-from tests.inprocess import config_of
-from tests.test_page import DEALS, row_by_row, timeless
+from tests.support.inprocess import config_of
+from tests.unit.records.test_page_decoder import DEALS, row_by_row, timeless
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from lev_sandbox import SandboxServer
     from tap_lev.api.pagination import Position
-    from tests.support import Run
+    from tests.support.process import Run
 
 ENDPOINT = "GET /contacts"
 

@@ -14,8 +14,8 @@ from tap_lev.errors import ConfigError
 from tap_lev.tap import STREAMS_BY_NAME
 from tests.hostile.counts import count, examples
 from tests.hostile.single_sync import readable, single_sync, spoiled
-from tests.inprocess import catalog_of, config_of
-from tests.support import run_tap
+from tests.support.inprocess import catalog_of, config_of
+from tests.support.process import run_tap
 
 if TYPE_CHECKING:
     from lev_sandbox import SandboxServer

@@ -21,8 +21,8 @@ from tap_lev.api.transport import Transport
 from tests.hostile.certificates import Authority
 from tests.hostile.counts import count
 from tests.hostile.servers import serving
-from tests.inprocess import catalog_of
-from tests.support import UNLIMITED, Run, run_tap
+from tests.support.inprocess import catalog_of
+from tests.support.process import UNLIMITED, Run, run_tap
 
 if TYPE_CHECKING:
     import ssl

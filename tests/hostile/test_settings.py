@@ -19,7 +19,7 @@ from tap_lev.errors import ConfigError
 from tap_lev.tap import TapLev
 from tests.hostile.counts import count, examples
 from tests.hostile.single_sync import ANYTHING, readable, single_sync
-from tests.inprocess import catalog_of, config_of
+from tests.support.inprocess import catalog_of, config_of
 
 if TYPE_CHECKING:
     from lev_sandbox import SandboxServer

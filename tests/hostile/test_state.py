@@ -15,8 +15,8 @@ from tap_lev.state.walk import Place, Walk
 from tap_lev.tap import STREAMS_BY_NAME
 from tests.hostile.counts import count, examples
 from tests.hostile.single_sync import broken, readable, single_sync, spoiled, text_of
-from tests.inprocess import config_of, sync
-from tests.support import run_tap
+from tests.support.inprocess import config_of, sync
+from tests.support.process import run_tap
 
 if TYPE_CHECKING:
     from lev_sandbox import SandboxServer

@@ -23,7 +23,7 @@ from tap_lev.errors import LevConnectionError, LevError
 from tests.hostile.counts import count, examples
 from tests.hostile.servers import Server, serving
 from tests.hostile.single_sync import readable
-from tests.test_client import Setup
+from tests.unit.api.test_client import Setup
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from lev_sandbox.churn import Churn
 from tests.pipelines.tables import CORE
-from tests.truth import OTHER_NAMES
+from tests.support.expected_rows import OTHER_NAMES
 
 if TYPE_CHECKING:
     import random

@@ -27,11 +27,11 @@ import psutil
 from devtools.meltano import MeltanoProject
 from devtools.postgres import running_postgres
 from lev_sandbox import Sandbox, SandboxServer
-from tests.inprocess import catalog_of, config_of
 from tests.pipelines.changes import Changes
 from tests.pipelines.tables import CORE, UNPACED, in_lev, in_postgres
 from tests.pipelines.targets import new_target, pipeline
-from tests.rounds import EndedError, ended_by_signals, spread
+from tests.support.inprocess import catalog_of, config_of
+from tests.support.parallel_runs import EndedError, ended_by_signals, spread
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterable, Iterator, Sequence

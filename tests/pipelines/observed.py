@@ -21,9 +21,9 @@ from psycopg import sql
 from devtools.meltano import plugin_program
 from devtools.postgres import running_postgres
 from lev_sandbox import Sandbox, SandboxServer
-from tests.inprocess import config_of, sync
 from tests.pipelines.tables import SCHEMA, SMALL
 from tests.pipelines.targets import SETTINGS, new_target
+from tests.support.inprocess import config_of, sync
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

@@ -12,7 +12,7 @@ from psycopg import sql
 from tap_lev import timestamps
 from tap_lev.streams import STREAMS
 from tap_lev.streams.lists import IncrementalStream
-from tests.truth import key_of, truth
+from tests.support.expected_rows import key_of, truth
 
 if TYPE_CHECKING:
     from devtools.postgres import Database

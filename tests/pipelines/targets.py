@@ -21,8 +21,8 @@ import yaml
 from devtools.meltano import plugin_program
 from tap_lev import timestamps
 from tests.pipelines.tables import SCHEMA, SCHEMAS, in_postgres, whole
-from tests.support import KEPT_VARIABLES, TAP, start_tap
-from tests.truth import key_of
+from tests.support.expected_rows import key_of
+from tests.support.process import KEPT_VARIABLES, TAP, start_tap
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     from devtools.postgres import Server
     from tests.pipelines.tables import Row, Table
-    from tests.support import TapProcess
+    from tests.support.process import TapProcess
 
 PROJECT = yaml.safe_load((Path(__file__).parents[2] / "meltano.yml").read_text(encoding="utf-8"))
 SETTINGS = {

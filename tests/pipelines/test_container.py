@@ -17,9 +17,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from devtools.meltano import plugin_program
-from tests.inprocess import catalog_of, config_of
 from tests.pipelines.tables import CORE, in_lev
 from tests.pipelines.targets import SETTINGS, TARGETS, Target, new_target
+from tests.support.inprocess import catalog_of, config_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -12,12 +12,12 @@ from psycopg import sql
 
 from tap_lev.streams import STREAMS
 from tap_lev.streams.lists import IncrementalStream
-from tests.inprocess import catalog_of, config_of
 from tests.pipelines.shell import Shell, commands
 from tests.pipelines.tables import CORE, SCHEMA, UNPACED, in_lev, in_postgres
 from tests.pipelines.targets import new_target, pipeline
-from tests.support import EAGER_STATES
-from tests.truth import KEYS
+from tests.support.expected_rows import KEYS
+from tests.support.inprocess import catalog_of, config_of
+from tests.support.process import EAGER_STATES
 
 if TYPE_CHECKING:
     from devtools.postgres import Database, Server

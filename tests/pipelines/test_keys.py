@@ -14,11 +14,11 @@ import psycopg
 import pytest
 
 from devtools.meltano import plugin_program
-from tests.inprocess import catalog_of, config_of
 from tests.pipelines.tables import SCHEMA, UNPACED, in_lev
 from tests.pipelines.targets import needs_duckdb, new_target
-from tests.support import run_tap
-from tests.truth import FACT_QUERIES
+from tests.support.expected_rows import FACT_QUERIES
+from tests.support.inprocess import catalog_of, config_of
+from tests.support.process import run_tap
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

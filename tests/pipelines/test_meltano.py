@@ -19,7 +19,7 @@ from devtools.meltano import MELTANO, OWN_VARIABLES, plugin_program
 from tap_lev.config.settings import SETTINGS, SHARED
 from tests.pipelines.shell import ROOT, Shell, commands
 from tests.pipelines.tables import CORE, DEFAULT, in_lev, in_postgres
-from tests.support import Run
+from tests.support.process import Run
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.inprocess import catalog_of, config_of
 from tests.pipelines.targets import NO_DUCKDB, new_target
-from tests.support import run_tap
-from tests.test_values import CASES, SPELLINGS, answering, contacts
+from tests.support.inprocess import catalog_of, config_of
+from tests.support.process import run_tap
+from tests.unit.records.test_values import CASES, SPELLINGS, answering, contacts
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -23,7 +23,7 @@ from tests.pipelines.tables import (
     in_postgres,
 )
 from tests.pipelines.targets import in_duckdb, needs_duckdb
-from tests.truth import ALL, OTHER_NAMES, QUERIES
+from tests.support.expected_rows import ALL, OTHER_NAMES, QUERIES
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

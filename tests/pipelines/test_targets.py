@@ -15,11 +15,11 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from lev_sandbox import Sandbox, SandboxServer
-from tests.inprocess import catalog_of, config_of
 from tests.pipelines.tables import CORE, SMALL, UNPACED, in_lev
 from tests.pipelines.targets import TARGETS, needs_duckdb, new_target, pipeline
-from tests.support import run_tap
-from tests.truth import ALL, QUERIES
+from tests.support.expected_rows import ALL, QUERIES
+from tests.support.inprocess import catalog_of, config_of
+from tests.support.process import run_tap
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator

@@ -12,7 +12,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tests.rounds import EndedError, ended_by_signals, spread
+from tests.support.parallel_runs import EndedError, ended_by_signals, spread
 from tests.torture.runner import Sum, share_of_rounds
 from tests.torture.streams import STREAMS
 

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 from lev_sandbox import RESOURCES, Sandbox, account, router
 from lev_sandbox.call import Call
 from lev_sandbox.request import Request
+from tests.support.expected_rows import hash_of
 from tests.torture.rows import content, key_of
 from tests.torture.streams import LISTS, METRICS, PAGES, QUERIES, ROOTS, STREAMS, rows_said
-from tests.truth import hash_of
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator

@@ -25,7 +25,7 @@ import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn, Self
 
-from tests.support import Run, files
+from tests.support.process import Run, files
 from tests.torture.launch import ROOT, SIGNALS, environment
 
 if TYPE_CHECKING:

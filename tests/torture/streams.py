@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from tests.truth import hash_of
+from tests.support.expected_rows import hash_of
 
 Row = dict[str, Any]
 Key = tuple[Any, ...]
