@@ -1,4 +1,4 @@
-"""The command: every way to end has its sentence and its exit code."""
+"""Run the command line, and end with one sentence and an exit code."""
 
 from __future__ import annotations
 
@@ -24,10 +24,11 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 COMMANDS = ("about", "discover", "test", "check", "plan", "refresh")
-"""Options of which each asks for something else than a sync."""
+"""Options that run something else than a sync."""
 NEED_NO_SETTINGS = frozenset({"about", "discover"})
+"""Commands that run without valid settings."""
 COMMANDS_GIVEN = "tap_lev.commands"
-"""Where the context of a command line has the commands that it gives."""
+"""The key in click's context under which the commands of a command line are."""
 OPTIONS = (
     click.Option(
         ["--refresh"],
@@ -51,29 +52,29 @@ FORMATS = {
     "check": ("text", "json"),
     "plan": ("text", "json"),
 }
-"""How an option's output can be written; as text, unless ``--format`` says so."""
+"""The formats of an option's output. The first one is the default of ``--format``."""
 
 
 class LevCommand(SingerCommand):
-    """The SDK's command, with failures told in a sentence.
+    """The SDK's command, which reports failures in a sentence.
 
     Exit codes: 0 complete, 1 something failed, 2 bad input, 3 the key was refused, 128 + n ended
     by signal n.
 
     Attributes:
-        fault: What keeps it from being run at all.
+        fault: Why the command cannot run at all, or None.
     """
 
     fault: ConfigError | None = None
 
     @classmethod
-    def of(cls, command: click.Command) -> LevCommand:
-        """Take over what the SDK's command can do."""
+    def from_sdk(cls, command: click.Command) -> LevCommand:
+        """Build the command from the SDK's, with more options."""
         assert isinstance(command, SingerCommand)  # noqa: S101
         return cls(
             command.name,
             callback=command.callback,
-            params=[*map(_widened, command.params), *OPTIONS],
+            params=[*map(_with_formats, command.params), *OPTIONS],
             help=command.help,
             context_settings=command.context_settings,
             logger=command.logger,
@@ -81,10 +82,10 @@ class LevCommand(SingerCommand):
 
     @override
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        given, _, _ = self.make_parser(ctx).parse_args(list(args))
-        commands = ctx.meta[COMMANDS_GIVEN] = [name for name in COMMANDS if name in given]
+        options, _, _ = self.make_parser(ctx).parse_args(list(args))
+        commands = ctx.meta[COMMANDS_GIVEN] = [name for name in COMMANDS if name in options]
         if not ctx.resilient_parsing:
-            _check_together(commands, given.get("about_format"))
+            _check_together(commands, options.get("about_format"))
         return super().parse_args(ctx, args)
 
     @override
@@ -99,6 +100,7 @@ class LevCommand(SingerCommand):
         except SingerSDKError as error:
             self._end(str(error), 1)
         except Interruption as interruption:
+            # Another signal could end the process before its sentence and exit code.
             for signum in (signal.SIGINT, signal.SIGTERM):
                 signal.signal(signum, signal.SIG_IGN)
             _drop_output()
@@ -113,19 +115,19 @@ class LevCommand(SingerCommand):
     def _end(self, sentence: str, exit_code: int) -> None:
         self.logger.error("%s", sentence)
         if threading.active_count() > 1:
-            # They may hang in a write or a read, and Python's own end would stumble over them.
+            # Other threads may hang in a write or a read. Python would wait for them at exit.
             logging.shutdown()
             os._exit(exit_code)
         sys.exit(exit_code)
 
 
 def log_fault(prefix: str, error: Exception) -> ConfigError:
-    """Say why the log could not be set up, and set up a plain one to say it in."""
+    """Find why the log could not be set up, and set up a plain one to report it."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(ConsoleFormatter())
     logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)
     Redaction.install(os.environ.get(f"{prefix}API_KEY"))
-    # As the SDK looks for it: an empty one counts as not given.
+    # The same order as in the SDK; an empty variable counts as unset.
     name = next((n for n in (f"{prefix}LOGLEVEL", "LOGLEVEL") if os.environ.get(n)), None)
     if name and os.environ[name].upper() not in logging.getLevelNamesMapping():
         return ConfigError(
@@ -137,8 +139,8 @@ def log_fault(prefix: str, error: Exception) -> ConfigError:
     )
 
 
-def _widened(param: click.Parameter) -> click.Parameter:
-    """Let the SDK's ``--format`` take whatever an option of ours takes."""
+def _with_formats(param: click.Parameter) -> click.Parameter:
+    """Let the SDK's ``--format`` accept the formats of all our options."""
     if isinstance(param, click.Option) and param.name == "about_format":
         param.type = click.Choice(FORMATS["about"], case_sensitive=False)
         param.help = "How --about, --check or --plan is written."
@@ -146,10 +148,10 @@ def _widened(param: click.Parameter) -> click.Parameter:
 
 
 def _check_output() -> None:
-    """Make sure that there is something to write to.
+    """Make sure that stdout is open.
 
     Raises:
-        LevError: There is not, as after a shell's ``>&-``.
+        LevError: It is not, as after a shell's ``>&-``.
     """
     output: object = sys.stdout
     if output is None:
@@ -159,16 +161,18 @@ def _check_output() -> None:
 
 
 def _check_together(commands: Sequence[str], form: str | None) -> None:
-    """Refuse options that ask for two things, of which one would be left out.
+    """Make sure that the options ask for one command, in a format that it has.
+
+    The SDK would run one of two commands and ignore the other.
 
     Raises:
-        ConfigError: They do.
+        ConfigError: They ask for more.
     """
-    new = {"check", "plan"}.intersection(commands)
-    if new and len(commands) > 1:
-        asked = " and ".join(f"--{name}" for name in commands)
-        raise ConfigError(f"{asked} cannot be asked for at once: run tap-lev once for each.")
-    for name in new:
+    own = {"check", "plan"}.intersection(commands)
+    if own and len(commands) > 1:
+        names = " and ".join(f"--{name}" for name in commands)
+        raise ConfigError(f"{names} cannot be asked for at once: run tap-lev once for each.")
+    for name in own:
         if form is not None and form.lower() not in FORMATS[name]:
             raise ConfigError(
                 f"--{name} is written as {' or '.join(FORMATS[name])}, not as {shown(form)}."
@@ -176,9 +180,9 @@ def _check_together(commands: Sequence[str], form: str | None) -> None:
 
 
 def _drop_output() -> None:
-    """Give up what the target did not take, which Python would try to write once more at exit.
+    """Discard what is still buffered for the target.
 
-    That would complain where the target is gone, and wait for ever where it does not read. Only a
-    message in the middle of being written is ever left: each is flushed.
+    Python would write it at exit: that fails if the target is gone, and waits for ever if it does
+    not read. It is at most a part of one message, since each message is flushed.
     """
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -269,7 +269,7 @@ class TapLev(Tap):
     @classmethod
     @override
     def get_singer_command(cls) -> click.Command:
-        return LevCommand.of(super().get_singer_command())
+        return LevCommand.from_sdk(super().get_singer_command())
 
     @classmethod
     @override

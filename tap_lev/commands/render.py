@@ -55,7 +55,7 @@ def show(run: Run, command: str, form: str) -> None:
 
 def _cleaned(run: Run, told: T) -> T:
     """Leave the key out of what Lev may have repeated. The log does so by itself."""
-    redaction = Redaction.of(run.config["api_key"])
+    redaction = Redaction.from_key(run.config["api_key"])
     return cast("T", redaction.cleaned(told)) if redaction else told
 
 

@@ -1,4 +1,4 @@
-"""Settings that come as texts: from the environment, from ``.env``, and from Meltano."""
+"""Read settings that come as texts: from the environment, ``.env`` and Meltano."""
 
 from __future__ import annotations
 
@@ -43,15 +43,17 @@ _UTF_16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 def load_dotenv() -> None:
     """Add the variables of the working directory's ``.env`` to the environment.
 
-    A variable that the environment has goes first; an empty setting counts as not there.
+    A variable of the environment takes precedence; an empty setting counts as unset.
 
     Raises:
-        ConfigError: There is such a file, but it cannot be read.
+        ConfigError: The file exists, but cannot be read.
     """
     for name, value in _dotenv().items():
-        given = os.environ.get(name)
-        is_given = bool(given and given.strip()) if name.startswith(PREFIX) else given is not None
-        if value is not None and not is_given:
+        current = os.environ.get(name)
+        is_set = (
+            bool(current and current.strip()) if name.startswith(PREFIX) else current is not None
+        )
+        if value is not None and not is_set:
             os.environ[name] = value
 
 
@@ -67,6 +69,7 @@ def _dotenv() -> Mapping[str, str | None]:
             f"{_place()} cannot be read: {error.strerror}. Let the user who runs tap-lev read it, "
             "or run tap-lev in another directory."
         ) from None
+    # Said apart, since it is what PowerShell writes, and "not UTF-8" would not help its users.
     if raw.startswith(_UTF_16):
         raise ConfigError(
             f"{_place()} is UTF-16, not UTF-8, as PowerShell's > writes it: save it as UTF-8 "
@@ -91,20 +94,20 @@ def _place() -> str:
 
 
 def texts(properties: Mapping[str, Any]) -> dict[str, str]:
-    """Find the settings in the environment, as they are there. An empty one is not given."""
+    """Return the settings in the environment, unread. An empty one counts as unset."""
     found = {name: os.environ.get(PREFIX + name.upper(), "") for name in properties}
     return {name: text for name, text in found.items() if text.strip()}
 
 
 def not_read(properties: Mapping[str, Any], config: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    """Find settings in the environment that do not count, where a config file is given.
+    """Find settings in the environment that do not count, because a config file is given.
 
     Args:
-        properties: The settings that there are.
+        properties: The JSON schemas of all settings.
         config: The settings in the config file.
 
     Yields:
-        The setting, and the sentence.
+        The setting, and a sentence for the user.
     """
     for name in texts(properties):
         if name in config:
@@ -120,24 +123,27 @@ def not_read(properties: Mapping[str, Any], config: Mapping[str, Any]) -> Iterat
 
 
 def is_source(name: str, value: object) -> bool:
-    """Say whether a text is that of the environment, read there by the tap or by Meltano."""
+    """Return whether a text comes from the environment, by the tap or by Meltano."""
     return isinstance(value, str) and os.environ.get(PREFIX + name.upper()) == value
 
 
 def unknown(properties: Mapping[str, Any], config: Mapping[str, Any]) -> Iterator[str]:
-    """Name variables that look like settings, but are none, with what was probably meant.
+    """Find variables that look like settings but are none, and what was probably meant.
 
     Args:
-        properties: The settings that there are.
+        properties: The JSON schemas of all settings.
         config: The settings that are given. Unknown ones are reported elsewhere.
+
+    Yields:
+        A sentence for the user.
     """
     known = [*map(str.upper, properties), LOG_LEVEL]
     for variable in sorted(os.environ):
         name = variable.removeprefix(PREFIX)
         if name == variable or name in known or name.lower() in config:
             continue
-        # Extras of Meltano's, such as TAP_LEV__SELECT, also of a plugin that inherits. And parts
-        # of stream maps, which are a fault where nobody reads them.
+        # Meltano's extras, such as TAP_LEV__SELECT, also those of a plugin that inherits. Parts of
+        # stream maps are a fault of their own: stream_maps.variable_faults.
         if not name or "__" in f"_{name}" or name.startswith("STREAM_MAPS_"):
             continue
         if MELTANO in os.environ and _is_meltanos(name, known):
@@ -149,15 +155,15 @@ def unknown(properties: Mapping[str, Any], config: Mapping[str, Any]) -> Iterato
 
 
 def _is_meltanos(name: str, known: Iterable[str]) -> bool:
-    """Say whether Meltano may have set it: for a plugin that inherits, or a part of an object."""
-    return any(name.endswith(f"_{each}") or name.startswith(f"{each}_") for each in known)
+    """Return whether Meltano may set it: for a plugin that inherits, or a part of an object."""
+    return any(name.endswith(f"_{setting}") or name.startswith(f"{setting}_") for setting in known)
 
 
 # -- Reading
 
 
 def read(text: str, types: Any, items: Any = ()) -> Any:  # noqa: ANN401
-    """Read a text as people write it: in quotes, with blanks around, as ``on`` or as JSON.
+    """Read a text as people write it: in quotes, between blanks, as ``on`` or as JSON.
 
     Args:
         text: The text.
@@ -168,7 +174,7 @@ def read(text: str, types: Any, items: Any = ()) -> Any:  # noqa: ANN401
         The value.
 
     Raises:
-        ValueError: It is none of the type; the message says how it must look.
+        ValueError: The text is not of the type. The message says what it must be.
     """
     plain = unquoted(text)
     if "boolean" in types:
@@ -190,11 +196,12 @@ def read(text: str, types: Any, items: Any = ()) -> Any:  # noqa: ANN401
 
 
 def unquoted(text: str) -> str:
-    """Take off blanks and one pair of quotes, as ``docker run --env-file`` hands them on."""
+    """Remove blanks and one pair of quotes, which ``docker run --env-file`` leaves in."""
     plain = text.strip()
     if len(plain) > 1 and plain[0] == plain[-1] and plain[0] in QUOTES:
         if plain[0] not in plain[1:-1]:
             return plain[1:-1].strip()
+        # Quotes within quotes are a JSON text, or not quotes around the whole.
         try:
             inner = json.loads(plain)
         except ValueError:

@@ -1,4 +1,4 @@
-"""The catalog and the state that a user hands over: read, and checked against the streams."""
+"""Read the config, catalog and state files, and check them against the streams."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def read_config(name: str) -> dict[str, Any]:
     """Read a config file.
 
     Raises:
-        ConfigError: It is not there, or holds no JSON object.
+        ConfigError: It cannot be read, or holds no JSON object.
     """
     try:
         config = json.loads(Path(name).read_bytes())
@@ -59,15 +59,15 @@ def read_config(name: str) -> dict[str, Any]:
 
 
 def read_json(file: IO[str] | None, what: str) -> Any:  # noqa: ANN401 - JSON is anything
-    """Read a JSON file, such as the state. An empty one counts as not given.
+    """Read a JSON file, such as the state. An empty one counts as none.
 
     Raises:
-        ConfigError: It is not JSON.
+        ConfigError: It is not JSON, or nested too deeply.
     """
     if file is None:
         return None
     try:
-        # Not as text: only of bytes does JSON find out whether they have a byte order mark.
+        # As bytes, not as text: json.loads detects a byte order mark only in bytes.
         raw = file.buffer.read() if isinstance(file, io.TextIOWrapper) else file.read().encode()
         return json.loads(raw) if raw.strip() else None
     except RecursionError:
@@ -77,10 +77,10 @@ def read_json(file: IO[str] | None, what: str) -> Any:  # noqa: ANN401 - JSON is
 
 
 def check_catalog(catalog: Any, streams: Mapping[str, type[StreamSpec]]) -> Catalog:  # noqa: ANN401
-    """Turn a catalog into the SDK's form.
+    """Check a catalog and convert it to the SDK's form.
 
     Raises:
-        ConfigError: It is no catalog, or not one of this tap.
+        ConfigError: It is no catalog, or the catalog of another tap or release.
     """
     try:
         entries = {entry["tap_stream_id"]: entry for entry in catalog["streams"]}
@@ -103,10 +103,10 @@ def check_catalog(catalog: Any, streams: Mapping[str, type[StreamSpec]]) -> Cata
     _take_over(entries, parsed, streams)
     for name, entry in list(parsed.items()):
         if _has_former_key(name, streams[name], entry):
-            del parsed[name]  # it is not selected, and no reason to refuse the others
+            del parsed[name]  # not selected: no reason to reject the others
             continue
         _check_entry(name, streams[name], entry)
-        # The SDK takes what a catalog leaves out for something that the stream does not have.
+        # Complete the entry: the SDK assumes that the stream has no key if the catalog names none.
         entry.key_properties = streams[name].primary_keys
         entry.replication_key = _replication_key(streams[name])
     return parsed
@@ -115,30 +115,31 @@ def check_catalog(catalog: Any, streams: Mapping[str, type[StreamSpec]]) -> Cata
 def _take_over(
     entries: Mapping[str, Any], parsed: Catalog, streams: Mapping[str, type[StreamSpec]]
 ) -> None:
-    """Take the selection from where it was before catalogs had metadata.
+    """Take over the selection of catalogs that are older than metadata.
 
-    That is beside a stream or in its schema, and in the schema of a column.
+    There it is beside the stream or in its schema, and in the schema of a column.
 
     Raises:
-        ConfigError: It is neither true nor false, or not what the metadata says.
+        ConfigError: It is not a boolean, or contradicts the metadata.
     """
-    old = {name: _beside(entry) for name, entry in entries.items()}
-    is_old = any(said is not None for said in old.values())
+    beside = {name: _beside(entry) for name, entry in entries.items()}
+    is_old = any(value is not None for value in beside.values())
     for name, entry in parsed.items():
-        # In such a catalog, a stream without a word was not selected.
-        said = False if is_old and old[name] is None and not entry.metadata else old[name]
-        if said is not None:
+        # An old catalog selects only the streams that it marks as selected.
+        is_left_out = is_old and beside[name] is None and not entry.metadata
+        selected = False if is_left_out else beside[name]
+        if selected is not None:
             root = entry.metadata.setdefault((), StreamMetadata())
-            if root.selected not in (None, said):
+            if root.selected not in (None, selected):
                 raise ConfigError(
                     f'The catalog says "selected": {json.dumps(root.selected)} in the metadata of '
-                    f"{quoted(name)}, but {json.dumps(said)} beside it: leave the one in the "
+                    f"{quoted(name)}, but {json.dumps(selected)} beside it: leave the one in the "
                     "metadata."
                 )
-            root.selected = said
-        for column, selected in _in_columns(entries[name]).items():
+            root.selected = selected
+        for column, is_selected in _in_columns(entries[name]).items():
             if column not in streams[name].primary_keys:
-                entry.metadata.setdefault(("properties", column), Metadata(selected=selected))
+                entry.metadata.setdefault(("properties", column), Metadata(selected=is_selected))
         for breadcrumb, metadata in entry.metadata.items():
             if metadata.selected is not None and not isinstance(metadata.selected, bool):
                 raise ConfigError(
@@ -147,7 +148,7 @@ def _take_over(
                 )
 
 
-def _beside(entry: Mapping[str, Any]) -> Any:  # noqa: ANN401 - it may be given as anything
+def _beside(entry: Mapping[str, Any]) -> Any:  # noqa: ANN401 - JSON is anything
     schema = entry.get("schema")
     in_schema = schema.get("selected") if isinstance(schema, dict) else None
     return entry.get("selected", in_schema)
@@ -163,10 +164,10 @@ def _in_columns(entry: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _has_former_key(name: str, stream: type[StreamSpec], entry: CatalogEntry) -> bool:
-    """Return whether an entry is of a release in which the stream had another key.
+    """Return whether an entry is from a release in which the stream had another key.
 
     Raises:
-        ConfigError: It is, and it is selected: its table may still have that key.
+        ConfigError: It is, and it is selected: the target's table may still have that key.
     """
     root, former = entry.metadata.get(()), list(stream.former_key)
     keys = [entry.key_properties, getattr(root, "table_key_properties", None)]
@@ -182,12 +183,12 @@ def _has_former_key(name: str, stream: type[StreamSpec], entry: CatalogEntry) ->
 
 
 def _check_entry(name: str, stream: type[StreamSpec], entry: CatalogEntry) -> None:
-    """Refuse what the catalog of a stream cannot choose."""
-    # Without it the SDK selects the stream and none of its columns, its key neither.
+    """Reject names, keys and methods that a catalog cannot choose."""
+    # Without it the SDK selects the stream, but none of its columns, not even its key.
     root = entry.metadata.setdefault((), StreamMetadata(selected=True))
     assert isinstance(root, StreamMetadata)  # noqa: S101
     key = _replication_key(stream)
-    for what, possible, *asked in (
+    for what, possible, *values in (
         ("name", [name], entry.stream, entry.stream_alias),
         ("key", [list(stream.primary_keys)], entry.key_properties, root.table_key_properties),
         ("replication key", [key] if key else [], entry.replication_key, root.replication_key),
@@ -198,7 +199,7 @@ def _check_entry(name: str, stream: type[StreamSpec], entry: CatalogEntry) -> No
             root.forced_replication_method,
         ),
     ):
-        for value in asked:
+        for value in values:
             if value and _listed(value) not in possible:
                 raise ConfigError(
                     f"The catalog asks for the {what} {shown(value)} of {name}, which can be read "
@@ -212,18 +213,18 @@ def _check_entry(name: str, stream: type[StreamSpec], entry: CatalogEntry) -> No
 
 
 def _listed(value: Any) -> Any:  # noqa: ANN401 - JSON is anything
-    """Return the list that a tuple is: a catalog that did not come out of JSON has its keys so."""
+    """Return a tuple as a list: a catalog from code, not from JSON, has its keys as tuples."""
     return list(value) if isinstance(value, tuple) else value
 
 
 def _replication_key(stream: type[StreamSpec]) -> str | None:
-    """Find a stream class's replication key. Where there is none, the SDK has a property."""
+    """Return a stream class's replication key. If it has none, the class has a property."""
     key: object = stream.replication_key
     return key if isinstance(key, str) else None
 
 
 def check_state(state: Any, streams: Mapping[str, type[StreamSpec]]) -> None:  # noqa: ANN401
-    """Make sure that a state is one of this tap.
+    """Make sure that a state comes from this tap.
 
     Raises:
         ConfigError: It is not.
@@ -251,7 +252,7 @@ def check_gaps(gaps: Mapping[str, Any], streams: Mapping[str, Any]) -> None:
     """Make sure that the setting accepted_gaps names streams of this tap.
 
     Raises:
-        ConfigError: It names another: a gap would be thought accepted that is not.
+        ConfigError: It names another, so that the user would rely on a gap that is not accepted.
     """
     for name in gaps:
         if name not in streams:
@@ -263,10 +264,15 @@ def check_gaps(gaps: Mapping[str, Any], streams: Mapping[str, Any]) -> None:
 
 
 def check_encodable(given: Any, what: str, advice: str = "") -> None:  # noqa: ANN401
-    """Refuse what could be read but not be copied or written again, as half a character.
+    """Make sure that input can be copied and written again.
+
+    Args:
+        given: The input, decoded.
+        what: The beginning of the sentence, such as "The state".
+        advice: The end of the sentence.
 
     Raises:
-        ConfigError: It is something like that.
+        ConfigError: It is nested too deeply, or holds a lone surrogate.
     """
     # Each list takes one level, as the calls do from which the run writes a state.
     for _ in range(STACK_RESERVE):

@@ -1,4 +1,4 @@
-"""The settings of the tap, once: their names, defaults and descriptions."""
+"""Declare the settings of the tap: names, types, defaults and descriptions."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from tap_lev.ratelimit.limits import TIERS
 
 DEFAULT_API_URL = "https://api.levcapital.com/api/external/v2"
 OTHER_API_URL = "https://api.lev.com/api/external/v2"
-"""Where Lev's newer pages say that its API is (lev-api.md §1.1)."""
+"""The address of the API on Lev's newer pages (lev-api.md §1.1)."""
 
 SETTINGS: dict[str, Any] = th.PropertiesList(
     th.Property(
@@ -258,11 +258,11 @@ SHARED: dict[str, dict[str, str]] = {
         ),
     },
 }
-"""The settings of every SDK tap, in our words. The rest of their schemas is the SDK's."""
+"""Titles and descriptions for the settings of every SDK tap, instead of the SDK's."""
 
 
 def ask_about(api_url: str) -> str:
-    """Ask whether an address is right, and name those that Lev's pages name."""
+    """Write a hint that an address may be wrong, with those that Lev's pages name."""
     others = [url for url in (DEFAULT_API_URL, OTHER_API_URL) if url != api_url]
     known = (
         f"Lev's other known address is {others[0]}"

@@ -1,4 +1,4 @@
-"""The setting stream_maps: what the SDK would fail on, or take for no map without a word."""
+"""Check the setting stream_maps: what the SDK fails on, or silently ignores."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 _VARIABLE = f"{PREFIX}STREAM_MAPS"
 ELSE, SOURCE = "__else__", "__source__"
 NOTHING = (None, "__NULL__")
-"""What takes a stream, a column, or all others out."""
+"""The values that leave out a stream, a column, or all others."""
 _EXPRESSION: tuple[type, str] = (str, "an expression, or null to leave it out")
 _OPTIONS: dict[str, tuple[type, str]] = {
     "__alias__": (str, "a name"),
@@ -34,12 +34,12 @@ _EMPTY = (
 
 
 def restore(config: dict[str, Any]) -> None:
-    """Put back what a Meltano project maps to null.
+    """Restore what a Meltano project maps to null.
 
-    Meltano leaves these out of the config that it writes, but not out of the environment.
+    Meltano drops nulls from the config that it writes, but not from the environment.
 
     Args:
-        config: The settings in that config.
+        config: The settings in that config. They are changed.
     """
     try:
         known = json.loads(os.environ.get(MELTANO_MAPS, ""))
@@ -49,7 +49,7 @@ def restore(config: dict[str, Any]) -> None:
         maps = config.setdefault("stream_maps", {}) if value is None else None
         if not isinstance(maps, dict):
             continue
-        # A whole stream, or a column as in contacts.email.
+        # A name is a stream, or a stream and a column, as in contacts.email.
         stream, _, column = name.partition(".")
         columns = maps.setdefault(stream, {} if column else None)
         if column and isinstance(columns, dict):
@@ -57,13 +57,13 @@ def restore(config: dict[str, Any]) -> None:
 
 
 def shape_faults(maps: Any) -> Iterator[tuple[str, str]]:  # noqa: ANN401
-    """Find maps that are none.
+    """Find values of the setting that are no maps.
 
     Args:
         maps: The setting.
 
     Yields:
-        The part of the setting, and the sentence.
+        The part of the setting, and a sentence for the user.
     """
     if not isinstance(maps, dict):
         return
@@ -102,13 +102,16 @@ def _column_faults(stream: str, columns: Mapping[str, Any]) -> Iterator[tuple[st
 
 
 def name_faults(maps: Any, columns: Mapping[str, Collection[str]]) -> Iterator[str]:  # noqa: ANN401
-    """Find maps of streams that there are not, and of columns to leave out that there are not.
+    """Find maps of unknown streams, and unknown columns that are to be left out.
 
-    Without a word, what they should hide would be written.
+    Otherwise a misspelt map would hide nothing, and the rows would be written.
 
     Args:
         maps: The setting.
         columns: The columns of each stream.
+
+    Yields:
+        A sentence for the user.
     """
     for name, value in (maps if isinstance(maps, dict) else {}).items():
         source = value.get(SOURCE, name) if isinstance(value, dict) else name
@@ -131,12 +134,15 @@ def name_faults(maps: Any, columns: Mapping[str, Collection[str]]) -> Iterator[s
 
 
 def variable_faults(maps: Any) -> Iterator[str]:  # noqa: ANN401
-    """Find variables of single maps that nobody reads.
+    """Find environment variables of single maps that nothing reads.
 
-    Meltano sets one for each map of a project, but reads only those.
+    Meltano sets such a variable for each map of a project, but reads no others.
 
     Args:
         maps: The setting.
+
+    Yields:
+        A sentence for the user.
     """
     read = set()
     for name, value in (maps if isinstance(maps, dict) else {}).items():

@@ -1,4 +1,4 @@
-"""What is wrong with settings, in sentences that never repeat the key."""
+"""Find what is wrong with settings, in sentences that never repeat the key."""
 
 from __future__ import annotations
 
@@ -23,21 +23,21 @@ _VALIDATOR = extend_validator_with_defaults(DEFAULT_JSONSCHEMA_VALIDATOR)
 _ENVIRONMENT = environment.PREFIX
 KEY_VARIABLE = f"{_ENVIRONMENT}API_KEY"
 _TEXTS = frozenset({"boolean", "number", "array", "object"})
-"""Types of settings that may be a text in a config file, too."""
+"""Types of settings that may also be given as a text in a config file."""
 MAX_LABEL = 63
-"""The most letters between two dots of a host."""
+"""The most letters between two dots of a host name."""
 LOOPBACK_HOSTS = frozenset({"127.0.0.1", "::1", "localhost"})
 
 
 def tidy(config: dict[str, Any], properties: Mapping[str, Any]) -> dict[str, str]:
-    """Read what is given as a text, and take out what is not given.
+    """Read settings that are given as a text, and remove those that are empty.
 
-    A variable is read whatever its type. Of the texts in a file, only those are that Meltano hands
-    on as it gets them: true or false, numbers with a fraction, lists and objects.
+    A text of the environment is read for every type. A text in a file is read only for the types
+    that Meltano passes on as they are: booleans, fractions, lists and objects.
 
     Args:
-        config: The settings as given.
-        properties: The schemas of all settings.
+        config: The settings as given. They are changed.
+        properties: The JSON schemas of all settings.
 
     Returns:
         A sentence for each text that cannot be read, by setting. None repeats the key.
@@ -76,18 +76,18 @@ def _place(name: str, *, is_variable: bool) -> str:
 
 
 def check(config: dict[str, Any], schema: Mapping[str, Any]) -> list[str]:
-    """Read the texts, fill the defaults in and find what is wrong.
+    """Read the texts, add the defaults and find what is wrong.
 
     Args:
-        config: The settings as given. Defaults are added; a null counts as not given.
-        schema: The settings' JSON schema, with the SDK's own.
+        config: The settings as given. Defaults are added; a null counts as unset.
+        schema: The JSON schema of all settings, including the SDK's.
 
     Returns:
         One sentence for each fault. None repeats the key.
     """
     wrong = tidy(config, schema["properties"])
     wrong |= dict(stream_maps.shape_faults(config.get("stream_maps")))
-    # The SDK's validator fails on maps that are none.
+    # Without those that are wrong already, for the SDK's validator raises on what is no map.
     faulty = {name.partition(".")[0] for name in wrong}
     sound = {name: value for name, value in config.items() if name not in faulty}
     messages = {
@@ -95,7 +95,7 @@ def check(config: dict[str, Any], schema: Mapping[str, Any]) -> list[str]:
         for error in _VALIDATOR(schema).iter_errors(sound)
         if error.path and error.path[0] != "api_key"
     }
-    # No bound refuses a NaN.
+    # A NaN passes every minimum and maximum.
     messages |= {
         name: "nan is no number"
         for name, value in sound.items()
@@ -152,7 +152,7 @@ def _gap_faults(config: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _flattening_faults(config: Mapping[str, Any]) -> Iterator[str]:
-    # The SDK refuses some with neither a sentence nor the exit code of bad input, and 0 not at all.
+    # The SDK rejects some depths without a sentence and with exit code 1, and 0 not at all.
     depth = config.get("flattening_max_depth", 0)
     if config.get("flattening_enabled") is True and isinstance(depth, int) and depth < 1:
         yield (
@@ -162,7 +162,7 @@ def _flattening_faults(config: Mapping[str, Any]) -> Iterator[str]:
 
 
 def unknown(config: Mapping[str, Any], known: Mapping[str, Any]) -> Iterator[str]:
-    """Name settings that the tap does not have, with what was probably meant."""
+    """Find settings that the tap does not have, and what was probably meant."""
     for name in sorted(config.keys() - known.keys()):
         close = difflib.get_close_matches(name, known, n=1)
         yield f"There is no setting {shown(name)}" + (f": is it {close[0]!r}?" if close else ".")
@@ -186,22 +186,23 @@ def _url_fault(url: str) -> str | None:
         return "must end with the path, without ? or #"
     if parts.scheme == "http" and host not in LOOPBACK_HOSTS:
         return f"must be https: over http the key could be read on its way to {quoted(host)}"
-    return None if _is_asked(url, parts) else "has a host that no certificate could name"
+    return None if _is_requested(url, parts) else "has a host that no certificate could name"
 
 
-def _is_asked(url: str, checked: SplitResult) -> bool:
-    """Say whether a request would go where the URL was found to lead.
+def _is_requested(url: str, checked: SplitResult) -> bool:
+    """Return whether a request goes to the host that was checked.
 
-    Not all take a URL apart in the same way, and the key must not depend on it.
+    ``requests`` and ``urllib`` do not split every URL in the same way. If they differ, the key
+    could go to a host that nobody has checked.
     """
     try:
-        asked = urlsplit(requests.Request("GET", url).prepare().url or "")
+        sent = urlsplit(requests.Request("GET", url).prepare().url or "")
     except ValueError:
         return False
-    if (asked.scheme, asked.hostname, asked.port) != (
+    if (sent.scheme, sent.hostname, sent.port) != (
         checked.scheme,
         checked.hostname,
         checked.port,
     ):
         return False
-    return all(len(label) <= MAX_LABEL for label in (asked.hostname or "").split("."))
+    return all(len(label) <= MAX_LABEL for label in (sent.hostname or "").split("."))
