@@ -36,8 +36,10 @@ def show(run: Run, command: str, form: str) -> None:
         form: ``text`` or ``json``.
 
     Raises:
+        ConfigError: No stream is selected.
         LevError: Something that a sync would need cannot be read; the report is written.
     """
+    run.check_selection()
     start = time.monotonic() - BEGUN
     with run.lock:
         identity = identify(run.client, run.config)
