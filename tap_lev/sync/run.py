@@ -73,6 +73,11 @@ class Run:
         """Whether several requests may be in flight at the same time."""
         return bool(self.config["max_parallel_streams"] > 1)
 
+    @property
+    def skips_forbidden(self) -> bool:
+        """Whether a stream that the key may not read (403) is left out, and is no failure."""
+        return bool(self.config["forbidden_streams"] == "skip")
+
     def list_of(self, stream: LevStream) -> ListStream:
         """Return the list whose walk brings a stream's rows."""
         list_stream = self.streams[stream.list_type().name]
