@@ -6,6 +6,8 @@ from http import HTTPStatus
 
 from typing_extensions import override
 
+from tap_lev.text import name_request
+
 ELSEWHERE = "Something between here and Lev seems to have answered"
 """How a sentence begins that is about an answer in none of Lev's forms."""
 
@@ -136,7 +138,7 @@ class LevAPIError(LevError):
             f"{ELSEWHERE} {endpoint} with {status} {kind}: {message}."
             if is_foreign
             else f"Lev answered {endpoint} with {status} {kind}: {message} "
-            f"(request_id {request_id or 'not given'})."
+            f"({name_request(request_id)})."
         )
 
     @property
