@@ -1,1 +1,1 @@
-"""What ``--check``, ``--plan`` and ``--about`` do and print."""
+"""The commands ``--check`` and ``--plan``."""

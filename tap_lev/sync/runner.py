@@ -80,8 +80,10 @@ class Runner:
             ConfigError: It belongs to another, whose rows this run would mix up and drop.
         """
         account = identity.account
-        for stream in self._run.streams.values():
-            other = stream.tap_state.get("bookmarks", {}).get(stream.name, {}).get("account")
+        for name, stream in self._run.streams.items():
+            entry = stream.tap_state.get("bookmarks", {}).get(name, {})
+            other = entry.get("account")
+            # Lev may name the account by its id or by its slug, which cannot be compared.
             if account is None or type(other) is not type(account) or other == account:
                 continue
             raise ConfigError(
@@ -111,6 +113,7 @@ class Runner:
                 run.workers.start(sync.run, sync.name)
             run.workers.wait()
         except LevError:
+            # Without the lock, another thread may be writing.
             if run.lock.is_held:
                 run.state_writer.write(at_once=True)
             raise
