@@ -16,6 +16,7 @@ from singer_sdk.plugin_base import SingerCommand
 from typing_extensions import override
 
 from tap_lev.concurrency.shutdown import Interruption
+from tap_lev.config import environment
 from tap_lev.config.redaction import Redaction
 from tap_lev.errors import ConfigError, LevError
 from tap_lev.text import quoted, shown
@@ -137,6 +138,20 @@ def log_fault(prefix: str, error: Exception) -> ConfigError:
     return ConfigError(
         f"The file that SINGER_SDK_LOG_CONFIG names cannot be used: {quoted(error)}."
     )
+
+
+def load_dotenv(ctx: click.Context, logger: logging.Logger) -> None:
+    """Read the working directory's ``.env`` for a command line.
+
+    Raises:
+        ConfigError: It cannot be read, and the command needs settings.
+    """
+    try:
+        environment.load_dotenv()
+    except ConfigError as fault:
+        if not NEED_NO_SETTINGS.intersection(ctx.meta.get(COMMANDS_GIVEN, ())):
+            raise
+        logger.warning("%s", fault)
 
 
 def _with_formats(param: click.Parameter) -> click.Parameter:

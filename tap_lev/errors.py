@@ -21,6 +21,8 @@ from http import HTTPStatus
 
 from typing_extensions import override
 
+from tap_lev.text import name_request
+
 ELSEWHERE = "Something between here and Lev seems to have answered"
 """The beginning of a sentence about a response in none of Lev's forms."""
 
@@ -151,7 +153,7 @@ class LevAPIError(LevError):
             f"{ELSEWHERE} {endpoint} with {status} {error_type}: {message}."
             if is_foreign
             else f"Lev answered {endpoint} with {status} {error_type}: {message} "
-            f"(request_id {request_id or 'not given'})."
+            f"({name_request(request_id)})."
         )
 
     @property

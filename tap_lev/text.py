@@ -27,3 +27,8 @@ def shown(value: object) -> str:
     except (RecursionError, ValueError):
         text = f"a {type(value).__name__} that is too large"
     return quoted(text)
+
+
+def name_request(request_id: str | None) -> str:
+    """Name a request in a sentence by Lev's id, or say that Lev did not give one."""
+    return f"request_id {request_id or 'not given'}"

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from tap_lev.api.json_values import whole
 from tap_lev.errors import AuthenticationError, ConfigError, LevError
 from tap_lev.ratelimit.limits import configured_limits, limits_from_me
+from tap_lev.text import name_request
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -107,7 +108,7 @@ def _is_name(value: object) -> bool:
 def _no_object(answer: LevResponse) -> str:
     return (
         f"Lev answered {answer.endpoint} with data that is no object "
-        f"(request_id {answer.request_id or 'not given'})."
+        f"({name_request(answer.request_id)})."
     )
 
 

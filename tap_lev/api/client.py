@@ -38,7 +38,7 @@ from tap_lev.errors import (
     TooLongWaitError,
     UnknownHostError,
 )
-from tap_lev.text import quoted, shown
+from tap_lev.text import name_request, quoted, shown
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -349,12 +349,12 @@ class LevClient:
             self._halved.add(sending.stream)
             LOGGER.warning(
                 "%s: Lev sends half of a character, which JSON allows and no text can hold, "
-                "%d times in %s%s (request_id %s). Each is read as U+FFFD; this is logged once.",
+                "%d times in %s%s (%s). Each is read as U+FFFD; this is logged once.",
                 sending.stream or "The run",
                 answer.halves,
                 answer.endpoint,
                 _first_unknown(answer),
-                answer.request_id or "not given",
+                name_request(answer.request_id),
             )
 
     def _accepts_key(self, stream: str) -> bool:

@@ -12,7 +12,7 @@ import msgspec
 from tap_lev import timestamps
 from tap_lev.api import error_response, json_values, surrogates
 from tap_lev.errors import ELSEWHERE, ForeignResponseError, InvalidResponseError
-from tap_lev.text import quoted
+from tap_lev.text import name_request, quoted
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -209,6 +209,6 @@ def extract_rows(answer: LevResponse, *, single_row: bool = False) -> list[dict[
     if not isinstance(data, list) or not all(isinstance(row, dict) for row in data):
         raise InvalidResponseError(
             f"Lev answered {answer.endpoint} without {'a row' if single_row else 'a list of rows'} "
-            f"(request_id {answer.request_id or 'not given'})."
+            f"({name_request(answer.request_id)})."
         )
     return data

@@ -1,4 +1,4 @@
-"""``--check``: what the key may read, and what Lev does with what the tap asks for."""
+"""Check what the key may read, and which optional parameters Lev honours."""
 
 from __future__ import annotations
 
@@ -33,23 +33,23 @@ if TYPE_CHECKING:
     from tap_lev.sync.run import Run
 
 OK, FORBIDDEN, FAILING, NOT_TRIED = "ok", "forbidden", "failing", "not tried"
-TRIED_PARENTS = 3
-"""How many rows of a list are asked for children, until one has some to ask on with."""
+MAX_TRIED_PARENTS = 3
+"""The most rows of a list whose children are requested, until one has a parent to request for."""
 
 
 @dataclasses.dataclass
 class Finding:
-    """What was found out about a stream.
+    """The result of checking a stream. The JSON report has its attributes, in their order.
 
     Attributes:
-        stream: Its name.
+        stream: The stream's name.
         result: ``ok``, ``forbidden``, ``failing`` or ``not tried``.
         updated_at_filter: ``honoured``, ``not proven``, ``ignored``, ``refused`` or ``not sent``;
-            None where the stream has no such filter.
-        refused: Optional parameters that Lev does not accept, or leaves without effect.
+            None if the stream has no such filter.
+        refused: Optional parameters that Lev rejects, or ignores.
         unknown_fields: Fields that this release does not know.
-        notes: What else there is to say, a sentence each.
-        request_id: Lev's id of the request that failed.
+        notes: Remarks, a sentence each.
+        request_id: Lev's id of the request that failed, or None.
     """
 
     stream: str
@@ -61,8 +61,8 @@ class Finding:
     request_id: str | None = None
 
 
-def check(run: Run) -> list[Finding]:
-    """Read something of each selected stream, whatever the state says.
+def check_streams(run: Run) -> list[Finding]:
+    """Read a part of each selected stream, whatever the state says.
 
     Raises:
         AuthenticationError: Lev does not accept the key.
@@ -72,7 +72,7 @@ def check(run: Run) -> list[Finding]:
     for stream in run.selected:
         groups[stream.list_type().name].append(stream)
     checks = [_ListCheck(run, streams) for streams in groups.values()]
-    findings = {finding.stream: finding for each in checks for finding in each.run()}
+    findings = {finding.stream: finding for check in checks for finding in check.run()}
     return [findings[stream.name] for stream in STREAMS if stream.name in findings]
 
 
@@ -88,13 +88,13 @@ class _ListCheck:
 
     def run(self) -> Iterator[Finding]:
         for active in self._active.streams:
-            # As in a first run without a start_date: no row is left out.
+            # Like a first run without a start_date, so that no row is filtered out.
             active.tracker.begin_whole(datetime.now(UTC))
-        with self._noting(*self._active.streams):
+        with self._note_failure(*self._active.streams):
             requester = ListRequester(self._run, self._active, by_row=True)
             page = requester.fetch_page({})
             for active in self._active.streams:
-                with self._noting(active):
+                with self._note_failure(active):
                     self._inspect(active, page.rows, page.response)
         for active, finding in self._findings.items():
             stream = active.stream
@@ -111,8 +111,13 @@ class _ListCheck:
             yield finding
 
     @contextlib.contextmanager
-    def _noting(self, *concerned: ActiveStream) -> Iterator[None]:
-        """Note a failure in the findings of the streams that the work is done for."""
+    def _note_failure(self, *concerned: ActiveStream) -> Iterator[None]:
+        """Record a failure in the findings of the streams that the work is done for.
+
+        Raises:
+            AuthenticationError: Lev does not accept the key.
+            LevError: Lev cannot be reached at all.
+        """
         try:
             yield
         except AuthenticationError:
@@ -121,10 +126,10 @@ class _ListCheck:
             if not self._run.client.has_responded:
                 raise
             for active in concerned:
-                self._note(self._findings[active], error)
+                self._record(self._findings[active], error)
 
     @staticmethod
-    def _note(finding: Finding, error: Exception) -> None:
+    def _record(finding: Finding, error: Exception) -> None:
         if isinstance(error, RecursionError):
             error = InvalidResponseError("Lev sends something that is nested too deeply.")
         finding.result = FAILING
@@ -157,31 +162,32 @@ class _ListCheck:
         # 1. The rows come with their parents.
         if reader.is_embedded or not child.path:
             for row in rows:
-                for each, source in reader.rows(row, response, self._caches[None]):
-                    child.inspect(each, source)
+                for child_row, source in reader.rows(row, response, self._caches[None]):
+                    child.inspect(child_row, source)
             return
-        # 2. Nothing can be requested.
+        # 2. There is nothing to request: the setting with the queries or metrics is empty.
         finding.result = NOT_TRIED
         if child.endpoint is None:
             finding.notes.append("The setting that says what to ask for is empty.")
             return
-        # 3. Some parents are tried, until one has something to request.
-        for row in rows[:TRIED_PARENTS]:
+        # 3. Each parent takes requests. Some rows of the list may have no parent below them.
+        for row in rows[:MAX_TRIED_PARENTS]:
             sample = reader.sample(row, response, self._caches[row["id"]])
             if sample is not None:
                 finding.result = OK
-                for each in sample[0]:
-                    child.inspect(each, sample[1])
+                child_rows, source = sample
+                for child_row in child_rows:
+                    child.inspect(child_row, source)
                 return
         finding.notes.append(f"Not tried: there is no row of {child.parent.name} to ask for.")
 
-    # -- What Lev does with what it is asked
+    # -- Optional parameters
 
     def _try_filter(self, rows: Sequence[Mapping[str, Any]]) -> str:
-        """Ask for the rows since the newest one changed: it must come, and no older one.
+        """Request the rows since the newest one changed: it must come, and no older one.
 
-        The same is asked of the second newest row, so that a filter that compares for equality
-        does not pass. Rows with a clearly older ``created_at`` are taken, for a filter on that.
+        The second newest row is tried, too: a filter that compares for equality would pass with
+        the newest alone. Both have a clearly older ``created_at``, so that a filter on that fails.
         """
         mode = self._run.config["updated_at_filter"]
         if mode == "client":
@@ -192,14 +198,21 @@ class _ListCheck:
         if not newest:
             return "not proven"
         verdicts = [
-            self._verdict(newest[: number + 1], rows, required=mode == "server")
+            self._filter_since(newest[: number + 1], rows, required=mode == "server")
             for number in range(len(newest))
         ]
         return next((verdict for verdict in verdicts if verdict != "honoured"), "honoured")
 
-    def _verdict(
+    def _filter_since(
         self, expected: Sequence[Canary], rows: Sequence[Mapping[str, Any]], *, required: bool
     ) -> str:
+        """Request the rows since the last expected one changed, and judge what comes.
+
+        Args:
+            expected: Rows that must come, the newest first.
+            rows: The rows of the list without a filter.
+            required: Whether the settings demand the filter.
+        """
         list_stream, bound = self._list_stream, expected[-1].updated_at
         option = OptionalParam(FILTER, timestamps.render(bound), required=required)
         limit = {"limit": self._run.config["page_size"]}
@@ -215,14 +228,15 @@ class _ListCheck:
         oldest = oldest_of(found)
         if oldest is not None and oldest < bound:
             first = [row["id"] for row in rows if timestamps.parse_row_time(row.get(UPDATED_AT))]
+            # The same rows as without the filter: Lev ignores it. Other rows prove nothing.
             is_same = [row["id"] for row in found] == first
             return "ignored" if is_same else "not proven"
-        came = {(row["id"], timestamps.parse_row_time(row[UPDATED_AT])) for row in found}
-        return "honoured" if came.issuperset(expected) else "not proven"
+        returned = {(row["id"], timestamps.parse_row_time(row[UPDATED_AT])) for row in found}
+        return "honoured" if returned.issuperset(expected) else "not proven"
 
     def _refused(self, stream: LevStream) -> list[str]:
         refused = [name for name in stream.optional.rejected if name != FILTER]
-        block = f"include={stream.embed}"
-        if stream.embed and self._list_stream.optional.is_rejected(block):
-            refused.append(block)
+        include = f"include={stream.embed}"
+        if stream.embed and self._list_stream.optional.is_rejected(include):
+            refused.append(include)
         return refused

@@ -1,4 +1,4 @@
-"""The forecast: how long requests take under Lev's limits, before any of them is made."""
+"""Estimate how long requests take under Lev's rate limits."""
 
 from __future__ import annotations
 
@@ -13,28 +13,28 @@ if TYPE_CHECKING:
 
 
 class EndpointLoad(NamedTuple):
-    """What one walk asks of one endpoint, one request after the other.
+    """The requests of one walk to one endpoint, sent one after the other.
 
     Attributes:
         endpoint: Method and route template.
-        requests: How many.
-        latency: Seconds until the answer to one is there.
-        lead: Seconds in which none of them can be under way, because of what must be read before.
+        requests: Number of requests.
+        latency: Seconds from a request to its response.
+        starts_after: Seconds in which none can be sent, because their parents are read first.
     """
 
     endpoint: str
     requests: int
     latency: float
-    lead: float = 0.0
+    starts_after: float = 0.0
 
 
 class RateLimits(NamedTuple):
-    """What a run may do.
+    """The limits that a run keeps to.
 
     Attributes:
-        places: Requests in a window, of the account and to one endpoint.
-        window: Its length in seconds.
-        parallel: How many requests may be under way at the same time.
+        capacity: Most requests in a window, of the account and to one endpoint.
+        window: Length of the window in seconds.
+        parallel: Most requests in flight at the same time.
     """
 
     capacity: Limits
@@ -43,12 +43,12 @@ class RateLimits(NamedTuple):
 
 
 class DurationEstimate(NamedTuple):
-    """How long it takes, and why.
+    """How long requests take, and why.
 
     Attributes:
-        seconds: How long.
-        bottleneck: The endpoint that decides; "account" where all requests together do; None where
-            the limits are not reached.
+        seconds: The estimate in seconds.
+        bottleneck: The endpoint whose limit decides, or ``account`` if the limit of all requests
+            does, or None if no limit is reached.
     """
 
     seconds: float
@@ -59,70 +59,80 @@ ACCOUNT = "account"
 
 
 def estimate_duration(
-    walks: Sequence[Iterable[EndpointLoad]], pace: RateLimits
+    walks: Sequence[Iterable[EndpointLoad]], limits: RateLimits
 ) -> DurationEstimate:
-    """Find how long walks take: side by side, or one after the other where only one may run.
+    """Estimate how long walks take, in parallel if the limits allow it.
 
-    No window holds more than its places, so ``n`` requests take ``ceil(n / places) - 1`` windows
-    at least; the fullest bucket, endpoint or account, decides. The gate comes near to that. In the
-    last window, and where no limit is reached, the way to Lev and back is what takes time.
+    No window holds more than its capacity, so ``n`` requests fill ``ceil(n / capacity) - 1``
+    windows at least. The fullest bucket, an endpoint or the account, decides. The scheduler comes
+    close to that. In the last window, and where no limit is reached, latency decides.
     """
     loads = [[load for load in walk if load.requests] for walk in walks]
-    every = [load for walk in loads for load in walk]
-    if not every:
+    all_loads = [load for walk in loads for load in walk]
+    if not all_loads:
         return DurationEstimate(0.0, None)
-    whole = _side_by_side(every, pace)
-    if pace.parallel > 1:
-        return whole
-    found = [_side_by_side(walk, pace) for walk in loads if walk]
-    seconds = sum(each.seconds for each in found)
-    longest = max(found, key=lambda each: each.seconds)
-    return whole if whole.seconds >= seconds else DurationEstimate(seconds, longest.bottleneck)
+    together = _in_parallel(all_loads, limits)
+    if limits.parallel > 1:
+        return together
+    single = [_in_parallel(walk, limits) for walk in loads if walk]
+    seconds = sum(estimate.seconds for estimate in single)
+    longest = max(single, key=lambda estimate: estimate.seconds)
+    # The account's limit counts across walks, so the sum of single walks may be too short.
+    if together.seconds >= seconds:
+        return together
+    return DurationEstimate(seconds, longest.bottleneck)
 
 
-def _side_by_side(loads: Sequence[EndpointLoad], pace: RateLimits) -> DurationEstimate:
+def _in_parallel(loads: Sequence[EndpointLoad], limits: RateLimits) -> DurationEstimate:
     by_endpoint: defaultdict[str, list[EndpointLoad]] = defaultdict(list)
     for load in loads:
         by_endpoint[load.endpoint].append(load)
+    # Requests to one endpoint count as sent one after the other, whichever walks send them.
     buckets = [
-        _Bucket(ACCOUNT, loads, pace.capacity.account, pace.parallel),
-        *(_Bucket(name, found, pace.capacity.endpoint, 1) for name, found in by_endpoint.items()),
+        _Bucket(ACCOUNT, loads, limits.capacity.account, limits.parallel),
+        *(_Bucket(name, own, limits.capacity.endpoint, 1) for name, own in by_endpoint.items()),
     ]
     fullest = max(buckets, key=lambda bucket: bucket.requests / bucket.capacity)
-    limited = max(bucket.limited(pace.window) for bucket in buckets)
-    unlimited = max(bucket.seconds for bucket in buckets)
-    unlimited = max(unlimited, *(load.requests * load.latency + load.lead for load in loads))
-    decides = fullest.windows and limited >= unlimited
-    return DurationEstimate(max(limited, unlimited), fullest.name if decides else None)
+    limited = max(bucket.limited_seconds(limits.window) for bucket in buckets)
+    unlimited = max(bucket.unlimited_seconds for bucket in buckets)
+    sequential = (load.requests * load.latency + load.starts_after for load in loads)
+    unlimited = max(unlimited, *sequential)
+    is_limited = fullest.full_windows and limited >= unlimited
+    return DurationEstimate(max(limited, unlimited), fullest.name if is_limited else None)
 
 
 class _Bucket:
-    """What has a limit.
+    """The requests that share one limit.
 
     Args:
-        name: Its name.
-        loads: What goes into it.
-        places: Its requests in a window.
-        parallel: How many of them may be under way at the same time.
+        name: The endpoint, or ``account``.
+        loads: The requests.
+        capacity: Most requests in a window.
+        parallel: Most of them in flight at the same time.
     """
 
     def __init__(
-        self, name: str, loads: Sequence[EndpointLoad], places: int, parallel: int
+        self, name: str, loads: Sequence[EndpointLoad], capacity: int, parallel: int
     ) -> None:
         self.name = name
-        self.capacity = places
+        self.capacity = capacity
         self.requests = sum(load.requests for load in loads)
-        self.windows = math.ceil(self.requests / places) - 1
-        """The windows that are full before the last one."""
+        self.full_windows = math.ceil(self.requests / capacity) - 1
+        """Windows that are filled before the last one."""
         self._latency = sum(load.requests * load.latency for load in loads) / self.requests
         self._parallel = parallel
-        self.seconds = self._on_the_way(self.requests)
-        """What the requests would take without a limit."""
 
-    def limited(self, window: float) -> float:
-        """Find what they take with it. A request counts until a window after its answer."""
-        rest = self.requests - self.windows * self.capacity
-        return self.windows * (window + self._latency) + self._on_the_way(rest)
+    @property
+    def unlimited_seconds(self) -> float:
+        """Seconds that the requests would take without a limit."""
+        return self._latency_of(self.requests)
 
-    def _on_the_way(self, requests: int) -> float:
+    def limited_seconds(self, window: float) -> float:
+        """Return the seconds that the requests take under the limit."""
+        in_last_window = self.requests - self.full_windows * self.capacity
+        # A request counts until a window after its response, not after it was sent.
+        in_full_windows = self.full_windows * (window + self._latency)
+        return in_full_windows + self._latency_of(in_last_window)
+
+    def _latency_of(self, requests: int) -> float:
         return math.ceil(requests / self._parallel) * self._latency

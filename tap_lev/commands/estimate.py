@@ -1,4 +1,4 @@
-"""The survey: what each stream of a sync would need, found out by a request for each at most."""
+"""Estimate what each stream of a sync needs, with one request for each stream at most."""
 
 from __future__ import annotations
 
@@ -33,36 +33,38 @@ class StreamEstimate:
     """What one stream needs.
 
     Attributes:
-        stream: Its name.
+        stream: The stream's name.
         walk: The number of the walk that brings its rows.
-        rows: Rows that are read for it. None: nobody knows before they are.
-        endpoints: The requests that it cannot do without, by endpoint. Another stream of the walk
-            that needs the same ones takes no more.
-        before: The endpoints of these that are asked before its own.
-        about: Which of ``rows`` and ``requests`` are estimated by a part of the list's rows.
-        notes: What else there is to say, a sentence each.
-        failed: Whether it cannot be read, as far as it was tried.
+        rows: Rows to read, or None if only reading them tells.
+        endpoints: The requests that it needs, by endpoint. Streams of one walk share them.
+        prerequisites: The endpoints that are read before the stream's own.
+        estimated: Which of ``rows`` and ``requests`` come from a sample of the list's rows.
+        notes: Remarks, a sentence each.
+        failed: Whether a sync would fail to read it.
     """
 
     stream: str
     walk: int
     rows: int | None = None
     endpoints: dict[str, int] = dataclasses.field(default_factory=dict)
-    before: list[str] = dataclasses.field(default_factory=list)
-    about: set[str] = dataclasses.field(default_factory=set)
+    prerequisites: list[str] = dataclasses.field(default_factory=list)
+    estimated: set[str] = dataclasses.field(default_factory=set)
     notes: list[str] = dataclasses.field(default_factory=list)
     failed: bool = False
 
 
 class Estimator:
-    """Asks for the first page of each walk that a sync would do, and writes nothing.
+    """Requests the first page of each walk of a sync, and writes nothing.
 
     Args:
         run: The run, with the account's limits known.
-        clock: Returns seconds, to measure how long a response takes.
+        clock: Returns seconds; measures how long responses take.
+
+    Attributes:
+        estimates: The estimates of the selected streams.
 
     Raises:
-        KeyRefusedError: Lev does not accept the key.
+        AuthenticationError: Lev does not accept the key.
         LevError: Lev cannot be reached at all.
     """
 
@@ -73,123 +75,136 @@ class Estimator:
         self._caches: defaultdict[Any, ResponseCache] = defaultdict(lambda: ResponseCache(run.lock))
         for stream in run.selected:
             stream.tracker.resume()
-        groups = group_streams(run.selected)
-        walks = [ListSync(run, streams, writes=False) for streams in groups]
-        # What is read for each row of a list costs nothing here: it pays for a look at some rows.
-        self._samples = max(1, len(run.selected) - len(walks) - 1)
-        found = {
-            need.stream: need for number, r in enumerate(walks) for need in self._walk(number, r)
+        walks = [ListSync(run, streams, writes=False) for streams in group_streams(run.selected)]
+        # One request for each stream at most: a child needs none of its own here, which leaves some
+        # for a sample of its parents.
+        self._sample_size = max(1, len(run.selected) - len(walks) - 1)
+        by_name = {
+            estimate.stream: estimate
+            for number, walk in enumerate(walks)
+            for estimate in self._estimate_walk(number, walk)
         }
-        self.needs = [found[stream.name] for stream in STREAMS if stream.name in found]
+        self.estimates = [by_name[stream.name] for stream in STREAMS if stream.name in by_name]
 
     def latency(self, endpoint: str) -> float:
-        """Find how long an answer takes, in seconds: what is usual, where none came from there."""
-        known = self._latencies.get(endpoint) or [
-            taken for each in self._latencies.values() for taken in each
+        """Return the median seconds to a response of an endpoint, or of all if it was not read."""
+        seconds = self._latencies.get(endpoint) or [
+            seconds for latencies in self._latencies.values() for seconds in latencies
         ]
-        return median(known) if known else 0.0
+        return median(seconds) if seconds else 0.0
 
     def _timed(self, endpoint: str, work: Callable[[], T]) -> T:
-        """Do something that makes requests, and note how long an answer took."""
-        scheduler, totals = self._run.client.scheduler, self._run.report.totals
+        """Do something that makes requests, and record the seconds to a response."""
+        scheduler, totals = self._run.scheduler, self._run.report.totals
         begun, waited, requests = self._clock(), scheduler.waited, totals()["requests"]
-        done = work()
+        result = work()
         if made := totals()["requests"] - requests:
-            taken = self._clock() - begun - (scheduler.waited - waited)
-            self._latencies[endpoint].append(taken / made)
-        return done
+            # Waiting for the rate limit is no latency.
+            seconds = self._clock() - begun - (scheduler.waited - waited)
+            self._latencies[endpoint].append(seconds / made)
+        return result
 
-    def _walk(self, number: int, sync: ListSync) -> list[StreamEstimate]:
-        needs = {active: StreamEstimate(active.name, number) for active in sync.active.streams}
-        list_stream = sync.active.list_stream
+    def _estimate_walk(self, number: int, walk: ListSync) -> list[StreamEstimate]:
+        estimates = {active: StreamEstimate(active.name, number) for active in walk.active.streams}
+        list_stream = walk.active.list_stream
         endpoint = f"GET {list_stream.path}"
         try:
-            first: FirstPage = self._timed(endpoint, sync.peek)
+            first: FirstPage = self._timed(endpoint, walk.peek)
         except LevError as error:
-            for need in needs.values():
-                self._fail(need, error)
-            return list(needs.values())
-        for active, need in needs.items():
-            need.endpoints[endpoint] = first.pages
+            for estimate in estimates.values():
+                self._record_failure(estimate, error)
+            return list(estimates.values())
+        for active, estimate in estimates.items():
+            estimate.endpoints[endpoint] = first.pages
             if not first.is_counted:
-                need.about |= {ROWS, REQUESTS}
-                need.notes.append(f"Lev does not count {list_stream.name}, so it may take longer.")
+                estimate.estimated |= {ROWS, REQUESTS}
+                estimate.notes.append(
+                    f"Lev does not count {list_stream.name}, so it may take longer."
+                )
             try:
-                self._stream(need, active, first)
+                self._estimate_stream(estimate, active, first)
             except LevError as error:
-                self._fail(need, error)
-            own = f"{active.name}: "
-            need.notes += [note.removeprefix(own) for note in active.report.notes]
-        return list(needs.values())
+                self._record_failure(estimate, error)
+            prefix = f"{active.name}: "
+            estimate.notes += [note.removeprefix(prefix) for note in active.report.notes]
+        return list(estimates.values())
 
-    def _fail(self, need: StreamEstimate, error: LevError) -> None:
+    def _record_failure(self, estimate: StreamEstimate, error: LevError) -> None:
         if isinstance(error, AuthenticationError) or not self._run.client.has_responded:
             raise error
-        forbidden = isinstance(error, LevAPIError) and error.is_forbidden
-        need.failed = not forbidden or self._run.config["forbidden_streams"] == "fail"
-        need.endpoints.clear()
-        need.notes.append(str(error))
+        is_forbidden = isinstance(error, LevAPIError) and error.is_forbidden
+        estimate.failed = not (is_forbidden and self._run.skips_forbidden)
+        estimate.endpoints.clear()
+        estimate.notes.append(str(error))
 
-    def _stream(self, need: StreamEstimate, active: ActiveStream, first: FirstPage) -> None:
+    def _estimate_stream(
+        self, estimate: StreamEstimate, active: ActiveStream, first: FirstPage
+    ) -> None:
         reader = active.reader
         if reader is None:
-            need.rows = first.rows_left
+            estimate.rows = first.rows_left
             return
         stream = reader.stream
         rows = first.rows[first.rows_done :]
         included = [row for row in rows if active.includes(row)]
-        # Where Lev leaves no row out, those on the page tell how many of the others count.
-        part = len(included) / len(rows) if rows else 1
-        parents = (first.rows_left - first.rows_done) * part
-        need.before += need.endpoints
+        # Where Lev does not filter, the page's share of included rows stands for the other pages.
+        share = len(included) / len(rows) if rows else 1
+        parents = (first.rows_left - first.rows_done) * share
+        estimate.prerequisites += estimate.endpoints
         if stream.verify_embed and stream.endpoint:
-            caches, wanted = self._caches, [row for row in included if active.takes(row)]
-            self._timed(
-                stream.endpoint, lambda: reader.verify_embed(wanted, lambda r: caches[r["id"]])
-            )
+            self._verify_embed(stream.endpoint, reader, [r for r in included if active.takes(r)])
             if reader.embed_is_complete:
-                need.endpoints[stream.endpoint] = 1
+                estimate.endpoints[stream.endpoint] = 1
+        # 1. The rows come with the list.
         if reader.is_embedded:
             counts = [
                 len(list(reader.rows(row, first.response, self._caches[None]))) for row in included
             ]
-            need.rows = round(mean(counts) * parents) if counts else 0
-            need.about |= {ROWS} if first.pages > 1 else set()
+            estimate.rows = round(mean(counts) * parents) if counts else 0
+            estimate.estimated |= {ROWS} if first.pages > 1 else set()
             return
+        # 2. Each parent takes requests. How many rows these bring, nobody knows.
         if len(included) < len(rows) and first.pages > 1:
-            need.about.add(REQUESTS)
+            estimate.estimated.add(REQUESTS)
         for endpoint in reader.needed_endpoints:
-            need.endpoints[endpoint] = math.ceil(parents)
-            need.before.append(endpoint)
+            estimate.endpoints[endpoint] = math.ceil(parents)
+            estimate.prerequisites.append(endpoint)
         if reader.needed_endpoints and included:
-            parents *= self._below(need, reader, first, included)
+            parents *= self._parents_per_row(estimate, reader, first, included)
         for request in stream.requests():
-            earlier = need.endpoints.get(request.endpoint, 0)
-            need.endpoints[request.endpoint] = earlier + math.ceil(parents)
+            known = estimate.endpoints.get(request.endpoint, 0)
+            estimate.endpoints[request.endpoint] = known + math.ceil(parents)
 
-    def _below(
+    def _verify_embed(
+        self, endpoint: str, reader: ChildReader, rows: Sequence[dict[str, Any]]
+    ) -> None:
+        caches = self._caches
+        self._timed(endpoint, lambda: reader.verify_embed(rows, lambda row: caches[row["id"]]))
+
+    def _parents_per_row(
         self,
-        need: StreamEstimate,
+        estimate: StreamEstimate,
         reader: ChildReader,
         first: FirstPage,
-        held: Sequence[dict[str, Any]],
+        rows: Sequence[dict[str, Any]],
     ) -> float:
-        """Find how many parents there are below a row, by rows from all over the page."""
-        size = min(self._samples, len(held))
-        sample = [held[number * len(held) // size] for number in range(size)]
+        """Return the mean number of parents below a row, by rows from all over the page."""
+        size = min(self._sample_size, len(rows))
+        sample = [rows[number * len(rows) // size] for number in range(size)]
 
-        def below(row: dict[str, Any]) -> int:
+        def count_parents(row: dict[str, Any]) -> int:
             return len(list(reader.parents(row, first.response, self._caches[row["id"]])))
 
         endpoint = reader.needed_endpoints[0]
-        counts = [self._timed(endpoint, partial(below, row)) for row in sample]
-        if size < (rows := first.rows_left - first.rows_done):
-            need.about.add(REQUESTS)
+        counts = [self._timed(endpoint, partial(count_parents, row)) for row in sample]
+        if size < (population := first.rows_left - first.rows_done):
+            estimate.estimated.add(REQUESTS)
             margin = ""
             if size > 1 and any(counts):
-                error = stdev(counts) / mean(counts) * math.sqrt((1 - size / rows) / size)
+                # The standard error of the mean, for a sample without replacement.
+                error = stdev(counts) / mean(counts) * math.sqrt((1 - size / population) / size)
                 margin = f": give or take {error:.0%}"
-            need.notes.append(
+            estimate.notes.append(
                 f"Estimated by {size} of {reader.list_stream.name}, which have {sum(counts)} of "
                 f"{reader.stream.parent.name}{margin}."
             )

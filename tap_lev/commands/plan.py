@@ -1,4 +1,4 @@
-"""``--plan``: how long a sync takes, what decides it, and what would be faster."""
+"""Plan a sync: how long it takes, what decides that, and what would be faster."""
 
 from __future__ import annotations
 
@@ -22,99 +22,104 @@ if TYPE_CHECKING:
     from tap_lev.ratelimit.limits import Limits
     from tap_lev.sync.run import Run
 
-WORTH_TELLING = 0.95
-"""The most that a change may leave of the time, to be told."""
+MAX_REMAINING_PART = 0.95
+"""The part of the time that may remain without some streams, for that to be shown."""
 
 
 class Plan:
-    """What a sync has before it.
+    """The requests of a sync, and how long they take.
 
     Args:
         run: The run, with the account's limits known.
-        survey: What its streams need.
-        start: Seconds that a run takes to begin.
+        estimator: Knows what the streams need.
+        startup: Seconds that the program takes to begin.
 
     Attributes:
-        requests: The requests of each stream, without those that one before it makes anyway.
+        requests: The requests of each stream, without those that an earlier stream makes anyway.
         totals: All requests, by endpoint.
-        now: How long it takes.
+        duration: How long the sync takes.
     """
 
-    def __init__(self, run: Run, survey: Estimator, start: float) -> None:
+    def __init__(self, run: Run, estimator: Estimator, startup: float) -> None:
         self._run = run
-        self._survey = survey
-        self._start = start
+        self._estimator = estimator
+        self._startup = startup
         self.requests: Counter[str] = Counter()
         self.totals: Counter[str] = Counter()
         counted: set[tuple[int, str]] = set()
-        for need in survey.needs:
-            for endpoint, requests in need.endpoints.items():
-                if (need.walk, endpoint) not in counted:
-                    counted.add((need.walk, endpoint))
-                    self.requests[need.stream] += requests
+        for estimate in estimator.estimates:
+            for endpoint, requests in estimate.endpoints.items():
+                if (estimate.walk, endpoint) not in counted:
+                    counted.add((estimate.walk, endpoint))
+                    self.requests[estimate.stream] += requests
                     self.totals[endpoint] += requests
-        self.now = self.forecast()
+        self.duration = self.estimate()
 
-    def forecast(
+    def estimate(
         self, limits: Limits | None = None, without: Container[str] = ()
     ) -> DurationEstimate:
-        """Find how long a sync takes, the start of the program included.
+        """Estimate how long a sync takes, the start of the program included.
 
         Args:
-            limits: Other limits than those of the account.
-            without: Streams to leave out.
+            limits: Limits in place of the account's.
+            without: Names of streams to leave out.
         """
-        config, given = self._run.config, self._run.client.scheduler.budget.limits
+        config, budget = self._run.config, self._run.scheduler.budget
         window = config["rate_limit_window_seconds"]
-        places = RateBudget(limits or given, config["rate_limit_share"], window).capacity
-        found = estimate_duration(
-            self._loads(without), RateLimits(places, window, config["max_parallel_streams"])
+        capacity = RateBudget(limits or budget.limits, config["rate_limit_share"], window).capacity
+        requests = estimate_duration(
+            self._loads(without), RateLimits(capacity, window, config["max_parallel_streams"])
         )
-        # The first request goes alone.
-        return found._replace(seconds=self._start + self._survey.latency("GET /me") + found.seconds)
+        # The first request goes alone: its response may change the limits.
+        first = self._startup + self._estimator.latency("GET /me")
+        return requests._replace(seconds=first + requests.seconds)
 
-    def by_itself(self, stream: str) -> float:
-        """Find how many seconds a sync of one stream alone would take."""
-        others = {need.stream for need in self._survey.needs} - {stream}
-        return self.forecast(without=others).seconds
+    def seconds_alone(self, stream: str) -> float:
+        """Estimate how many seconds a sync of one stream alone takes."""
+        others = {estimate.stream for estimate in self._estimator.estimates} - {stream}
+        return self.estimate(without=others).seconds
 
     def higher_tiers(self) -> dict[str, float]:
-        """Find the seconds that the sync would take on tiers with higher limits."""
-        now = self._run.client.scheduler.budget.limits
+        """Estimate the seconds that the sync takes on tiers with higher limits."""
+        now = self._run.scheduler.budget.limits
         higher = {
             name: limits
             for name, limits in TIERS.items()
             if limits != now and limits.account >= now.account and limits.endpoint >= now.endpoint
         }
-        return {name: self.forecast(limits).seconds for name, limits in higher.items()}
+        return {name: self.estimate(limits).seconds for name, limits in higher.items()}
 
     def without_the_longest(self) -> tuple[list[str], float] | None:
         """Find the streams that decide how long it takes, and the seconds without them.
 
         Returns:
-            Both, or None where nothing would be left, or nothing saved.
+            Both, or None if no stream would be left, or no time saved.
         """
-        endpoint = self.now.bottleneck
+        endpoint = self.duration.bottleneck
         if endpoint == ACCOUNT:
             endpoint = max(self.totals, key=lambda name: self.totals[name])
-        needs = self._survey.needs
-        users = [need.stream for need in needs if endpoint in need.endpoints]
-        if not users or len(users) == len(needs):
+        estimates = self._estimator.estimates
+        users = [estimate.stream for estimate in estimates if endpoint in estimate.endpoints]
+        if not users or len(users) == len(estimates):
             return None
-        seconds = self.forecast(without=users).seconds
-        return (users, seconds) if seconds <= WORTH_TELLING * self.now.seconds else None
+        seconds = self.estimate(without=users).seconds
+        if seconds > MAX_REMAINING_PART * self.duration.seconds:
+            return None
+        return users, seconds
 
     def _loads(self, without: Container[str]) -> list[list[EndpointLoad]]:
-        """Find the requests of each walk."""
+        """Return the requests of each walk. Streams of a walk that need the same share them."""
         walks: defaultdict[int, dict[str, EndpointLoad]] = defaultdict(dict)
-        latency = self._survey.latency
-        for need in self._survey.needs:
-            if need.stream in without:
+        latency = self._estimator.latency
+        for estimate in self._estimator.estimates:
+            if estimate.stream in without:
                 continue
-            lead = sum(need.endpoints.get(name, 0) * latency(name) for name in need.before)
-            for name, requests in need.endpoints.items():
-                own = 0.0 if name in need.before else lead
-                load = EndpointLoad(name, requests, latency(name), own)
-                known = walks[need.walk].setdefault(name, load)
-                walks[need.walk][name] = max(known, load)
+            before = sum(
+                estimate.endpoints.get(name, 0) * latency(name) for name in estimate.prerequisites
+            )
+            for name, requests in estimate.endpoints.items():
+                starts_after = 0.0 if name in estimate.prerequisites else before
+                load = EndpointLoad(name, requests, latency(name), starts_after)
+                known = walks[estimate.walk].setdefault(name, load)
+                walks[estimate.walk][name] = max(known, load)
         return [list(loads.values()) for loads in walks.values()]

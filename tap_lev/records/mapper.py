@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from tap_lev import timestamps
 from tap_lev.records.schema import UNKNOWN_FIELDS
-from tap_lev.text import quoted
+from tap_lev.text import name_request, quoted
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping, Sequence
@@ -99,7 +99,7 @@ class RecordMapper:
         self._types[name].add(type(value))
         self._warn(
             f"Lev sends {name} as {type(value).__name__}, which the schema does not expect; it is "
-            f"passed on (request_id {request_id or 'not given'})."
+            f"passed on ({name_request(request_id)})."
         )
 
 

@@ -16,6 +16,7 @@ from tap_lev.records.schema import UNKNOWN_FIELDS, complete_schema
 from tap_lev.records.values import Mender
 from tap_lev.state.tracker import UPDATED_AT, StreamFacts, WalkTracker
 from tap_lev.streams.sdk import SDKStream
+from tap_lev.text import name_request
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -146,7 +147,7 @@ class LevStream(SDKStream):
         }.get(option.param, "every row is read and the unchanged ones are left out here")
         self.warn(
             f"Lev does not accept {option.name}, so {instead} ({error.status} {error.error_type}, "
-            f"request_id {error.request_id or 'not given'})."
+            f"{name_request(error.request_id)})."
         )
 
     def accepts_gap(self, key: int | None = None) -> bool:
@@ -198,7 +199,7 @@ class LevStream(SDKStream):
                 what = "without" if value is None else f"with a {type(value).__name__} for"
                 raise InvalidResponseError(
                     f"Lev sent a row of {response.endpoint} {what} {key} "
-                    f"(request_id {response.request_id or 'not given'})."
+                    f"({name_request(response.request_id)})."
                 )
         return row
 

@@ -18,7 +18,7 @@ from tap_lev.records.mapper import RecordMapper
 from tap_lev.records.schema import UNKNOWN_FIELDS
 from tap_lev.records.values import Kind, Mended
 from tap_lev.records.writer import MessageWriter, RecordMessage
-from tap_lev.text import quoted, shown
+from tap_lev.text import name_request, quoted, shown
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Generator, Iterator, Sequence
@@ -166,13 +166,12 @@ class SDKStream(Stream):
             what, becomes = kind.value
             key = ", ".join(f"{name} {shown(row[name])}" for name in self.primary_keys)
             self.logger.warning(
-                "%s: Lev sends %s in %s, in the row with %s (request_id %s). %s "
-                "This is logged once.",
+                "%s: Lev sends %s in %s, in the row with %s (%s). %s This is logged once.",
                 self.name,
                 what,
                 quoted(column),
                 key,
-                response.request_id or "not given",
+                name_request(response.request_id),
                 becomes,
             )
 

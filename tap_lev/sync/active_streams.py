@@ -65,7 +65,7 @@ class ActiveStream:
         self.done_rows: set[int] = set()
         self.is_answered = False
         self._list_stream = run.list_of(stream)
-        self._skips_forbidden = run.config["forbidden_streams"] == "skip"
+        self._skips_forbidden = run.skips_forbidden
 
     def begin(self, server_time: datetime) -> None:
         """Begin a walk, at a moment of the server's clock."""

@@ -18,24 +18,25 @@ NEVER = datetime.min.replace(tzinfo=UTC)
 def group_streams(streams: Iterable[LevStream]) -> list[list[LevStream]]:
     """Group the streams of one list whose walks are at the same place.
 
-    That is its beginning, as a rule. A stream that failed in an earlier run is where it failed, and
-    is read from there.
-
-    What was broken off comes first, then what was complete the longest ago: runs that never get to
-    their end still bring every stream there, one after the other.
+    As a rule that is the list's first page. A stream that failed in an earlier run continues where
+    it failed, in a pass of its own.
 
     Args:
         streams: The streams, with their walks resumed.
+
+    Returns:
+        The groups. Walks that were broken off come first, then the oldest bookmarks.
     """
     groups: dict[tuple[str, Place | None], list[LevStream]] = {}
     for stream in sorted(streams, key=_sort_key):
         walk = stream.tracker.walk
-        # How many rows an earlier run has read makes no other place.
+        # Streams at the same place share a pass, even if earlier runs counted other rows.
         place = dataclasses.replace(walk.place, rows_read=None) if walk else None
         groups.setdefault((stream.list_type().name, place), []).append(stream)
     return list(groups.values())
 
 
 def _sort_key(stream: LevStream) -> tuple[bool, datetime]:
+    # If every run ends early, this order still completes each stream, one after the other.
     tracker = stream.tracker
     return tracker.walk is None, tracker.bookmark.value or NEVER

@@ -1,4 +1,4 @@
-"""On-demand refresh: just the rows that are named, with their children, and no state."""
+"""Refresh named rows and their children on demand, and leave the state as it is."""
 
 from __future__ import annotations
 
@@ -12,10 +12,15 @@ if TYPE_CHECKING:
     from tap_lev.sync.run import Run
 
 
-def refresh(run: Run, wanted: Mapping[str, Iterable[int]]) -> None:
-    """Write single rows, and the selected streams that live on them."""
+def refresh(run: Run, ids_by_list: Mapping[str, Iterable[int]]) -> None:
+    """Write single rows of lists, and their selected children.
+
+    Args:
+        run: The run.
+        ids_by_list: The ids of the rows, by list.
+    """
     for stream in run.selected:
         stream.tracker.keep_open_version()
-    for name, keys in wanted.items():
+    for name, ids in ids_by_list.items():
         streams = [stream for stream in run.selected if stream.list_type().name == name]
-        ListSync(run, streams).refresh(keys)
+        ListSync(run, streams).refresh(ids)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from tap_lev.api.request import LevRequest
 from tap_lev.errors import InvalidResponseError, LevError, NoRowError
+from tap_lev.text import name_request
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -48,7 +49,6 @@ def request_row(
     if not isinstance(response.data, dict):
         kind = InvalidResponseError if response.data else NoRowError
         raise kind(
-            f"Lev answered {response.endpoint} without a row "
-            f"(request_id {response.request_id or 'not given'})."
+            f"Lev answered {response.endpoint} without a row ({name_request(response.request_id)})."
         )
     return dataclasses.replace(response, data=[response.data])

@@ -1,4 +1,4 @@
-"""Run a sync: prepare the streams, read the lists side by side, sum the run up."""
+"""Run a sync: prepare the streams, read the lists in parallel, log the summary."""
 
 from __future__ import annotations
 
@@ -17,58 +17,73 @@ from tap_lev.text import quoted, shown
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from tap_lev.progress.metrics import RequestRecorder
     from tap_lev.sync.run import Run
 
 
 class Runner:
-    """Runs a sync or a refresh.
+    """Runs a sync, a refresh or a dry run of one stream.
 
     Args:
         run: The run.
-        recorder: Counts the requests.
     """
 
-    def __init__(self, run: Run, recorder: RequestRecorder) -> None:
+    def __init__(self, run: Run) -> None:
         self._run = run
-        self._recorder = recorder
 
-    def run(self, wanted: Mapping[str, Iterable[int]] | None) -> None:
+    def run(self, ids_by_list: Mapping[str, Iterable[int]] | None) -> None:
         """Write all selected streams. One that fails does not stop the others.
 
         Args:
-            wanted: Ids of rows by list, where only these are written; None for a sync.
+            ids_by_list: For a refresh, the ids of the rows to write, by list; None for a sync.
 
         Raises:
+            ConfigError: No stream is selected.
             LevError: At least one stream is not complete.
             AuthenticationError: Lev does not accept the key, so none can be completed.
         """
         run = self._run
+        run.check_selection()
         try:
-            progress = ProgressReporter(run.report, run.client.scheduler, run.logger)
+            progress = ProgressReporter(run.report, run.scheduler, run.logger)
             with progress, run.lock:
                 identity = identify(run.client, run.config)
                 self._check_account(identity)
-                if wanted:
-                    refresh(run, wanted)
+                if ids_by_list:
+                    refresh(run, ids_by_list)
                 else:
                     self._sync(identity)
         except BaseException as cause:
-            # The command reports it, in the one sentence of an error.
+            # The command logs the cause in a sentence, after the summary.
             self._summarize(cause)
             raise
         self._summarize()
-        self._raise_failures(is_refresh=bool(wanted))
+        self._raise_failures(is_refresh=bool(ids_by_list))
 
-    def _check_account(self, identity: Identity) -> None:
-        """Make sure that the state is of the key's account.
+    def run_single(self, name: str) -> None:
+        """Write one stream without its schema, as the SDK's dry runs do.
 
         Raises:
-            ConfigError: It is of another: its rows, and what is dropped, would be mixed up.
+            Exception: The stream failed.
+        """
+        run, stream = self._run, self._run.streams[name]
+        stream.tracker.resume()
+        with run.lock:
+            identify(run.client, run.config)
+            ListSync(run, [stream]).run(schemas=False)
+        if stream.report.failure is not None:
+            raise stream.report.failure
+
+    def _check_account(self, identity: Identity) -> None:
+        """Make sure that the state belongs to the key's account.
+
+        Raises:
+            ConfigError: It belongs to another, whose rows this run would mix up and drop.
         """
         account = identity.account
-        for stream in self._run.streams.values():
-            other = stream.tap_state.get("bookmarks", {}).get(stream.name, {}).get("account")
+        for name, stream in self._run.streams.items():
+            entry = stream.tap_state.get("bookmarks", {}).get(name, {})
+            other = entry.get("account")
+            # Lev may name the account by its id or by its slug, which cannot be compared.
             if account is None or type(other) is not type(account) or other == account:
                 continue
             raise ConfigError(
@@ -85,8 +100,8 @@ class Runner:
             stream.tracker.prepare(identity)
             for omission in stream.tracker.omissions():
                 stream.warn(omission)
-        # Before anything is read: whatever fails then, the next run does not resume from a state
-        # that this one was to leave out.
+        # Before the first request for rows: prepare() may have reset entries. If the run fails
+        # then, the next one must not resume from what was reset.
         run.state_writer.write(at_once=True)
         syncs = [ListSync(run, streams) for streams in group_streams(run.selected)]
         try:
@@ -98,25 +113,27 @@ class Runner:
                 run.workers.start(sync.run, sync.name)
             run.workers.wait()
         except LevError:
+            # Without the lock, another thread may be writing.
             if run.lock.is_held:
                 run.state_writer.write(at_once=True)
             raise
         except Interruption:
-            # Some targets return only a STATE that is the last message. After a second signal it
-            # could land in the middle of a message, or hang where nobody reads.
+            # Some targets return a STATE only if it is the last message. A second signal may break
+            # off a message that is being written: the STATE would land inside it, or block where
+            # nothing reads stdout.
             if run.lock.is_held and not run.lock.is_forced:
                 run.state_writer.repeat()
             raise
 
     def _summarize(self, cause: BaseException | None = None) -> None:
         """Log what the run did, in one line."""
-        run, report, scheduler = self._run, self._run.report, self._run.client.scheduler
+        run, report, scheduler = self._run, self._run.report, self._run.scheduler
         report.waited, report.budget_used = scheduler.waited, scheduler.budget.utilization
         for name, stream_report in list(report.streams.items()):
             bookmark = run.streams[name].tracker.bookmark.value
             stream_report.bookmark = timestamps.render(bookmark) if bookmark else None
-        self._recorder.on_wait(scheduler.waited)
-        self._recorder.close()
+        run.recorder.on_wait(scheduler.waited)
+        run.recorder.close()
         log = run.logger.error if report.failures and not cause else run.logger.info
         log("%s", report.summary(cause), extra=report.totals(cause))
 
@@ -128,7 +145,7 @@ class Runner:
                 if is_refresh
                 else "Run it again, from the last state: it goes on where each stream stopped."
             )
-            # In a refresh, 404 means that the row is gone.
+            # In a refresh, a 404 means that the row is gone, not that the address is wrong.
             raise (None if is_refresh else run.client.address_fault) or LevError(advice)
         selected = run.selected
         if selected and all(run.report.stream(stream.name).skipped for stream in selected):

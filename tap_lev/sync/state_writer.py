@@ -1,4 +1,4 @@
-"""Write STATE messages: when something in the state is new, and not too often."""
+"""Write STATE messages when the state has changed, and not too often."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ if TYPE_CHECKING:
 
     from tap_lev.records.writer import MessageWriter
 
-STATE_INTERVAL = 1.0
-"""Seconds from one STATE to the next, while pages come."""
+STATE_INTERVAL = 1.0  # seconds
+"""The shortest time from one STATE to the next, while pages come."""
 
 
 class StateWriter:
-    """Writes the state in place of the SDK's ``state_writer``, which copies it whole each time.
+    """Writes the state, in place of the SDK's ``state_writer``, which copies it each time.
 
     Args:
-        state: The state, changed in place by the streams.
+        state: The state, which the streams change in place.
         message_writer: Writes the messages.
         clock: Returns seconds.
     """
@@ -40,12 +40,11 @@ class StateWriter:
     def write(self, *, at_once: bool = False) -> None:
         """Write a STATE message, if the state has changed.
 
-        Between pages one a second is enough: some targets flush all their rows with each.
-
         Args:
-            at_once: Whether to write it however short the last one was ago.
+            at_once: Whether to write it even within ``STATE_INTERVAL`` of the last one.
         """
         now = self._clock()
+        # Some targets flush all their rows at each STATE, so one after every page would be slow.
         if not at_once and now - self._written_at < STATE_INTERVAL:
             return
         state = msgspec.json.encode(self._state)
@@ -54,7 +53,7 @@ class StateWriter:
             self._written, self._written_at = state, now
 
     def repeat(self) -> None:
-        """Write the last STATE again: some targets return only one that is the last message."""
+        """Write the last STATE again, for targets that return it only as the last message."""
         if self._written:
             self._written = b""
             self.write(at_once=True)

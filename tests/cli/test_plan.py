@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tap_lev.commands.render import duration
+from tap_lev.commands.render import format_in_two_units
 from tests.support.expected_rows import ALL, QUERIES
 from tests.support.inprocess import catalog_of, config_of, sync
 from tests.support.process import in_docs, run_tap
@@ -305,4 +305,4 @@ def test_the_readme_shows_what_is_written(start_lev: StartLev) -> None:
     ],
 )  # fmt: skip
 def test_times_are_told_in_their_two_largest_units(seconds: float, told: str) -> None:
-    assert duration(seconds) == told
+    assert format_in_two_units(seconds) == told

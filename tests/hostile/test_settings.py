@@ -60,7 +60,7 @@ def test_any_settings_are_refused_in_a_sentence_or_taken(given_settings: dict[st
     count("settings")
     try:
         tap = TapLev(config={"api_key": KEY, **given_settings}, catalog=CATALOG)
-        limits = tap.context.client.scheduler.budget.limits
+        limits = tap.current_run.scheduler.budget.limits
     except ConfigError as error:
         readable(error, without=KEY)
     else:

@@ -44,7 +44,7 @@ def test_what_failed_is_expected_to_ask_no_more(
 ) -> None:
     lev.sandbox.fault("status", status=403, route=route, at=3, times=None)
     assert sync(config_of(lev, page_size=10), streams=streams).exit_code == 1
-    assert taps[-1].context.client.scheduler.workload.requests == 0
+    assert taps[-1].current_run.client.scheduler.workload.requests == 0
     failure = taps[-1].report.stream(streams[-1]).failure
     assert isinstance(failure, LevAPIError)
     assert failure.status == 403

@@ -314,10 +314,10 @@ def learn() -> Iterator[Callable[..., Limits]]:
 
     def made(lev: SandboxServer, **settings: Any) -> Limits:  # noqa: ANN401
         config = {"api_url": lev.url, "api_key": lev.key, "max_retries": 0, **settings}
-        tap = TapLev(config=config)
-        with tap.context.lock:
-            account.identify(tap.context.client, tap.config)
-        return tap.context.client.scheduler.budget.limits
+        run = TapLev(config=config).current_run
+        with run.lock:
+            account.identify(run.client, run.config)
+        return run.scheduler.budget.limits
 
     yield made
     for signum, handler in handlers.items():

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import signal
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -42,9 +41,9 @@ def handlers() -> Iterator[None]:
 
 
 def identify(lev: SandboxServer, **settings: Any) -> Identity:  # noqa: ANN401
-    tap = TapLev(config=config_of(lev, **settings))
-    with tap.context.lock:
-        return account.identify(tap.context.client, tap.config)
+    run = TapLev(config=config_of(lev, **settings)).current_run
+    with run.lock:
+        return account.identify(run.client, run.config)
 
 
 def test_lev_says_whose_key_it_is(lev: SandboxServer) -> None:
@@ -114,11 +113,9 @@ def test_a_refused_key_ends_it(lev: SandboxServer) -> None:
 
 
 def test_what_a_stream_needs_of_it_is_asked_anew(lev: SandboxServer) -> None:
-    tap = TapLev(config=config_of(lev, max_retries=0))
-    with contextlib.ExitStack() as stack:
-        stack.enter_context(tap.context.lock)
+    run = TapLev(config=config_of(lev, max_retries=0)).current_run
+    with run.lock:
         lev.sandbox.fault("status", route="/me", status=404)
-        assert account.identify(tap.context.client, tap.config).fault
-        (account_row,) = lev.sandbox.rows("my_accounts")
-        assert tap.context.client.account_id() == account_row["id"]
+        assert account.identify(run.client, run.config).fault
+        assert run.client.account_id() == lev.sandbox.rows("my_accounts")[0]["id"]
     assert len(lev.sandbox.requests) == 2

@@ -412,7 +412,7 @@ def test_the_gate_is_told_how_much_is_left() -> None:
 def test_a_parent_that_is_gone_is_no_reason_to_stop(
     lev: SandboxServer, status: int, *, goes_on: bool
 ) -> None:
-    run = TapLev(config=config_of(lev), setup_mapper=False).context
+    run = TapLev(config=config_of(lev), setup_mapper=False).current_run
     stream = run.streams["deal_notes"]
     assert isinstance(stream, ChildStream)
 

@@ -127,6 +127,6 @@ def test_what_runs_one_after_the_other_takes_the_sum() -> None:
 def test_children_wait_for_the_list() -> None:
     walk = [
         EndpointLoad("GET /deals", 1, 0.5),
-        EndpointLoad("GET /deals/{deal_id}/notes", 3, 0.5, lead=0.5),
+        EndpointLoad("GET /deals/{deal_id}/notes", 3, 0.5, starts_after=0.5),
     ]
     assert estimate_duration([walk], pace(TIERS["free"])).seconds == pytest.approx(2.0)
