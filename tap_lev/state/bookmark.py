@@ -267,7 +267,7 @@ class Bookmark:
 
     @property
     def failed(self) -> list[Failed]:
-        """The rows that failed; the next run requests them before its first page."""
+        """The rows that failed. The next run requests them before it writes a page."""
         return [Failed(*item) for item in self._entry.get("failed", [])]
 
     @failed.setter

@@ -345,7 +345,7 @@ class WalkTracker:
             self.keep_failed(*keys)
 
     def keep_failed(self, *keys: int) -> None:
-        """Record rows that the next run requests before its first page.
+        """Record rows that the next run requests before it writes a page.
 
         Raises:
             LevError: There are too many of them.
