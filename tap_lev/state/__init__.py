@@ -1,1 +1,1 @@
-"""What the Singer state keeps of each stream: bookmark, walk and place."""
+"""Keep in the Singer state how far each stream is: bookmark, walk and place."""

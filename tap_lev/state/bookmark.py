@@ -1,7 +1,9 @@
-"""A stream's entry in the Singer state: how far its rows are complete, and what is open.
+"""Read and change a stream's entry in the Singer state.
 
-Every key of an entry is always there, null included, and a list is only ever replaced as a whole.
-A store that merges two states key by key (Meltano does) then leaves one of the two entries.
+The entry says up to which moment the stream is complete, and holds its unfinished walk. Every key
+is always there, null included, and a list is only ever replaced as a whole. A store that merges two
+states key by key (Meltano does) then leaves one of the two entries. The rules W1 to W12 are in
+docs/design/walk.md.
 """
 
 from __future__ import annotations
@@ -17,7 +19,7 @@ if TYPE_CHECKING:
     from datetime import datetime, timedelta
 
 MAX_FAILED = 50
-"""Rows that one stream keeps to ask for again. More than that is no accident of single rows."""
+"""Failed rows that one stream keeps. More of them are a fault of the stream, not of rows."""
 
 _EMPTY: dict[str, Any] = {
     "replication_key": None,
@@ -38,11 +40,11 @@ _EMPTY: dict[str, Any] = {
 
 
 class Canary(NamedTuple):
-    """A row that a filter on ``updated_at`` must return, as long as it does not change.
+    """A row that a filter on ``updated_at`` must return while it does not change.
 
     Attributes:
         key: The row's id.
-        updated_at: When it last changed.
+        updated_at: The row's ``updated_at`` when it last came.
     """
 
     key: int
@@ -54,8 +56,8 @@ class Failed(NamedTuple):
 
     Attributes:
         key: The id of the row of the list.
-        since: The start of the walk in which it failed first, as the state writes it.
-        times: In how many runs it failed.
+        since: Start of the walk in which it failed first, in the form of the state.
+        times: Number of runs in which it failed.
     """
 
     key: int
@@ -79,13 +81,16 @@ class Bookmark:
         """Give the entry every key that it lacks, in a fixed order.
 
         Raises:
-            ConfigError: The rows to ask for again cannot be read; leaving them out loses them.
+            ConfigError: The list of failed rows is malformed; to drop it would lose these rows.
         """
-        given = dict(self._entry)
+        incomplete = dict(self._entry)
         self._entry.clear()
+        # A store that merges replaces only the keys that it gets: one that is missing here would
+        # stay from an older state, and mix two entries (W5).
         for name, empty in _EMPTY.items():
-            self._entry[name] = given.pop(name, empty)
-        self._entry |= given
+            self._entry[name] = incomplete.pop(name, empty)
+        # Keys that this release does not know stay as they are.
+        self._entry |= incomplete
         if self._replication_key:
             self._entry["replication_key"] = self._replication_key
         try:
@@ -99,17 +104,17 @@ class Bookmark:
                 f"{shown(self._entry['failed'])}. Give the state that tap-lev wrote last."
             ) from None
         self.failed = failed
+        # Malformed canaries may be dropped: without one the filter is not proven, and the walk
+        # reads all rows. That costs requests, and no row.
         self.canaries = self.canaries
 
     # -- How far the rows are complete
 
     @property
     def value(self) -> datetime | None:
-        """The start of the last complete walk, or None before the first.
-
-        After the server's clock was set back, the walk that completed last began before the
-        bookmark, which never moves back. Then that start counts.
-        """
+        """The start of the last complete walk, or None before the first."""
+        # After the server's clock was set back, the last complete walk began before the bookmark,
+        # which never moves back (W10). Then that start counts: changes since may be dated from it.
         moments = [
             moment
             for name in ("replication_key_value", "completed_at")
@@ -122,8 +127,10 @@ class Bookmark:
 
         Args:
             overlap: How far before the bookmark to read again.
-            start_date: The bound of the first walk.
+            start_date: The bound of the first walk, or None for all rows.
         """
+        # start_date bounds a first walk only: a later one may begin before it, by the overlap, and
+        # an earlier start_date cannot bring back what the first walk left out.
         if self.value is None:
             return start_date
         try:
@@ -133,6 +140,8 @@ class Bookmark:
 
     def finish(self, walk: Walk) -> None:
         """Record that the walk is complete. The bookmark never moves back."""
+        # The bookmark is the moment at which the walk began, not its end and not the newest
+        # updated_at: rows that change behind the walk are newer than that, and come next time.
         self.discard_walk()
         if not self._replication_key:
             before = timestamps.parse(self._entry.get("completed_at"))
@@ -147,7 +156,7 @@ class Bookmark:
         self._entry["completed_at"] = timestamps.render(walk.started_at) if is_behind else None
 
     def reset(self) -> None:
-        """Forget that a walk was ever complete: what the entry says of it cannot be trusted."""
+        """Forget the bookmark, so that the next walk reads all rows."""
         self._entry["replication_key_value"] = self._entry["completed_at"] = None
 
     # -- The unfinished walk
@@ -156,23 +165,23 @@ class Bookmark:
         """Return the walk that an earlier run left, or None.
 
         Raises:
-            ValueError: The walk in the state cannot be read, or not be trusted.
+            ValueError: The walk in the state is malformed, or its digest does not match.
         """
-        held = self._entry.get("walk")
-        if held is None:
+        stored = self._entry.get("walk")
+        if stored is None:
             return None
         try:
-            return Walk.from_state(held)
+            return Walk.from_state(stored)
         except ValueError:
             # A store that merged states of an older release keeps walks that have ended since.
-            if isinstance(held, dict) and "digest" not in held:
-                started_at = timestamps.parse(held.get("started_at"))
+            if isinstance(stored, dict) and "digest" not in stored:
+                started_at = timestamps.parse(stored.get("started_at"))
                 if started_at and self.value and self.value >= started_at:
                     return None
             raise
 
     def save_walk(self, walk: Walk) -> None:
-        """Record that everything before the walk's place is written."""
+        """Record the walk and its place: everything before it is written (W8)."""
         self._entry["walk"] = walk.to_state()
 
     def discard_walk(self) -> None:
@@ -183,18 +192,19 @@ class Bookmark:
 
     @property
     def account(self) -> int | str | None:
-        """The account, None if unknown."""
+        """The account's id or slug, or None if unknown."""
         account = self._entry.get("account")
         return account if isinstance(account, int | str) else None
 
     @property
     def user(self) -> int | None:
-        """The user whose key read the rows, None if unknown."""
+        """The id of the user whose key read the rows, or None if unknown."""
         user = self._entry.get("user")
         return user if type(user) is int else None
 
     def own(self, account: int | str | None, user: int | None) -> None:
         """Record account and user, as far as they are known."""
+        # Where /me failed in this run, what an earlier run learned still holds.
         if account is not None:
             self._entry["account"] = account
         if user is not None:
@@ -204,7 +214,7 @@ class Bookmark:
 
     @property
     def start_date(self) -> datetime | None:
-        """The lower bound of the first walk, None if it had none or it is unknown."""
+        """The lower bound of the first walk, or None if it had none or it is unknown."""
         return timestamps.parse(self._entry.get("start_date"))
 
     @start_date.setter
@@ -213,7 +223,7 @@ class Bookmark:
 
     @property
     def columns(self) -> str | None:
-        """Hashes of the columns that every complete row has, None if unknown."""
+        """Hashes of the columns that every complete row has, or None if unknown."""
         columns = self._entry.get("columns")
         return columns if isinstance(columns, str) else None
 
@@ -225,7 +235,7 @@ class Bookmark:
 
     @property
     def version(self) -> int | None:
-        """The version of the last finished full table, or of the first walk."""
+        """The version of the last finished full table, else of the first walk, or None."""
         version = self._entry.get("version")
         return version if type(version) is int else None
 
@@ -235,7 +245,7 @@ class Bookmark:
 
     @property
     def canaries(self) -> list[Canary]:
-        """The rows that prove a filter. What cannot be read is none."""
+        """The rows that prove a filter. A malformed list counts as empty."""
         try:
             pairs = [(key, timestamps.parse(text)) for key, text in self._entry.get("canaries", [])]
         except (TypeError, ValueError):
@@ -257,20 +267,20 @@ class Bookmark:
 
     @property
     def failed(self) -> list[Failed]:
-        """The rows to ask for again, first of all."""
-        return [Failed(*each) for each in self._entry.get("failed", [])]
+        """The rows that failed. The next run requests them before it writes a page."""
+        return [Failed(*item) for item in self._entry.get("failed", [])]
 
     @failed.setter
     def failed(self, failed: list[Failed]) -> None:
-        self._entry["failed"] = [list(each) for each in failed]
+        self._entry["failed"] = [list(row) for row in failed]
 
     @property
     def shortfall(self) -> tuple[int, int] | None:
-        """How many rows of Lev's count did not come, and in how many whole walks so."""
-        held = self._entry.get("shortfall")
-        if not isinstance(held, list) or [type(number) for number in held] != [int, int]:
+        """Rows that Lev counts and does not send, and how many whole walks said so."""
+        numbers = self._entry.get("shortfall")
+        if not isinstance(numbers, list) or [type(number) for number in numbers] != [int, int]:
             return None
-        return held[0], held[1]
+        return numbers[0], numbers[1]
 
     @shortfall.setter
     def shortfall(self, shortfall: tuple[int, int] | None) -> None:

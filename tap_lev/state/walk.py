@@ -1,7 +1,8 @@
-"""The walk: one pass through a list from its first page to its last, as the state keeps it.
+"""Hold one walk: a pass through a list from its first page to its last.
 
-Pages come in id order and rows change while they are read. So what a walk has proved is known
-only at its end: the bookmark becomes the moment at which the walk began, by the server's clock.
+Pages come in id order (lev-api.md §1.5), and rows change while they are read. So only at its end
+a walk is complete: then the moment at which it began becomes the bookmark. The rules W1 to W12 are
+in docs/design/walk.md.
 """
 
 from __future__ import annotations
@@ -22,28 +23,29 @@ DIGEST = "digest"
 KEYS = (
     "started_at", "since", "cursor", "request", "parent", "seen", "filter", "version", DIGEST,
 )  # fmt: skip
-"""The keys of a walk in the state, each always there: a store that merges states key by key then
-takes the whole of one walk."""
+"""The keys of a walk in the state. Each is always there, so a merge leaves one whole walk (W5)."""
 
 NO_WALK: dict[str, Any] = dict.fromkeys(KEYS)
-"""What the state holds where no walk is unfinished."""
+"""The walk in the state of a stream that has no unfinished walk."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Place:
-    """How far a walk has come: everything before it is written.
+    """How far a walk has come: everything before it is written (W8).
 
     Attributes:
-        cursor: The page. None: the first.
-        parent_id: The last row of that page whose children are written. None: no row of the page.
-        rows_read: Rows on the pages before the cursor, or None if unknown.
-        filter_from: The lower bound that the request sends. A cursor may not be valid with another
-            (lev-api.md §1.5), so it stays until the walk ends. None: no bound is sent.
+        cursor: Lev's cursor of the page, or None for the first page.
+        parent_id: The id of the last row of that page whose children are written, or None if the
+            page begins with its first row.
+        rows_read: Different rows on the pages before the cursor, or None if unknown.
+        filter_from: The lower bound that the request sends, or None for no filter.
     """
 
     cursor: str | None = None
     parent_id: int | None = None
     rows_read: int | None = None
+    # With another bound the cursor may not be valid (lev-api.md §1.5): it stays until the walk
+    # ends, also where the stream that wanted the bound has left.
     filter_from: datetime | None = None
 
 
@@ -52,11 +54,12 @@ class Walk:
     """One pass through a list.
 
     Attributes:
-        query_identity: Hash of the request; a walk resumes only with the same request.
-        started_at: The earliest time of the server's clock since the first page.
-        since: Rows older than this are not part of the walk. None: all rows are.
-        version: The number of the ACTIVATE_VERSION message that ends a full table, if any.
-        place: How far it has come.
+        query_identity: Hash of what the request depends on. A walk resumes only with the same
+            (W11).
+        started_at: The earliest time that a page of the walk gave, by Lev's clock (W6).
+        since: The lower bound; older rows are not part of the walk. None if all rows are.
+        version: The number of the ACTIVATE_VERSION message that ends a full table, or None.
+        place: How far the walk has come.
     """
 
     query_identity: str
@@ -76,11 +79,14 @@ class Walk:
 
     def includes(self, updated_at: datetime | None) -> bool:
         """Return whether a row belongs to the walk. One without a date always does."""
+        # A row that changed in the very second of the bound is part of it: Lev's dates may
+        # be whole seconds (lev-api.md §1.8), so a later change may bear the same date.
         return self.since is None or updated_at is None or updated_at >= self.since
 
     def to_state(self) -> dict[str, Any]:
-        """Return the walk as the state keeps it."""
+        """Return the walk in the form of the state."""
         place = self.place
+        # Users keep states: these keys and their meanings stay, whatever the attributes are named.
         walk = {
             "started_at": timestamps.render(self.started_at),
             "since": self.since and timestamps.render(self.since),
@@ -101,18 +107,21 @@ class Walk:
             The walk, or None if there is none.
 
         Raises:
-            ValueError: It is not what ``to_state`` returns: edited, mixed from two walks by the
+            ValueError: ``to_state`` did not write it: it was edited, mixed from two walks by the
                 state's store, or written by a release without digests.
         """
         if not isinstance(value, dict):
             raise ValueError("it is not an object")  # noqa: TRY004
-        if all(held is None for held in value.values()):
+        if all(content is None for content in value.values()):
             return None
+        # A mixed walk is worse than none: the cursor of one and the bound of another would skip
+        # rows, and nothing else in the entry would show it (W5).
         if DIGEST not in value:
             raise ValueError("an older release of tap-lev wrote it")
         if value[DIGEST] != digest_of(value):
             raise ValueError("its digest does not match: it is edited, or mixed from two walks")
-        # The digest shows that ``to_state`` wrote it; the rest only guards against a forged one.
+        # The digest shows that ``to_state`` wrote it. The rest only guards against a forged one,
+        # for example a cursor too long for a URL.
         try:
             entry = msgspec.convert(value, _StateEntry)
         except msgspec.ValidationError as error:
@@ -126,7 +135,7 @@ class Walk:
 
 
 class _StateEntry(msgspec.Struct):
-    """The keys of a walk, as the state holds them."""
+    """The keys of a walk in the state."""
 
     started_at: str
     since: str | None
