@@ -65,14 +65,14 @@ def identify(client: LevClient, config: Mapping[str, Any]) -> Identity:
             LOGGER.warning("%s", unchecked)
         return found
     if (told := limits_from_me(found.me, config)) is not None:
-        client.scheduler.budget.limits = told
+        client.scheduler.use_limits(told)
         return found
     LOGGER.warning(
         "The account's rate limits are not known (%s), so those of the smallest tier are kept: "
         "%d requests a minute, %d of them to one endpoint. If the account has more, set "
         "api_tier, or requests_per_minute and requests_per_minute_per_endpoint.",
         unchecked or "Lev does not tell them",
-        *client.scheduler.budget.limits,
+        *client.scheduler.limits,
     )
     return found
 

@@ -204,8 +204,9 @@ class Estimator:
                 # The standard error of the mean, for a sample without replacement.
                 error = stdev(counts) / mean(counts) * math.sqrt((1 - size / population) / size)
                 margin = f": give or take {error:.0%}"
+            parent = reader.stream.parent
             estimate.notes.append(
                 f"Estimated by {size} of {reader.list_stream.name}, which have {sum(counts)} of "
-                f"{reader.stream.parent.name}{margin}."
+                f"{parent.name}{margin}."
             )
         return mean(counts)

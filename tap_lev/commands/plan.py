@@ -81,7 +81,7 @@ class Plan:
 
     def higher_tiers(self) -> dict[str, float]:
         """Estimate the seconds that the sync takes on tiers with higher limits."""
-        now = self._run.scheduler.budget.limits
+        now = self._run.scheduler.limits
         higher = {
             name: limits
             for name, limits in TIERS.items()

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from tap_lev.concurrency.lock import RunLock
     from tap_lev.ratelimit.budget import RateBudget
+    from tap_lev.ratelimit.limits import Limits
 
 
 MIN_SHOWN_WAIT = 0.5
@@ -219,6 +220,15 @@ class RequestScheduler:
             self._waited += now - self._idle_since
         is_idle = not self._in_flight_total and (self._pending or self._sleeping)
         self._idle_since = now if is_idle else None
+
+    @property
+    def limits(self) -> Limits:
+        """The limits that the server enforces, as far as they are known."""
+        return self.budget.limits
+
+    def use_limits(self, limits: Limits) -> None:
+        """Keep to other limits from now on."""
+        self.budget.limits = limits
 
     # -- For the progress: any thread may call these without the run lock; they change nothing (L8)
 

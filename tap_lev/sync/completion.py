@@ -301,9 +301,8 @@ class Completion:
             )
 
     def _rows_kept(self, lost: Collection[int]) -> set[int]:
-        if self._active.list_member is None:
-            return {*lost}
-        return {*lost, *(each.key for each in self._active.list_member.bookmark.failed)}
+        member = self._active.list_member
+        return {*lost} if member is None else {*lost, *(f.key for f in member.bookmark.failed)}
 
 
 def _has_only_gone(reader: ChildReader) -> bool:

@@ -43,7 +43,8 @@ class PassProgress:
             progress = active.progress
             progress.source = list_stream.name
             if active.is_read_apart and active.reader is not None:
-                progress.follows, progress.endpoint = None, active.reader.stream.endpoint
+                child = active.reader.stream
+                progress.follows, progress.endpoint = None, child.endpoint
                 progress.unit = list_stream.name
             else:
                 progress.unit, progress.endpoint = ROWS, f"GET {list_stream.path}"

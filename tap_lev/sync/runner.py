@@ -130,7 +130,8 @@ class Runner:
         run, report, scheduler = self._run, self._run.report, self._run.scheduler
         report.waited, report.budget_used = scheduler.waited, scheduler.budget.utilization
         for name, stream_report in list(report.streams.items()):
-            bookmark = run.streams[name].tracker.bookmark.value
+            tracker = run.streams[name].tracker
+            bookmark = tracker.bookmark.value
             stream_report.bookmark = timestamps.render(bookmark) if bookmark else None
         run.recorder.on_wait(scheduler.waited)
         run.recorder.close()
