@@ -1,1 +1,1 @@
-"""Drive a run: which list is read when, page by page, and what is proven at its end."""
+"""Drive a run: read the lists page by page, and prove that they are complete."""

@@ -1,4 +1,7 @@
-"""The streams that one list is read for: what each takes of the rows, and what fails."""
+"""Hold the streams that one list is read for, and contain their failures.
+
+The rules W1 to W12 are in docs/design/walk.md.
+"""
 
 from __future__ import annotations
 
@@ -29,10 +32,10 @@ if TYPE_CHECKING:
     from tap_lev.sync.run import Run
 
 ROW_FAULTS = (InvalidResponseError, LevAPIError, LevConnectionError)
-"""Failures of one row, as long as other rows come."""
+"""Errors that may be those of one row, as long as other rows come (W2)."""
 
 MAX_LISTED = 10
-"""How many rows an error names."""
+"""Rows that an error names."""
 
 
 class ActiveStream:
@@ -43,12 +46,12 @@ class ActiveStream:
         stream: The stream.
 
     Attributes:
-        bookmark: Its entry in the state.
-        progress: How far it is.
+        bookmark: The stream's entry in the state.
+        progress: The stream's progress.
         client: Sends the stream's requests.
-        reader: Reads its rows, where it is a child stream.
-        row_faults: Why single rows, or their children, could not be read in this run.
-        done_rows: Rows of the list that were read in this run before the walk came to them.
+        reader: Reads the rows of a child stream; None for the list itself.
+        row_faults: Errors of rows, or of their children, by the row's id.
+        done_rows: Ids of the rows that were requested in this run before the walk came to them.
         is_answered: Whether Lev has answered a request for the stream in this run.
     """
 
@@ -75,12 +78,12 @@ class ActiveStream:
 
     @property
     def is_read_apart(self) -> bool:
-        """Whether the stream costs requests for each row of the list."""
+        """Whether the stream sends requests for each row of the list."""
         return self.reader is not None and not self.reader.is_embedded
 
     @property
     def awaits_embed(self) -> bool:
-        """Whether rows came without an embed that is there: they must come again."""
+        """Whether rows came without an embed that Lev may have: they must come again."""
         if self.reader is not None:
             return self.reader.awaits_embed
         embeds = self._list_stream.embeds
@@ -99,11 +102,12 @@ class ActiveStream:
     def fail(self, error: Exception) -> None:
         """Give the stream up for this run. Its walk stays in the state."""
         stream = self.stream
+        # A 403 after a response is no missing scope: something is hidden, and rows are missing.
         forbidden = isinstance(error, LevAPIError) and error.is_forbidden and not self.is_answered
         if forbidden and self._skips_forbidden:
             stream.warn(f"skipped, because the key may not read it. {error}")
             self.report.skipped = True
-            # With a walk of its own it would be read apart from the others ever after.
+            # At another place than the others it would be read apart from them in each later run.
             self.tracker.begin_anew()
             return
         self.report.failure = error
@@ -118,24 +122,27 @@ class ActiveStream:
         stream.logger.error("The stream %s is not complete: %s%s", self.name, error, advice)
 
     def fail_row(self, key: int, error: LevError) -> None:
-        """Record that a row, or what belongs to it, cannot be read; the others are.
+        """Record that a row or its children cannot be read, while others can (W2).
 
         Args:
             key: The id of the row of the list.
-            error: Why.
+            error: Why it cannot be read.
 
         Raises:
             LevError: The failure is the stream's.
         """
+        # 1. The key is refused: that is no row's fault.
         status = error.status if isinstance(error, LevAPIError) else None
         if status == HTTPStatus.UNAUTHORIZED:
             raise error
         if key in self.done_rows:
-            return  # it was requested first of all, and is counted
+            return  # 2. it was requested by its id before, and is recorded
         self.row_faults[key] = error
+        # 3. The settings name it. It is requested again in each run, but stops nothing.
         if self.stream.accepts_gap(key):
             self.tracker.keep_failed(key)
             return
+        # 4. It fails alone, unless others in a row fail alike (W12).
         most = MAX_STREAK
         is_first = not self.is_answered and not self.tracker.is_resumed
         if isinstance(error, LevAPIError) and error.is_forbidden and is_first:
@@ -148,12 +155,12 @@ class ActiveStream:
         """Report the rows that are still to be read, once the others are.
 
         Args:
-            keys: Their ids; by default those that the state keeps.
+            keys: Their ids, or None for those that the state keeps.
         """
         list_name, rest = self._list_stream.name, []
         is_kept = keys is None
         if keys is None:
-            keys = [each.key for each in self.bookmark.failed]
+            keys = [row.key for row in self.bookmark.failed]
         for key in sorted(keys):
             if self.stream.accepts_gap(key):
                 self.report.add_gap(f"{self.name}: {list_name} {key} (accepted_gaps)")
@@ -176,7 +183,7 @@ class ActiveStream:
 
 
 class ActiveStreams:
-    """The streams that a list is still read for. One that fails leaves them.
+    """Holds the streams that a list is still read for. One that fails leaves them.
 
     Args:
         run: The run.
@@ -184,10 +191,10 @@ class ActiveStreams:
 
     Attributes:
         list_stream: The list. Its rows are written only if it is one of the streams.
-        streams: The streams that are still read. Each that leaves makes a new tuple.
-        list_member: The list itself, None where only its children are wanted.
+        streams: The streams that are still read; a new tuple when one leaves.
+        list_member: The list's own stream, or None where only its children are wanted.
         children: The child streams.
-        first: The list itself, else its first child: requests for pages count for it.
+        first: The list's own stream, else its first child. Requests for pages count for it.
     """
 
     def __init__(self, run: Run, streams: Sequence[LevStream]) -> None:
@@ -207,10 +214,10 @@ class ActiveStreams:
 
     @contextlib.contextmanager
     def isolate(self, *concerned: ActiveStream) -> Iterator[None]:
-        """Contain a failure: the streams that the work is done for leave, the others go on.
+        """Contain a failure: the streams concerned leave, the others are still read.
 
         Args:
-            concerned: These streams; by default all.
+            concerned: The streams that the work is done for; by default all.
 
         Raises:
             AuthenticationError: Lev does not accept the key.
@@ -219,8 +226,10 @@ class ActiveStreams:
         try:
             yield
         except (AuthenticationError, OSError, SyncLifecycleSignal):
+            # The key is refused, nobody reads the output, or the SDK ends the stream.
             raise
         except Exception as error:
+            # Without any response of Lev's, each stream would fail by itself after all its retries.
             if not self._run.client.has_responded:
                 raise
             if isinstance(error, RecursionError):
@@ -230,9 +239,10 @@ class ActiveStreams:
                     self._leave(active, error)
 
     def _leave(self, active: ActiveStream, error: Exception) -> None:
-        self._set(tuple(each for each in self.streams if each is not active))
+        self._set(tuple(stream for stream in self.streams if stream is not active))
         if self.streams:
             self.first = self.list_member or self.streams[0]
+        # The scheduler reserves places for requests that are to come (S6): none of this stream.
         self._run.expect_none(active)
         active.progress.ended = True
         active.fail(error)

@@ -1,16 +1,16 @@
-"""Read the rows of a child stream: out of the parent's row, or by requests for each parent."""
+"""Read the rows of a child stream, from the parent's row or by requests for it.
+
+The rules W1 to W12 are in docs/design/walk.md.
+"""
 
 from __future__ import annotations
 
 import dataclasses
 import functools
 import logging
-from collections import defaultdict
 from typing import TYPE_CHECKING, Any
 
-from tap_lev.api.pagination import PageCap, Paginator
 from tap_lev.api.response import extract_rows
-from tap_lev.api.row_counter import RowCounter, keys_of, total_of
 from tap_lev.errors import (
     AuthenticationError,
     InvalidResponseError,
@@ -20,20 +20,19 @@ from tap_lev.errors import (
 )
 from tap_lev.records.rows import value_of
 from tap_lev.streams.child import ChildStream
+from tap_lev.sync.parent_requester import ParentRequester
 from tap_lev.sync.row_request import request_row
-from tap_lev.text import shown
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from tap_lev.api.cache import ResponseCache
-    from tap_lev.api.pagination import Position
     from tap_lev.api.request import LevRequest, PathParams
     from tap_lev.api.response import LevResponse
     from tap_lev.sync.run import Run
 
 PARENTS_PER_ROW = 10
-"""How many parents are assumed below a row of the list, where they are not its row."""
+"""Parents to assume below a row of the list, where the parent is not that row itself."""
 
 Row = dict[str, Any]
 RowSource = tuple[Row, "LevResponse"]
@@ -46,14 +45,15 @@ class ChildReader:
     Args:
         run: The run.
         stream: The child stream.
-        reads_for: The stream that requests count for: the child itself, or one below it.
+        reads_for: The stream that requests count for, or None for the child itself.
 
     Attributes:
         stream: The child stream.
         list_stream: The list whose walk brings the parents.
-        embed_is_complete: Whether the embed holds all that the endpoint returns. None: not known.
-        parents_gone: Listed parents, not archived, that Lev says are not there.
-        parents_answered: Parents in the walk whose rows were read.
+        embed_is_complete: Whether the embed holds all that the endpoint returns, or None if
+            unknown.
+        parents_gone: Number of listed parents, not archived, for which Lev answered 404.
+        parents_answered: Number of parents in the walk that Lev answered with success.
     """
 
     def __init__(self, run: Run, stream: ChildStream, reads_for: ChildStream | None = None) -> None:
@@ -70,22 +70,25 @@ class ChildReader:
         )
         self._proven_fields: frozenset[str] = frozenset()
         self._has_full_embeds = False
+        # The keys of the walk's rows, where many parents share a row.
         self._written: set[Any] = set()
-        self._page_caps: defaultdict[str, PageCap] = defaultdict(PageCap)
+        self._requester = ParentRequester(run, stream, self._reads_for)
 
     def begin(self) -> None:
-        """Begin a walk: what was written before belongs to another walk and another version."""
+        """Forget what belongs to another walk."""
+        # A row that an earlier walk has written is not part of this one's version: it has to be
+        # written again, or the end of a full table drops it.
         self._has_full_embeds = False
         self.parents_gone = self.parents_answered = 0
         self._written.clear()
         if not self.stream.embed and self.stream.endpoint is None:
             self.stream.warn("selected, but the setting that says what to ask for is empty.")
 
-    # -- What has to be requested
+    # -- What requests are needed
 
     @property
     def is_embedded(self) -> bool:
-        """Whether the rows are taken out of the parent's row."""
+        """Whether the rows come in the parent's row."""
         stream = self.stream
         if stream.embed is None or self.list_stream.optional.is_rejected(f"include={stream.embed}"):
             return False
@@ -104,7 +107,7 @@ class ChildReader:
 
     @property
     def awaits_embed(self) -> bool:
-        """Whether rows came without the embed, and none with it, though it has no endpoint."""
+        """Whether an embed without an endpoint has not come, and rows came without it."""
         if self.stream.path or self.stream.embed is None or not self.is_embedded:
             return False
         embed = self.list_stream.embeds[self.stream.embed]
@@ -112,13 +115,14 @@ class ChildReader:
 
     @property
     def needs_row(self) -> bool:
-        """Whether the children of a row are read with the row itself, not by its id alone."""
+        """Whether reading the children takes the row itself, and not its id alone."""
         above = self._parent is not None and self._parent.needs_row
         return self.is_embedded or self.stream.verify_embed or above
 
     @functools.cached_property
     def needed_endpoints(self) -> list[str]:
-        """The endpoints that return the parents: as urgent as the child's own."""
+        """The endpoints that return the parents, where these are not rows of the list."""
+        # Without a response from there no request for the child can be made, so each is as urgent.
         parent = self._parent
         if parent is None or parent.stream.endpoint is None:
             return []
@@ -126,21 +130,21 @@ class ChildReader:
 
     @property
     def requests_per_row(self) -> float:
-        """How many requests a row of the list takes, before it is known."""
+        """The estimated number of requests for a row of the list, before any row is read."""
         requests = len(list(self.stream.requests()))
         return requests if self._parent is None else PARENTS_PER_ROW * requests
 
     # -- For one row of the list
 
     def write_children(self, row: Row, response: LevResponse, cache: ResponseCache) -> None:
-        """Write the rows of one row of the list."""
-        for child, source in self.rows(row, response, cache):
+        """Write the children of one row of the list."""
+        for child, child_response in self.rows(row, response, cache):
             if self.stream.deduplicate:
                 key = tuple(child[name] for name in self.stream.primary_keys)
                 if key in self._written:
                     continue
                 self._written.add(key)
-            self.stream.write(child, source)
+            self.stream.write(child, child_response)
 
     def prefetch(self, row: Row, response: LevResponse, cache: ResponseCache) -> None:
         """Send the requests that ``write_children`` needs first.
@@ -151,18 +155,19 @@ class ChildReader:
         for params in self.parents(row, response, cache):
             for request in self._bound_requests(params):
                 try:
-                    cache.fetch_first(request, self._pages(request))
+                    cache.fetch_first(request, self._requester.pages(request))
                 except LevAPIError as error:
+                    # The cache raises it again where the row is written: there it is counted.
                     if not error.is_gone:
                         raise
 
     def sample(
         self, row: Row, response: LevResponse, cache: ResponseCache
     ) -> tuple[list[Row], LevResponse] | None:
-        """Read the first rows of a row of the list, at one request for each level below.
+        """Read the first children of a row, at one request for each level below it.
 
         Returns:
-            The rows, and the response that brought them. None: there is nothing to request.
+            The rows, and the response that brought them; None if there is nothing to request.
         """
         params = next(iter(self.parents(row, response, cache)), None)
         request = None if params is None else next(iter(self._bound_requests(params)), None)
@@ -170,7 +175,7 @@ class ChildReader:
             return None
         missing_is_empty = self.stream.missing_is_empty
         try:
-            page = next(cache.pages(request, self._pages(request)))
+            page = next(cache.pages(request, self._requester.pages(request)))
         except LevAPIError as error:
             if not error.is_gone:
                 raise
@@ -179,21 +184,22 @@ class ChildReader:
         return [] if is_empty else list(self._rows_of_page(request, page)), page
 
     def rows(self, row: Row, response: LevResponse, cache: ResponseCache) -> Iterator[RowSource]:
-        """Yield the rows of one row of the list, each with the response that brought it.
+        """Yield the children of a row, each with the response that brought it.
 
         Args:
             row: The row of the list.
             response: The response that brought it.
-            cache: The responses for that row so far.
+            cache: Keeps the responses for that row.
         """
         stream, params = self.stream, {self.stream.parent_key: row["id"]}
         embed = row.get(stream.embed) if stream.embed else None
-        # 1. The row holds its children.
+        # There are three places to read them from:
+        # 1. The row itself, if it has the embed with all fields that the endpoint returns.
         if self.is_embedded and stream.embed in row and not self._lacks_proven_fields(embed):
             for child in self._embedded(row, response):
                 yield self._of_parent(child, params, {}, response), response
             return
-        # 2. It should hold them, and does not.
+        # 2. Wherever they can be found, if the row should have the embed and has not.
         if self.is_embedded and stream.embed and stream.embed not in row:
             yield from self._rows_elsewhere(row, cache)
             return
@@ -201,20 +207,21 @@ class ChildReader:
             raise LevError(
                 f"Lev does not embed {stream.embed}, and gives {stream.name} in no other way."
             )
-        # 3. They have an endpoint.
+        # 3. Their endpoint.
         for parent_params in self.parents(row, response, cache):
             for request in self._bound_requests(parent_params):
                 is_empty = True
                 for child_source in self._rows_for(request, cache, row):
                     is_empty = False
                     yield child_source
+                # 404 or null means that there is nothing, unless the embed shows the contrary.
                 if is_empty and embed and stream.missing_is_empty:
                     self._check_empty(request, row)
 
     def parents(
         self, row: Row, response: LevResponse, cache: ResponseCache
     ) -> Iterator[PathParams]:
-        """Yield the ids of the parents at or below a row of the list."""
+        """Yield the path parameters of each parent at or below a row of the list."""
         if self._parent is None:
             yield {self.stream.parent_key: row["id"]}
             return
@@ -225,12 +232,14 @@ class ChildReader:
     # -- Embeds
 
     def verify_embed(self, rows: Iterable[Row], cache_of: Callable[[Row], ResponseCache]) -> None:
-        """Find out, by the first row with an embed, whether it is as good as the endpoint.
+        """Compare the first embed that comes with what the endpoint returns.
 
         Args:
             rows: The rows whose children are wanted.
             cache_of: Returns the cache of a row; the endpoint's response is added.
         """
+        # Lev may embed a reduced form (lev-api.md §3 row 22). One request more shows whether the
+        # requests for all other parents can be spared.
         stream = self.stream
         if not stream.verify_embed or self.embed_is_complete is not None:
             return
@@ -241,14 +250,14 @@ class ChildReader:
         params = {stream.parent_key: row["id"]}
         (request,) = self._bound_requests(params)
         try:
-            read = list(self._rows_for(request, cache_of(row), row))
+            sources = list(self._rows_for(request, cache_of(row), row))
         except AuthenticationError:
             raise
         except (InvalidResponseError, LevAPIError, LevConnectionError):
-            return  # it is that row's own failure, and another row decides
-        for child, _ in read:
+            return  # it may be that row's own fault, so another row decides
+        for child, _ in sources:
             fields = child.keys() - params.keys()
-            missing = [n for n in fields if n not in row[embed] or row[embed][n] != child[n]]
+            missing = [f for f in fields if f not in row[embed] or row[embed][f] != child[f]]
             self.embed_is_complete = not missing
             self._proven_fields = frozenset(fields)
             stream.logger.info(
@@ -262,7 +271,7 @@ class ChildReader:
             )
 
     def warn_of_full_embeds(self, rows: Iterable[Any]) -> None:
-        """Warn that an embed holds as many rows as it can: more of them may be missing.
+        """Warn if an embed holds as many rows as Lev embeds, so that more may be missing.
 
         Args:
             rows: Rows of the list, as dicts or as structs.
@@ -273,6 +282,7 @@ class ChildReader:
         for row in rows:
             embed = value_of(row, stream.embed or "")
             if isinstance(embed, list) and len(embed) >= stream.embed_limit:
+                # The rows that are cut off are in Lev, and must not be dropped (W4).
                 stream.tracker.keep_rows()
                 if not self._has_full_embeds:
                     self._has_full_embeds = True
@@ -282,6 +292,7 @@ class ChildReader:
                     )
 
     def _lacks_proven_fields(self, embed: object) -> bool:
+        # One complete embed does not prove the next one: each row is held against its fields.
         is_verified = self.stream.verify_embed and isinstance(embed, dict)
         return is_verified and not self._proven_fields <= embed.keys()  # type: ignore[attr-defined]
 
@@ -297,17 +308,19 @@ class ChildReader:
                 yield stream.transform(child, response)
 
     def _rows_elsewhere(self, row: Row, cache: ResponseCache) -> Iterator[RowSource]:
-        """Read the rows that should have come embedded: at their endpoint, or with the row."""
+        """Read rows that should be embedded: at their endpoint, or by the row's id."""
         stream, list_stream, name = self.stream, self.list_stream, self.stream.embed or ""
         embed, params = list_stream.embeds[name], {self.stream.parent_key: row["id"]}
-        # The endpoint does not say whether a page would show an empty field: another row must have
-        # come with it.
+        # Nothing says whether Lev omits empty embeds (lev-api.md §1.7), so the first rows without
+        # it are read elsewhere. If these have nothing there, it does, and further ones are not
+        # read. But where the embed has never come, rows without it show only that Lev does not
+        # embed it: then the endpoint is read for each.
         if embed.is_omitted_when_empty and (embed.seen or not stream.path):
             return
-        found: list[RowSource] = []
+        sources: list[RowSource] = []
         if stream.path:
             for request in self._bound_requests(params):
-                found += self._rows_for(request, cache, row)
+                sources += self._rows_for(request, cache, row)
         else:
             try:
                 response = request_row(self._client, list_stream, row["id"], {"include": name})
@@ -317,16 +330,17 @@ class ChildReader:
                 self._count_gone(params, row, str(error))
                 return
             (single,) = response.data
-            if name in single:  # even if there is nothing in it, it is not left out for that
+            if name in single:  # even if it is empty: then Lev does not omit empty ones
                 embed.seen = True
                 for child in self._embedded(single, response):
                     yield self._of_parent(child, params, {}, response), response
                 return
-        embed.check(found=bool(found))
-        if found and stream.path and not embed.seen:
+        embed.check(found=bool(sources))
+        # Lev accepts the parameter and ignores it: it is not sent any more.
+        if sources and stream.path and not embed.seen:
             list_stream.optional.drop(f"include={name}")
             list_stream.warn(f"Lev embeds no {name} though it is asked to, so it is read for each.")
-        yield from found
+        yield from sources
 
     # -- Requests for one parent
 
@@ -337,7 +351,7 @@ class ChildReader:
     def _rows_for(self, request: LevRequest, cache: ResponseCache, row: Row) -> Iterator[RowSource]:
         stream = self.stream
         try:
-            for page in cache.pages(request, self._pages(request)):
+            for page in cache.pages(request, self._requester.pages(request)):
                 if stream.missing_is_empty and not page.data:
                     continue
                 for child in self._rows_of_page(request, page):
@@ -363,6 +377,8 @@ class ChildReader:
         extra_columns: Mapping[str, Any],
         response: LevResponse,
     ) -> Row:
+        # The parent's id comes from the request where Lev's row lacks it. It is part of the key of
+        # many streams.
         known = self.stream.schema["properties"]
         row = self.stream.mend({**row, **extra_columns}, response)
         for name, value in params.items():
@@ -370,105 +386,13 @@ class ChildReader:
                 row[name] = value
         return self.stream.require_key(row, response)
 
-    def _pages(self, request: LevRequest) -> Iterator[LevResponse]:
-        stream, limit = self.stream, self.stream.page_limit
-        first: Position = {} if limit is None else {"limit": limit}
-
-        def fetch(position: Position) -> LevResponse:
-            return self._fetch(request, first | position)
-
-        # A read by POST has pages only where they have numbers.
-        has_pages = not stream.single_row and (request.json is None or stream.page_numbered)
-        counter = RowCounter()
-        paginator = Paginator(
-            request.endpoint,
-            counter,
-            cursor_only=False,
-            api_url=self._run.config["api_url"],
-            limit=limit,
-            has_pages=has_pages,
-            cap=self._page_caps[request.endpoint],
-        )
-        position: Position | None = {**first, "page": 1} if stream.page_numbered else {}
-        while position is not None:
-            try:
-                page = fetch(position)
-                if paginator.is_unclear(page, position):
-                    page = fetch(position)
-            except LevAPIError as error:
-                if paginator.ends_with(error):
-                    break
-                raise
-            counter.add(page.pagination, self._keys(request, page))
-            if not counter.is_repeated:
-                yield page
-            if not has_pages and counter.page_rows == limit:
-                self._warn_of_limit(request, page)
-                return
-            position = paginator.next_position(page, position)
-        if counter.shortfall:
-            self._report_shortfall(request, counter)
-
-    def _report_shortfall(self, request: LevRequest, counter: RowCounter) -> None:
-        """Name a gap that the settings accept.
-
-        Raises:
-            InvalidResponseError: They do not.
-        """
-        stream = self.stream
-        if stream.accepts_gap():
-            self._reads_for.tracker.keep_rows()
-            gap = f"{stream.name}: rows of a parent that Lev counts and does not send"
-            stream.report.add_gap(gap)
-        else:
-            raise InvalidResponseError(
-                f"Lev counts {counter.min_total} rows of {request.endpoint} for "
-                f"{_named(request.path_params)}, but {counter.rows_read} different ones came: "
-                f"{counter.shortfall} are missing."
-            )
-
-    def _fetch(self, request: LevRequest, position: Position) -> LevResponse:
-        if request.json is not None:
-            body = {**request.json, **position}
-            return self._client.send(dataclasses.replace(request, json=body))
-        stream = self.stream
-        return stream.optional.request(
-            stream.fields_option(written=True),
-            lambda params: self._client.send(
-                dataclasses.replace(request, params=position | params)
-            ),
-        )
-
-    def _keys(self, request: LevRequest, page: LevResponse) -> list[Any]:
-        """Return what tells the rows of one parent apart."""
-        stream = self.stream
-        if stream.single_row or not page.data:
-            return []
-        known = {stream.parent_key, *request.extra_columns}
-        rows = (stream.transform(item, page) for item in extract_rows(page))
-        return keys_of(rows, [key for key in stream.primary_keys if key not in known])
-
-    def _warn_of_limit(self, request: LevRequest, page: LevResponse) -> None:
-        """Warn once that a read brings no more rows than its limit, though there may be more."""
-        stream, limit = self.stream, self.stream.page_limit
-        if total_of(page.pagination) == limit:
-            return
-        stream.report.at_limit += 1
-        if stream.report.at_limit == 1:
-            extra = {n: v for n, v in request.extra_columns.items() if n not in stream.primary_keys}
-            stream.warn(
-                f"Lev sent {limit} rows of {request.endpoint} for "
-                f"{_named({**request.path_params, **extra})}, as many as one request can bring, "
-                "so rows may be missing."
-            )
-
-    # -- Parents that are not there
+    # -- Parents that are gone or hidden
 
     def _check_empty(self, request: LevRequest, row: Row) -> None:
-        """Look into a response with nothing, where the embed shows that there is something.
+        """Look into an empty response for a parent whose embed has something.
 
         Raises:
-            InvalidResponseError: The parent is there, so the response is wrong.
+            InvalidResponseError: The parent can be read, so the response is wrong.
         """
         stream, params = self.stream, dict(request.path_params)
         reason = (
@@ -481,11 +405,7 @@ class ChildReader:
         self._count_gone(params, row, reason)
 
     def _count_gone(self, params: PathParams, row: Row, reason: str) -> None:
-        """Count a parent that is listed, but whose rows Lev says are not there.
-
-        Its rows may be hidden, and not gone. So if the parent itself can still be read, no row is
-        dropped from the target in this run.
-        """
+        """Count a listed parent for which Lev answers 404 (lev-api.md §3 row 30)."""
         stream, tracker = self.stream, self._reads_for.tracker
         if _is_archived(row):
             stream.logger.info(
@@ -501,12 +421,14 @@ class ChildReader:
             stream.logger.log(
                 level, "%s: the parent is gone, so it is skipped. %s", stream.name, reason
             )
+        # If the parent itself can still be read, its rows are hidden and not gone: none is dropped
+        # (W4). One request shows that, and is sent only where it can change something.
         if tracker.version is None or tracker.keeps_rows or self._is_gone(params):
             return
         tracker.keep_rows()
 
     def _is_gone(self, params: PathParams) -> bool:
-        """Return whether Lev says that the row of the list is not there, either."""
+        """Return whether Lev answers 404 for the row of the list, too."""
         try:
             request_row(self._client, self.list_stream, next(iter(params.values())), {})
         except LevAPIError as error:
@@ -516,7 +438,3 @@ class ChildReader:
 
 def _is_archived(row: Mapping[str, Any]) -> bool:
     return bool(row.get("archived") or row.get("archived_at"))
-
-
-def _named(values: Mapping[str, Any]) -> str:
-    return " and ".join(f"{name} {shown(value)}" for name, value in values.items())

@@ -1,9 +1,10 @@
-"""The proof that Lev honours the filter on ``updated_at``, from the rows that come.
+"""Prove from the rows that come that Lev honours the filter on ``updated_at``.
 
 What Lev does with the filter is documented for one list only (lev-api.md §3 row 1). A filter that
 is unknown, compares another field, or reads the bound in another time zone returns fewer rows than
 it should, and nothing in the response says so. So the request also covers a row that is known to
-have changed shortly before: the canary. The filter counts as honoured only if the canary comes.
+have changed shortly before: the canary. The filter counts as honoured only if the canary comes
+(W3 in docs/design/walk.md).
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 
 CREATED_AT = "created_at"
 CANARIES = 2
-"""Canaries of one list. The second is for the case that the first is deleted."""
+"""Canaries of one list. The second is for the case that the first is deleted or changes."""
 
 MIN_AGE = timedelta(hours=1)
 """How much older a canary's ``created_at`` is, so that a filter on it does not return the row."""
@@ -40,22 +41,21 @@ class Sent(NamedTuple):
     """A filter that was sent.
 
     Attributes:
-        bound: Its bound.
-        since: The moment from which on rows are wanted.
+        bound: The lower bound in the request.
+        since: The moment from which on rows are wanted; not before the bound.
     """
 
     bound: datetime
     since: datetime
 
     def is_proven_by(self, row: Any, canary: Canary) -> bool:  # noqa: ANN401 - a row of either form
-        """Return whether no wanted row can be missing if a canary comes.
-
-        A canary that changed later may come though the filter excludes wanted rows before it, and
-        one that was created later may come by its ``created_at``.
-        """
+        """Return whether no wanted row can be missing if this canary comes."""
+        # 1. Created about the bound or after it, it also comes by a filter on ``created_at``.
         created_at = timestamps.parse_row_time(value_of(row, CREATED_AT))
         if created_at is None or self.bound - created_at < MIN_AGE:
             return False
+        # 2. Changed after the moment that is wanted, it also comes by a filter that leaves out the
+        # rows between: one that reads the bound some hours later, in another time zone.
         return canary.updated_at <= self.since
 
 
@@ -68,15 +68,17 @@ class FilterProof:
 
     def __init__(self, canaries: Iterable[Canary] = ()) -> None:
         self._known = {canary.key: canary for canary in canaries}
+        # Of the known canaries, those that came as they are remembered, and those that changed.
         self._came: set[Canary] = set()
         self._changed: set[int] = set()
+        # The canaries of the next walk, of the rows of this one.
         self._newest: list[Canary] = []
         self._threshold = ""
         self.undated = False
         """Whether a row came without ``updated_at``, which no filter returns."""
 
     def bound(self, since: datetime) -> datetime:
-        """Return the bound to send for rows since a moment: it covers the canaries, too."""
+        """Return the bound to send for rows since a moment; it covers the canaries, too."""
         earliest = min([since, *(canary.updated_at for canary in self._known.values())])
         try:
             return (earliest - MARGIN).replace(microsecond=0)
@@ -94,17 +96,18 @@ class FilterProof:
         overlap: timedelta = timedelta(0),
         sent: Sent | None = None,
     ) -> None:
-        """Look at the rows of a page.
+        """Look for known canaries and for new ones in the rows of a page.
 
         Args:
             rows: The rows, all as dicts or all as structs.
-            started_at: When the walk began. A canary is older than the bound of the next walk:
-                only then no row that this walk wants can be missing if the canary comes.
+            started_at: When the walk began.
             overlap: How far before the start of a walk the bound of the next one is.
-            sent: The filter that was sent, if one was.
+            sent: The filter that was sent, or None.
         """
         if not rows:
             return
+        # A canary is older than the bound of the next walk. Else it could come while rows that the
+        # next walk wants, from before it, do not.
         try:
             latest = started_at - overlap
         except OverflowError:
@@ -118,7 +121,7 @@ class FilterProof:
         if max(dates) < self._threshold:
             return
         threshold = self._threshold
-        newer = [r for r, date in zip(rows, dates, strict=True) if date and date >= threshold]
+        newer = [row for row, text in zip(rows, dates, strict=True) if text and text >= threshold]
         fields = values_of(newer, ("id", UPDATED_AT, CREATED_AT))
         moments = iter(timestamps.parse_row_times(text for row in fields for text in row[1:]))
         for (key, *_), updated_at, created_at in zip(fields, moments, moments, strict=True):
@@ -133,6 +136,7 @@ class FilterProof:
                 continue
             if timestamps.parse_row_time(value_of(row, UPDATED_AT)) != canary.updated_at:
                 self._changed.add(canary.key)
+            # Without a filter it comes in any case: then it stays a canary for the next walk.
             elif sent is None or sent.is_proven_by(row, canary):
                 self._came.add(canary)
 
@@ -147,6 +151,7 @@ class FilterProof:
             return
         if updated_at > latest or updated_at - created_at < MIN_AGE:
             return
+        # The newest are the best: the bound has to cover them, so older ones bring more old rows.
         others = [canary for canary in self._newest if canary.key != key]
         newest = sorted([*others, Canary(key, updated_at)], key=lambda canary: canary.updated_at)
         self._newest = newest[-CANARIES:]
@@ -159,34 +164,36 @@ class FilterProof:
     @property
     def candidates(self) -> list[Canary]:
         """Rows whose own moment can prove the filter, the newest first."""
-        rest = [c for c in self._known.values() if c.key not in self._changed]
-        found = {canary.key: canary for canary in (*rest, *self._newest)}
-        return sorted(found.values(), key=lambda canary: canary.updated_at, reverse=True)
+        rest = [canary for canary in self._known.values() if canary.key not in self._changed]
+        by_key = {canary.key: canary for canary in (*rest, *self._newest)}
+        return sorted(by_key.values(), key=lambda canary: canary.updated_at, reverse=True)
 
     def accept(self, canary: Canary) -> None:
-        """Record that a request for its own moment returned a row."""
+        """Record that a request with the row's own moment as its bound returned the row."""
         self._came.add(canary)
 
     @property
     def canaries(self) -> list[Canary]:
         """The canaries for the next walk: of the rows that came, those that changed last."""
-        found = {canary.key: canary for canary in (*self._came, *self._newest)}
-        newest = sorted(found.values(), key=lambda canary: canary.updated_at, reverse=True)
+        by_key = {canary.key: canary for canary in (*self._came, *self._newest)}
+        newest = sorted(by_key.values(), key=lambda canary: canary.updated_at, reverse=True)
         return newest[:CANARIES]
 
 
 def oldest_of(rows: Sequence[Any]) -> datetime | None:
-    """Return the earliest moment at which one of the rows changed, None if none is dated."""
+    """Return the earliest ``updated_at`` of rows, or None if none has one."""
     if not rows:
         return None
     texts = [text for text in texts_of(rows) if text]
+    # Texts in UTC compare like their moments, except by less than a second where only some have
+    # fractions. Parsing one in place of two hundred matters, and that error does not.
     if texts and all(text.endswith("Z") for text in texts):
         texts = [min(texts)]
     return min((date for text in texts if (date := timestamps.parse_row_time(text))), default=None)
 
 
 def texts_of(rows: Sequence[Any]) -> list[str]:
-    """Return when rows changed, as their texts; an empty one where a row has none."""
+    """Return the texts of ``updated_at``, an empty one where a row has none."""
     if isinstance(rows[0], dict):
         return [date if isinstance(date := row.get(UPDATED_AT), str) else "" for row in rows]
     return [date or "" for date in map(operator.attrgetter(UPDATED_AT), rows)]

@@ -1,4 +1,4 @@
-"""The filter on ``updated_at`` that the requests for one list send, and what it is worth."""
+"""Choose the filter on ``updated_at`` for a list; find out if Lev honours it."""
 
 from __future__ import annotations
 
@@ -29,38 +29,40 @@ FILTER = "filter[updated_at][gte]"
 
 
 class ListFilter:
-    """The filter of one list, from what the streams want to what Lev makes of it.
+    """The filter of one list: its bound, and whether Lev accepts and honours it.
 
     Args:
         run: The run.
         active: The streams that the list is read for.
 
     Attributes:
-        filter_from: The lower bound that the request sends, the same from the first page to the
-            last. A stream may leave in the middle of a walk, or another run resume it for some of
-            them: a cursor is good only with the filter that it was made with.
+        filter_from: The lower bound that the request sends, or None for all rows.
         is_ignored: Whether rows came that the filter should leave out.
         proof: Whether the filter can be trusted, by the rows so far.
     """
 
     def __init__(self, run: Run, active: ActiveStreams) -> None:
+        # The same from the first page to the last: a cursor is good only with the filter that it
+        # was made with (W11). Streams may leave in the middle of a walk, and another run may resume
+        # it for some of them.
         self.filter_from: datetime | None = None
         self._reads_all = False
         self.is_ignored = False
-        known = {c for each in active.streams for c in each.bookmark.canaries}
+        known = {canary for stream in active.streams for canary in stream.bookmark.canaries}
         self.proof = FilterProof(known)
         self._run = run
         self._active = active
         self._list_stream = active.list_stream
         self._mode: str = run.config["updated_at_filter"]
 
-    # -- What is sent
+    # -- What the requests send
 
     def reset(self) -> None:
-        """Find the bound of a new walk: one that leaves out no row that a stream wants."""
+        """Choose the bound of a new walk: one that leaves out no row that a stream wants."""
         bounds = [active.tracker.lower_bound for active in self._active.streams]
         known = [bound for bound in bounds if bound is not None]
         self.filter_from, self.is_ignored = None, False
+        # One stream that wants all rows is enough to send no filter: all share the pages.
         if known and len(known) == len(bounds) and not self._reads_all and not self._is_whole_due:
             since = min(known)
             # With `server` the user vouches for the filter, so no row has to prove it.
@@ -71,12 +73,12 @@ class ListFilter:
         self.filter_from = filter_from
 
     def leave_out(self) -> None:
-        """Leave the filter out of all walks that begin in this run."""
+        """Send no filter in any walk that begins in this run."""
         self._reads_all = True
 
     @property
     def _is_whole_due(self) -> bool:
-        """Whether the next walk has to do without the filter, whatever it is worth."""
+        """Whether the next walk has to read all rows, even if Lev honours the filter."""
         today = self._run.server_time.astimezone(UTC).date()
         for active in self._active.streams:
             bookmark = active.bookmark
@@ -105,7 +107,7 @@ class ListFilter:
 
     @property
     def effective(self) -> datetime | None:
-        """The bound, where Lev accepts it."""
+        """The bound that is sent and not rejected, or None."""
         return self.filter_from if self.is_sent else None
 
     @property
@@ -117,13 +119,13 @@ class ListFilter:
         return Sent(self.effective, min(known))
 
     def drop(self, reason: str) -> None:
-        """Send the filter no more in this run, and say why."""
+        """Stop sending the filter in this run, and log why."""
         self._list_stream.optional.drop(FILTER)
         self._list_stream.warn(
             f"{reason}, so every row is read and the unchanged ones are left out here."
         )
 
-    # -- What the rows say
+    # -- What the rows show
 
     def inspect(self, rows: Sequence[Any]) -> None:
         """Find out from the rows of a page what Lev does with the filter."""
@@ -137,22 +139,22 @@ class ListFilter:
         self.is_ignored = self.is_ignored or self.detect_ignored(rows)
 
     def detect_ignored(self, rows: Sequence[Any]) -> bool:
-        """Return whether rows came that the filter, if it was sent, leaves out by far."""
+        """Return whether rows came that are far older than the bound that was sent."""
         if self.filter_from is None or not self.is_sent:
             return False
         oldest = oldest_of(rows)
         return oldest is not None and oldest < self.filter_from - INEXACT
 
-    # -- What further requests say
+    # -- What further requests show
 
     def prove(self) -> bool:
-        """Find out whether Lev honours the filter: a canary must have come, or must come now.
-
-        A row that was sent proves it if its own moment as the bound returns it, and not one that
-        is older. That costs a request for each row that is tried.
-        """
+        """Return whether a canary came, or comes now for a bound at its moment."""
+        # With `server` the user vouches for the filter.
         if self.proof.is_proven or self._mode == "server":
             return True
+        # In the first filtered walk no canary is known, and a known one may have changed. Then a
+        # row of this walk proves the filter, if its own moment as the bound returns it and no older
+        # row. That costs a request for each row that is tried.
         for canary in self.proof.candidates:
             if self._returns(canary):
                 self.proof.accept(canary)
@@ -167,8 +169,9 @@ class ListFilter:
         except AuthenticationError:
             raise
         except LevError:
-            return False  # no response is no proof
+            return False  # an error proves nothing
         oldest = oldest_of(rows)
+        # The row comes, but only because all rows do.
         if oldest is not None and oldest < bound - INEXACT:
             return False
         return any(
@@ -188,16 +191,14 @@ class ListFilter:
         return True
 
     def total(self) -> int | None:
-        """Return how many rows the list has now without the filter, None if unknown."""
+        """Return how many rows the list has now without the filter, or None if unknown."""
         response = self._first_row()
         return total_of(response.pagination) if response else None
 
     def counts_all_rows(self, total: int) -> bool:
-        """Return whether ``total`` of a filtered list counts all rows.
-
-        One row without the filter is requested: its ``total`` is of all rows. If it is the same
-        number, and that row is older than the bound, the filter does not change the count.
-        """
+        """Return whether ``total`` of a filtered list counts all rows."""
+        # Without the filter ``total`` is of all rows. If it is the same number, and that row is one
+        # that the filter leaves out, the filter does not change the count.
         response = self._first_row()
         if response is None:
             return False
@@ -207,7 +208,7 @@ class ListFilter:
         return is_left_out and total_of(response.pagination) == total
 
     def _first_row(self) -> LevResponse | None:
-        """Request one row without the filter, None if it fails."""
+        """Request one row without the filter; return None if that fails."""
         try:
             response = self._request({"limit": 1})
             extract_rows(response)

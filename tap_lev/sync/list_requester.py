@@ -36,7 +36,7 @@ DRY_RUN_ROWS = 5
 
 
 class ListRequester:
-    """Requests the pages and the rows of one list.
+    """Requests the pages and the single rows of one list.
 
     Args:
         run: The run.
@@ -45,7 +45,7 @@ class ListRequester:
 
     Attributes:
         filter: The filter that the requests send.
-        row_limit: How many rows are looked at, None where it is no dry run.
+        row_limit: Rows that a dry run looks at, or None where rows are written.
     """
 
     def __init__(self, run: Run, active: ActiveStreams, *, by_row: bool = False) -> None:
@@ -57,14 +57,14 @@ class ListRequester:
         self._options_for: tuple[ActiveStream, ...] | None = None
         self._options: list[OptionalParam] = []
         self._decoders: dict[tuple[ChildStream, ...], PageDecoder] = {}
-        limits = [each.stream.ABORT_AT_RECORD_COUNT for each in active.streams]
+        limits = [a.stream.ABORT_AT_RECORD_COUNT for a in active.streams]
         known = [limit for limit in limits if limit is not None]
         is_dry_run = bool(limits) and len(known) == len(limits)
         self.row_limit: int | None = max(DRY_RUN_ROWS, *known) if is_dry_run else None
 
     @property
     def page_limit(self) -> int | None:
-        """How many rows a page is to have, None where the list accepts no limit."""
+        """Rows to request with each page, or None where the list accepts no limit."""
         if not self._list_stream.paged:
             return None
         page_size: int = self._run.config["page_size"]
@@ -79,12 +79,12 @@ class ListRequester:
     def fetch_page(
         self, position: Position, limit: int | None = None, policy: RetryPolicy | None = None
     ) -> Page:
-        """Request a page, with as much of what is wanted as Lev accepts.
+        """Request a page, with the optional parameters that Lev accepts.
 
         Args:
-            position: Where the page is.
-            limit: Rows to request; the setting by default.
-            policy: How long to try; as the settings say by default.
+            position: The position of the page.
+            limit: Rows to request, or None for the setting.
+            policy: How long to retry, or None for the settings.
 
         Raises:
             InvalidResponseError: There is no list of rows in the response.
@@ -93,7 +93,9 @@ class ListRequester:
         embeds = _embeds_of(sent)
         if not embeds or not page.response.data:
             return page
-        # 1. Lev may leave embeds out because of `fields`: it is sent no more.
+        # A page without an embed says nothing: its rows may have nothing in it, or the response may
+        # be wrong. Taken for empty, the target would drop the children of all its rows.
+        # 1. Lev may leave embeds out because of `fields`, which then stays away.
         if FIELDS in sent and self._drop_missing_embeds(page, embeds):
             return self.fetch_page(position, limit, policy)
         # 2. One response may have lost an embed that the next one has.
@@ -103,6 +105,7 @@ class ListRequester:
             page, _ = self._request_page(position, limit, policy)
             for name in missing:
                 if not self._has_come(page, name):
+                    # Where Lev never sends the embed, each page would cost two requests.
                     known[name].count_repeat()
         # 3. A row with an empty embed shows that Lev does not leave empty ones out.
         for name in embeds:
@@ -119,7 +122,9 @@ class ListRequester:
         column = list_stream.account_id_column
 
         def request(params: dict[str, str]) -> tuple[Page, dict[str, str]]:
-            # Several requests may find out what Lev rejects: the page has the form of its own.
+            # ``ask`` may call this several times, to find the parameter that Lev rejects. What each
+            # request sends decides how its own response is decoded: without an embed, or with
+            # `fields`, rows lack what the structs expect.
             decoder = self._decoder
             usual = (
                 decoder
@@ -137,6 +142,8 @@ class ListRequester:
             extra = {column: self._run.client.account_id()} if column else {}
             return RowPage(list_stream, response, position, extra), params
 
+        # Other streams of the list may learn what Lev rejects at the same time. So what was sent
+        # with this page comes from its own request, not from what is known afterwards.
         page, sent = list_stream.optional.request(self.filter.options + self._row_options, request)
         if isinstance(page, RowPage):
             page.check_form()
@@ -144,14 +151,15 @@ class ListRequester:
 
     @property
     def _row_options(self) -> list[OptionalParam]:
-        """What to request in each row. It changes only when a stream leaves."""
+        """The parameters that choose the content of rows; new when a stream has left."""
         streams = self._active.streams
         if self._options_for is not streams:
             self._options_for, self._options = streams, self._find_row_options()
         return self._options
 
     def _find_row_options(self) -> list[OptionalParam]:
-        embeds = {name for each in self._active.streams for name in each.stream.wanted_embeds}
+        streams = [active.stream for active in self._active.streams]
+        embeds = {name for stream in streams for name in stream.wanted_embeds}
         is_written = self._active.list_member is not None
         return [
             *self._list_stream.fields_option(written=is_written),
@@ -160,13 +168,15 @@ class ListRequester:
 
     @property
     def _decoder(self) -> PageDecoder | None:
-        """What decodes pages whose rows all streams take as they come, None where some do not."""
-        readers = [each.reader for each in self._active.children if each.reader is not None]
-        if not self._list_stream.is_plain or not all(each.is_plain_embed for each in readers):
+        """Decodes pages into structs, or None where a stream needs its rows one by one."""
+        # 1. A stream changes its rows, or sends requests for each.
+        readers = [child.reader for child in self._active.children if child.reader is not None]
+        if not self._list_stream.is_plain or not all(reader.is_plain_embed for reader in readers):
             return None
-        # Within a page only single rows tell where to resume.
-        walks = [each.tracker.walk for each in self._active.streams]
+        # 2. The walk resumes within a page: only rows one by one show where (W9).
+        walks = [active.tracker.walk for active in self._active.streams]
         is_within_page = any(walk is not None and walk.place.parent_id for walk in walks)
+        # 3. Rows are looked at one by one: in a dry run, or where nothing is written.
         if is_within_page or self._by_row or self.row_limit:
             return None
         children = tuple(reader.stream for reader in readers)
@@ -177,7 +187,7 @@ class ListRequester:
     # -- Single rows
 
     def fetch_row(self, key: int, policy: RetryPolicy | None = None) -> RowPage:
-        """Request a single row.
+        """Request a single row by its id.
 
         Returns:
             A page with that row alone.
@@ -197,7 +207,9 @@ class ListRequester:
         return page
 
     def fetch_id(self, position: Position) -> LevResponse:
-        """Request one row's id and the way on, where the whole row cannot be sent."""
+        """Request only the id of the next row, and the cursor behind it."""
+        # Not by ``optional``: if Lev rejects `fields` here, the splitter builds a cursor instead.
+        # The filter has to stay, for the cursor was made with it (W11).
         params: Position = {"limit": 1, FIELDS: "id", **position}
         if self.filter.effective is not None:
             params[FILTER] = timestamps.render(self.filter.effective)
@@ -206,10 +218,10 @@ class ListRequester:
         extract_rows(response)
         return response
 
-    # -- Embedded fields
+    # -- Embeds
 
     def _has_come(self, page: Page, name: str) -> bool:
-        """Return whether a row of the page has an embedded field."""
+        """Return whether a row of the page has an embed, and note it."""
         rows = page.items
         has_come = not rows or any(has(row, name) for row in rows)
         if has_come and rows:
@@ -225,7 +237,8 @@ class ListRequester:
             Whether the page has to be requested again.
         """
         list_stream = self._list_stream
-        # 1. Another walk of the list has found out meanwhile.
+        # 1. Another walk of the list has found out while this request was in flight, which sent
+        #    `fields`. Without a new request its rows would count as rows without children.
         if list_stream.optional.is_rejected(FIELDS):
             return True
         # 2. All embeds are there.
@@ -240,7 +253,7 @@ class ListRequester:
         return True
 
     def shows_embed(self, name: str) -> bool:
-        """Return whether any row of the list's first page has an embed, whatever its age."""
+        """Return whether a row of the list's first page has an embed, whatever its age."""
         params = {"limit": self._run.config["page_size"], "include": name}
         response = self._client.send(LevRequest(f"GET {self._list_stream.path}", params))
         page = RowPage(self._list_stream, response, None, {})
@@ -250,18 +263,19 @@ class ListRequester:
         """Read an embedded column of a row that came without it.
 
         Returns:
-            Its value; None where this server leaves empty ones out; UNSET where it cannot be had,
-            so that a target keeps what it has.
+            Its value; None where this server omits empty ones; UNSET where it cannot be read, so
+            that a target keeps its value.
 
         Raises:
             LevError: The row cannot be read.
         """
         list_stream = self._list_stream
         embed = list_stream.embeds[field]
-        # 1. Lev gives no single rows of this list.
+        # 1. Lev has no read of single rows of this list.
         if list_stream.detail_path is None:
             return None
-        # 2. The first rows had nothing by id, either: no more are requested.
+        # 2. The first rows had nothing by id, either: this server omits what is empty, and further
+        #    requests would cost one for each row of the list.
         if embed.unread_rows >= CHECKED_ROWS and not embed.seen_empty:
             return UNSET if embed.unread else None
         if embed.gone_rows >= CHECKED_ROWS and not embed.seen:
@@ -275,10 +289,11 @@ class ListRequester:
             embed.gone_rows += error.is_gone
             raise
         except NoRowError:
-            pass  # the list has the row, so it is the field that is not there
+            pass  # the list has the row, so only the field is missing
         if field in row:
             return row[field]
-        # 4. It has not: the field's own endpoint shows whether there is something in it.
+        # 4. It has not. The embed's own endpoint shows whether there is something: then Lev embeds
+        #    it not with this row, and null would erase what the target has.
         embed.unread_rows += 1
         if embed.unread is None and self._endpoint_has(key, field):
             embed.unread = LevError(
@@ -289,7 +304,7 @@ class ListRequester:
         return UNSET if embed.unread else None
 
     def _endpoint_has(self, key: int, field: str) -> bool:
-        """Return whether the endpoint of an embedded field has something for a row."""
+        """Return whether the endpoint of an embed returns something for a row."""
         for stream in self._run.streams.values():
             if isinstance(stream, ChildStream) and stream.embed == field and stream.path:
                 request = LevRequest(f"GET {stream.path}", path_params={stream.parent_key: key})

@@ -1,4 +1,7 @@
-"""ListSync: one pass through a list, for all the streams that its pages bring."""
+"""Read one list from page to page, for all streams whose rows its pages bring.
+
+The rules W1 to W12 are in docs/design/walk.md.
+"""
 
 from __future__ import annotations
 
@@ -41,7 +44,7 @@ if TYPE_CHECKING:
     from tap_lev.sync.run import Run
 
 MAX_RESTARTS = 3
-"""How often one run restarts a walk because Lev rejects its own cursor."""
+"""Restarts of a walk in one run because Lev rejects a cursor of that run (W7)."""
 
 
 class FirstPage(NamedTuple):
@@ -49,12 +52,11 @@ class FirstPage(NamedTuple):
 
     Attributes:
         response: The response that brought it.
-        rows: Its rows.
-        rows_done: How many of these an earlier run has written with their children.
-        pages: How many pages there are from here to the end, this one included.
-        rows_left: How many rows they hold.
-        is_counted: Whether that is known, because Lev counts rows or because there is no other
-            page.
+        rows: The rows of the page.
+        rows_done: Number of these that an earlier run has written with their children.
+        pages: Number of pages from here to the end, this one included.
+        rows_left: Number of rows on those pages.
+        is_counted: Whether both are known: Lev counts rows, or there is no other page.
     """
 
     response: LevResponse
@@ -66,12 +68,12 @@ class FirstPage(NamedTuple):
 
 
 class ListSync:
-    """A pass through one list.
+    """Reads one list, and saves how far it is.
 
     Args:
         run: The run.
         streams: The streams whose rows the pages bring. One that fails leaves them.
-        writes: Whether rows are written; otherwise pages are read row by row and looked at.
+        writes: Whether rows are written; otherwise the first page is only looked at.
 
     Attributes:
         active: The streams that are still read.
@@ -86,7 +88,9 @@ class ListSync:
         self._requester = ListRequester(run, self.active, by_row=not writes)
         self._processor = PageProcessor(run, self.active, self._requester, self._counter)
         self._completion = Completion(run, self.active, self._requester, self._counter)
+        # Set while a page that fails is read in parts.
         self._splitter: PageSplitter | None = None
+        # The ids of rows that no page brings. They were requested by id, and explain a shortfall.
         self._lost_rows: set[int] = set()
         self._is_answered = False
         self._is_resumed = False
@@ -97,10 +101,10 @@ class ListSync:
         """The names of the streams that are still read."""
         return ", ".join(active.name for active in self.active.streams)
 
-    # -- Running
+    # -- What a run calls
 
     def run(self, *, schemas: bool = True) -> None:
-        """Write all rows of the streams. One that fails does not stop the others.
+        """Write all rows of the streams. One that fails does not stop the others (W2).
 
         Args:
             schemas: Whether to write the SCHEMA messages.
@@ -117,6 +121,7 @@ class ListSync:
 
     def refresh(self, keys: Iterable[int]) -> None:
         """Write single rows and their children. The state stays as it is."""
+        # A state moved by a refresh would cover rows that no walk has read (W8).
         missing: list[int] = []
         keys = list(keys)
         self._processor.progress.expect_rows(len(keys))
@@ -147,7 +152,7 @@ class ListSync:
         if self._requester.filter.detect_ignored(rows):
             self._requester.filter.drop(f"Lev ignores {FILTER}")
         parent = self._processor.resume_after
-        done = next((n for n, row in enumerate(rows, 1) if parent and row["id"] == parent), 0)
+        done = next((i for i, row in enumerate(rows, 1) if parent and row["id"] == parent), 0)
         if self._paginator().next_position(page.response, page.position or {}) is None:
             return FirstPage(page.response, rows, done, 1, len(rows), is_counted=True)
         is_counted = counter.total is not None and counter.rows_read is not None
@@ -176,7 +181,7 @@ class ListSync:
     # -- The walk
 
     def _walk(self) -> None:
-        """Read the list from its first page, or from where an earlier run stopped, to its last."""
+        """Read the list to its last page, from its first or from the saved place."""
         restarts, restart = 0, None
         while self.active:
             try:
@@ -185,7 +190,8 @@ class ListSync:
                         for place in places:
                             self._checkpoint(place)
             except RestartError as error:
-                # An earlier run's cursor may well be rejected; one of this run, only so often.
+                # An earlier run's cursor may have expired (lev-api.md §3 row 7). If Lev rejects one
+                # of this run again and again, the list never ends (W7).
                 restarts += not (error.is_final or self._is_resumed)
                 if restarts > MAX_RESTARTS:
                     raise (error.cause or error) from None
@@ -207,12 +213,15 @@ class ListSync:
         while self.active:
             page = self._settle(page, paginator, is_first=is_first)
             yield page
+            # The page is written. The order from here on is that of W8: its time, the place behind
+            # it, then the next request. A stream that failed meanwhile keeps the place before it.
             for active in self.active.streams:
                 active.tracker.witness(page.response.server_time)
             position = paginator.next_position(page.response, page.position or {})
             if position is None or not self.active or self._requester.row_limit:
                 break
             is_first = False
+            # A list read by offset keeps no place: the next run begins it anew (W9).
             if is_resumable(position):
                 cursor = cast("str | None", position.get("cursor"))
                 resume_after = self._processor.resume_after
@@ -227,23 +236,24 @@ class ListSync:
         self._finish(end_is_stated=paginator.end_is_stated)
 
     def _settle(self, page: Page, paginator: Paginator, *, is_first: bool) -> Page:
-        """Request a page once more where one response is not enough to believe it."""
-        # 1. An empty list may empty a table.
+        """Request a page once more where one response does not prove enough (W3)."""
+        # 1. The list is empty: at its end the target would drop all rows.
         if is_first and not page.response.data and self._says_nothing(page.response):
             page = self._fetch({})
-        # 2. A full page does not say what follows.
+        # 2. A full page does not say what follows, and a fault may have cut that off.
         if paginator.is_unclear(page.response, page.position or {}):
             page = self._requester.fetch_page(page.position or {})
-        # 3. A cache may have answered with the page before it: rows would be missing.
+        # 3. A cache may have answered with the page before it. In one run the count would show that
+        #    rows are missing, but not in a walk that a crash has cut.
         has_cursor = isinstance((page.position or {}).get("cursor"), str)
         if has_cursor and self._is_stale(page):
             page = self._fetch(page.position or {})
         return page
 
     def _is_stale(self, page: Page) -> bool:
-        """Return whether a page of a list in the order of its ids lies before its place."""
+        """Return whether ids have ascended so far, and a page lies before its place."""
         rows = page.response.data if isinstance(page.response.data, list) else ()
-        # Lazily: as a rule the first id tells, and this is done for every page.
+        # Lazily: the first id is enough as a rule, and this runs for each page.
         return bool(rows) and self._counter.is_stale(map(id_of, rows))
 
     def _says_nothing(self, response: LevResponse) -> bool:
@@ -252,16 +262,17 @@ class ListSync:
 
     def _finish(self, *, end_is_stated: bool) -> None:
         if not self.active or self._requester.row_limit:
-            return  # not all was seen
+            return  # not all rows were read
         if self._is_resumed:
             self._completion.check_resumed(self._lost_rows)
         self._completion.check_filter()
         self._completion.finish(end_is_stated=end_is_stated, lost=self._lost_rows)
 
     def _checkpoint(self, place: Place) -> None:
-        """Record a place in the state. Nothing else moves it."""
+        """Record a place in the state. Nothing else moves it (W8)."""
         for active in self.active.streams:
-            # Rows count as having nothing in an embed only once the embed is known to come.
+            # Rows came without an embed, and it is not known yet whether Lev omits empty ones or
+            # embeds nothing. If it is the latter, these rows have to come again.
             if not active.awaits_embed:
                 active.tracker.checkpoint(place)
         self._run.state_writer.write()
@@ -288,6 +299,8 @@ class ListSync:
         place = walk.place
         self._requester.filter.resume(place.filter_from)
         self._processor.resume(place.parent_id)
+        # The counter goes on where the earlier run was. With the id in the cursor it also finds out
+        # whether the first page of this run is a stale one.
         after = read_cursor(place.cursor)
         self._counter.begin(place.rows_read if place.cursor else 0, after.key if after else None)
         page = self._fetch({"cursor": place.cursor} if place.cursor else {})
@@ -306,6 +319,8 @@ class ListSync:
             else:
                 active.tracker.log_restart(str(restart))
             active.tracker.give_up()
+        # Canaries that came belong to the walk that is given up. A filter that honours them once
+        # has to do so again in the new one.
         list_filter = self._requester.filter
         list_filter.proof.restart()
         return self._start()
@@ -319,9 +334,11 @@ class ListSync:
         bound = list_filter.filter_from
         page = self._fetch({})
         for active in self.active.streams:
+            # A walk may be there: the first page was read around a row that cannot be sent.
             if active.tracker.walk is None:
                 active.begin(page.response.server_time)
-        # The server's clock, known now, may widen the walk.
+        # The bound was chosen before the server's clock was known. If the bookmark is later than
+        # that clock, the walk reads all rows, and the page with the filter does not count.
         list_filter.reset()
         if list_filter.filter_from != bound:
             page = self._fetch({})
@@ -331,24 +348,26 @@ class ListSync:
 
     def _retry_failed_rows(self, response: LevResponse) -> None:
         """Request the rows that failed in earlier runs, before the walk comes to them."""
+        # Before: a row that still fails is then counted once, and the walk passes it. Else it could
+        # stop the stream at the same place in each run (W7).
         if self._requester.row_limit or self._has_retried:
             return
         self._has_retried = True
         for active in self.active.streams:
             for failed in active.bookmark.failed:
                 if failed.key in active.row_faults:
-                    continue  # the page was read around it already
+                    continue  # the first page was read around it, and it failed again
                 with self.active.isolate(active):
                     self._processor.retry_row(active, failed.key, response)
 
     # -- One page
 
     def _fetch(self, position: Position) -> Page:
-        """Request a page, if need be in parts around a row that Lev cannot send.
+        """Request a page, or its parts around a row that Lev cannot send.
 
         Raises:
             RestartError: Lev rejects the cursor.
-            LevError: There is no way.
+            LevError: Neither the page nor its parts come.
         """
         if self._splitter is not None and not self._splitter.is_over:
             return self._read_around(position)
@@ -371,7 +390,8 @@ class ListSync:
             if not active.is_read_apart:
                 active.is_answered = True
         if was_filtered and "cursor" in position and not self._requester.filter.is_sent:
-            # The cursor was made with the filter, and may not be valid without it.
+            # Lev rejected the filter in this request. The cursor was made with it, and may lead
+            # elsewhere without it (W11), so this page is not used.
             raise RestartError(f"Lev no longer accepts {FILTER}.")
         return page
 
@@ -386,17 +406,18 @@ class ListSync:
     # -- A page that fails
 
     def _split_page(self, position: Position, error: LevError) -> bool:
-        """Begin to read a page in parts, if one of its rows may be the reason that it fails."""
-        # 1. Nothing is written, or Lev does not respond at all.
+        """Begin to read a page in parts, if one of its rows may make it fail (W2)."""
+        # A page is not split, and the stream fails, in these cases:
+        # 1. Nothing is written, or Lev has not responded at all.
         if not self._writes or self._requester.row_limit or not self._run.client.has_responded:
             return False
-        # 2. The error is of another kind.
+        # 2. The error is not about rows: a rejected parameter, a limit, the key.
         if isinstance(error, LevAPIError) and not error.may_be_of_a_row:
             return False
-        # 3. The list itself does not respond.
+        # 3. The first page fails on the way to Lev: the list itself does not respond.
         if not position and (error.on_the_way or isinstance(error, LevConnectionError)):
             return False
-        # 4. The key may not read the list at all.
+        # 4. The first response is a 403: the key may not read the list at all.
         if not self._is_answered and isinstance(error, LevAPIError) and error.is_forbidden:
             return False
         splitter = PageSplitter(self._requester, self._list_stream, error)
@@ -413,10 +434,14 @@ class ListSync:
     def _read_around(self, position: Position) -> Page:
         splitter = self._splitter
         assert splitter is not None  # noqa: S101
+        # 1. A shorter page comes. The row is not in it.
         if (page := splitter.shorter(position)) is not None:
             return page
+        # 2. Not even one row comes: the row is next.
         skipped = splitter.skip(position)
         list_filter, name = self._requester.filter, self._list_stream.name
+        # 3. There is no way past it. A filtered list has gaps between its ids, so a built cursor
+        #    may not get far enough. Without the filter it may.
         if skipped is None and list_filter.is_sent:
             list_filter.leave_out()
             raise RestartError(
@@ -431,7 +456,7 @@ class ListSync:
             ) from None
         self._splitter = None
         for active in self.active.streams:
-            if active.tracker.walk is None:  # it is the first page that cannot be read
+            if active.tracker.walk is None:  # the first page is the one that fails
                 active.begin(self._run.server_time)
         for key in skipped.keys:
             with self.active.isolate():
@@ -439,7 +464,7 @@ class ListSync:
         return self._fetch(skipped.position) if skipped.page is None else skipped.page
 
     def _read_single(self, key: int) -> None:
-        """Write a row that does not come in a page, or record that it cannot be read."""
+        """Write a row that no page brings, or record that it cannot be read."""
         if all(key in active.done_rows for active in self.active.streams):
             self._lost_rows.add(key)
             return
@@ -457,7 +482,7 @@ class ListSync:
 
     def _write_outside_walk(self, page: RowPage) -> None:
         for _ in self._processor.write(page):
-            pass  # a row that no page brought is no place to resume at
+            pass  # a row that no page brought is no place to resume at (W9)
 
     def _refresh_row(self, key: int, missing: list[int]) -> None:
         name, faults = self._list_stream.name, self.active.first.row_faults

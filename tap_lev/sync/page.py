@@ -1,7 +1,7 @@
-"""A page of a list, in one of two forms: rows as dicts, or rows in the types of their schema.
+"""Hold a page of a list, with its rows as dicts or as structs of their schemas.
 
-The response decides the form, once: most pages hold just what the schemas say, and are decoded into
-structs that are written as a whole. Any other page has dicts, which are written row by row.
+The response decides the form, once. Most pages hold just what the schemas say: they are decoded
+into structs, and written as a whole. Any other page has dicts, which are written row by row.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from tap_lev.sync.active_streams import ActiveStream
 
 NEEDED_OF_PARENT = ("id", UPDATED_AT, "archived", "archived_at")
-"""What the requests for a row's children need of the row."""
+"""The fields of a row that the requests for its children need."""
 
 
 class Page(Protocol):
@@ -37,7 +37,7 @@ class Page(Protocol):
 
     Attributes:
         response: The response that brought it.
-        position: Where it is; None for rows that are no part of a walk.
+        position: The query parameters that lead to it, or None for rows outside a walk.
     """
 
     response: LevResponse
@@ -45,14 +45,14 @@ class Page(Protocol):
 
     @property
     def items(self) -> Sequence[Any]:
-        """What Lev sent as rows, as dicts or as structs."""
+        """The items that Lev sent, as dicts or as structs."""
 
     @property
     def rows(self) -> Sequence[Any]:
         """The rows that have a key, as dicts or as structs."""
 
     def row_keys(self) -> list[Any]:
-        """Return the keys of the rows in order, None for each row without one."""
+        """Return the keys of the rows, with a None for each row without one."""
 
     def set_field(self, row: Any, name: str, value: object) -> None:  # noqa: ANN401
         """Set a field of a row."""
@@ -63,9 +63,9 @@ class RowPage(Page):
 
     Args:
         list_stream: The list.
-        response: The response.
-        position: Where it is.
-        extra_columns: Columns that Lev's rows lack.
+        response: The response that brought it.
+        position: The query parameters that lead to it, or None for rows outside a walk.
+        extra_columns: Columns that Lev's rows lack, with their values.
     """
 
     def __init__(
@@ -90,7 +90,8 @@ class RowPage(Page):
 
     @property
     def items(self) -> Sequence[Any]:
-        """What Lev sent as rows."""
+        """The items that Lev sent."""
+        # Before a list stream splits or changes them: an embed is a field of what Lev sent.
         return extract_rows(self.response)
 
     @functools.cached_property
@@ -103,13 +104,14 @@ class RowPage(Page):
         return [row for row in self._rows if row is not None]
 
     def row_keys(self) -> list[Any]:
-        """Return the keys of the rows in order, None for each row without one."""
+        """Return the keys of the rows, with a None for each row without one."""
         keyless = len(self._rows) - len(self.rows)
         return [*keys_of(self.rows, self._list_stream.primary_keys), *[None] * keyless]
 
     @property
     def ids_ascend(self) -> bool:
         """Whether the ids of the rows are integers that ascend."""
+        # Only then a row's id says which rows came before it (W9). Lev promises no order.
         keys = [row["id"] for row in self.rows]
         return all(type(key) is int for key in keys) and all(a < b for a, b in pairwise(keys))
 
@@ -121,8 +123,9 @@ class RowPage(Page):
         """Write the list's own rows that belong to its walk.
 
         Returns:
-            How many rows were not written before in this run.
+            The number of rows that were not written before in this run.
         """
+        # A row that had failed was requested by its id before the first page, and written then.
         rows = [row for row in self.rows if row.get("id") not in active.done_rows]
         for row in rows:
             if active.includes(row):
@@ -134,9 +137,9 @@ class TypedPage(Page):
     """A page whose rows are structs, decoded in the types of the schemas.
 
     Args:
-        response: The response.
-        position: Where it is.
-        decoder: What decoded it.
+        response: The response that brought it.
+        position: The query parameters that lead to it.
+        decoder: The decoder that made the structs.
     """
 
     def __init__(
@@ -152,6 +155,7 @@ class TypedPage(Page):
         rows: list[Any] = self.response.data
         return rows
 
+    # The decoder accepts no row without a key, so each item is a row.
     rows = items
 
     def row_keys(self) -> list[Any]:
@@ -164,6 +168,8 @@ class TypedPage(Page):
 
     def included(self, active: ActiveStream) -> list[Any]:
         """Return the rows of the list that belong to a stream's walk."""
+        # The bound is looked up once, and dates are compared only where there is one: this runs for
+        # each row of the tap.
         walk = active.tracker.walk
         if walk is None or walk.since is None:
             return list(self.items)
@@ -171,24 +177,26 @@ class TypedPage(Page):
         return [row for row in self.items if includes(parse(getattr(row, UPDATED_AT, None)))]
 
     def children(self, child: ChildStream, parents: Sequence[Any]) -> list[Any]:
-        """Return a child stream's rows out of the rows that hold them."""
+        """Return the rows of a child stream that are embedded in parents."""
         return self._decoder.child_rows(child, parents)
 
     def lacking(self, child: ChildStream, parents: Sequence[Any]) -> list[dict[str, Any]]:
-        """Return, as dicts, the rows that came without a child stream's embed."""
+        """Return the rows that came without a child stream's embed, as dicts."""
+        # What reads children elsewhere works on dicts, and needs but a few fields of the parent.
         return [_as_parent(row) for row in self._decoder.without_embed(child, parents)]
 
     def drop_embeds(self) -> None:
-        """Take the rows of child streams out of the rows."""
+        """Remove the embeds from the rows; the list's own records have no such column."""
         self._decoder.drop_embeds(self.items)
 
     def write_rows(self, active: ActiveStream, rows: Sequence[Any]) -> None:
-        """Write rows as a whole."""
+        """Write rows of the page as a whole."""
         active.stream.write_typed(rows, self._decoder)
 
 
 def is_resumable(position: Position) -> bool:
-    """Return whether a later run can resume at a position: an offset is no place to resume at."""
+    """Return whether a later run can resume at a position (W9)."""
+    # An offset is no place to resume at: rows that come and go before it shift it.
     cursor = position.get("cursor")
     return not position or (isinstance(cursor, str) and bool(cursor))
 

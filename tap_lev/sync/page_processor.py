@@ -1,4 +1,7 @@
-"""Write a page: the list's own rows, and the rows of its child streams."""
+"""Write a page: the list's own rows, and the rows of its child streams.
+
+The rules W1 to W12 are in docs/design/walk.md.
+"""
 
 from __future__ import annotations
 
@@ -36,13 +39,13 @@ class PageProcessor:
     Args:
         run: The run.
         active: The streams whose rows are wanted.
-        requester: The requests for the list.
+        requester: Sends the requests for the list.
         counter: Counts the rows.
 
     Attributes:
-        progress: How far the streams are.
-        resume_after: The last row of the page that an earlier run has written with its children,
-            as long as it has not come. None: no row of the page was written.
+        progress: Updates the progress of the streams.
+        resume_after: Id of the last row that an earlier run has written with its children, until
+            that row comes; None if the page begins with its first row.
     """
 
     def __init__(
@@ -57,18 +60,18 @@ class PageProcessor:
         self._counter = counter
 
     def resume(self, parent_id: int | None) -> None:
-        """Write the children of a page only after the row that an earlier run stopped at."""
+        """Skip the children of a page up to the row that an earlier run stopped at."""
         self.resume_after = parent_id
 
     def write(self, page: Page) -> Generator[Place]:
         """Write a page.
 
         Yields:
-            The place within the page, after each row that cost a request.
+            The place within the page, after each row whose children cost a request.
         """
         self._count(page)
         if page.position is not None:
-            # A page that comes again is not written again.
+            # Its rows are written and counted. The paginator decides whether the list ends here.
             if self._counter.is_repeated:
                 return
             # Single rows are requested without a filter, so they say nothing of it.
@@ -82,6 +85,7 @@ class PageProcessor:
     def _write_by_row(self, page: RowPage) -> Generator[Place]:
         if (active := self._active.list_member) is not None:
             with self._active.isolate(active):
+                # A row that was read ends a streak of rows that failed (W12).
                 if page.write(active):
                     active.tracker.end_streak()
         yield from self._write_children(page)
@@ -95,10 +99,9 @@ class PageProcessor:
     # -- The list's own rows
 
     def _fill_embeds(self, page: Page) -> None:
-        """Read the embedded columns of the list's own rows that came without them.
-
-        Where this server omits what is empty, they are null: a target may keep an old value else.
-        """
+        """Read the embedded columns of the list's own rows that came without them."""
+        # Such a row has to say null where this server omits what is empty: if the column is absent
+        # from the record, a target keeps the old value.
         active, list_stream = self._active.list_member, self._list_stream
         if active is None:
             return
@@ -129,7 +132,7 @@ class PageProcessor:
     # -- A page of structs
 
     def _write_typed(self, page: TypedPage) -> None:
-        """Write each stream's rows as a whole, without a look at each row."""
+        """Write each stream's rows as a whole."""
         taken: dict[ActiveStream, list[Any]] = {}
         lacking: dict[ActiveStream, list[dict[str, Any]]] = {}
         for active in self._active.streams:
@@ -143,6 +146,7 @@ class PageProcessor:
             else:
                 done = active.done_rows
                 taken[active] = [row for row in rows if row.id not in done] if done else rows
+        # After all children are taken out, and before the list's own rows are encoded.
         page.drop_embeds()
         for active, rows in taken.items():
             if active in self._active.streams:
@@ -150,13 +154,14 @@ class PageProcessor:
                     page.write_rows(active, rows)
                     if rows:
                         active.tracker.end_streak()
+        # Last: these cost requests, and the rest of the page is written by then.
         for active, parents in lacking.items():
             for row in parents:
                 if active in self._active.streams:
                     cache = ResponseCache(self._run.lock)
                     self._read_children(active, row, page.response, cache)
 
-    # -- A page of dicts
+    # -- A page of dicts, and where it resumes
 
     def _write_children(self, page: RowPage) -> Generator[Place]:
         children = [(a, a.reader) for a in self._active.children if a.reader is not None]
@@ -166,16 +171,20 @@ class PageProcessor:
         for active, reader in children:
             with self._active.isolate(active):
                 reader.warn_of_full_embeds([row for row in rows if active.includes(row)])
-        # Lev promises no order (lev-api.md §3 row 6): only if ids ascend is it known which of the
-        # rows came before one.
+        # Where does this page resume? Lev promises no order (lev-api.md §3 row 6): only if ids
+        # ascend is it known which rows came before the one where an earlier run stopped (W9).
+        # 1. That row is here, and ids ascend: after it.
+        # 2. It is here, but ids do not ascend: at the first row, so some children come twice.
+        # 3. It is not here. Pages may be smaller now, and it is on a later one; or it is gone. Up
+        #    to it all children come twice.
         ids_ascend = page.ids_ascend
-        done = [n for n, row in enumerate(rows, 1) if row["id"] == self.resume_after]
+        done = [i for i, row in enumerate(rows, 1) if row["id"] == self.resume_after]
         first = done[0] if done and ids_ascend else 0
         if done:
-            # Else the pages may be smaller now, and the row on a later one.
             self.resume_after = None
         rows = rows[first:]
         with Prefetcher(self._run, rows, page.response, self._counter.rows_left) as prefetcher:
+            # Before anything is read ahead: if the embed proves complete, no requests are needed.
             for active, reader in children:
                 with self._active.isolate(active):
                     reader.verify_embed(filter(active.takes, rows), prefetcher.cache_of)
@@ -186,13 +195,15 @@ class PageProcessor:
                 for active, _ in children:
                     if active in self._active.streams and active.takes(row):
                         self._read_children(active, row, page.response, cache)
+                # A row without requests costs nothing to read again, so it makes no new place.
                 position = page.position
                 if cache.is_used and ids_ascend and position is not None and is_resumable(position):
                     yield self._place(position, row["id"])
                 self.progress.on_parents(number)
 
     def _place(self, position: Position, parent_id: int) -> Place:
-        # A later run cannot tell which rows it reads again, unless ids ascend.
+        # The place is the page's, so the rows on it count again in a later run, which knows them
+        # only by the order of their ids.
         rows_read = self._counter.before_page if self._counter.is_ordered else None
         cursor = cast("str | None", position.get("cursor"))
         return Place(cursor, parent_id, rows_read, self._requester.filter.effective)
@@ -202,7 +213,7 @@ class PageProcessor:
     def _read_children(
         self, active: ActiveStream, row: dict[str, Any], response: LevResponse, cache: ResponseCache
     ) -> None:
-        """Write the children of a row. If they cannot be read, the others still are."""
+        """Write the children of a row. If that fails, other rows are still read (W2)."""
         assert active.reader is not None  # noqa: S101
         with self._active.isolate(active):
             try:
@@ -217,11 +228,11 @@ class PageProcessor:
                 active.is_answered = True
 
     def fail_row(self, key: int, error: LevError) -> None:
-        """Record that a row of the list cannot be read. Children that need its id alone are read.
+        """Record that a row cannot be read, and read what its id is enough for.
 
         Args:
-            key: Its id.
-            error: Why.
+            key: The row's id.
+            error: Why it cannot be read.
         """
         for active in self._active.streams:
             if key in active.done_rows:
@@ -244,7 +255,7 @@ class PageProcessor:
         """Request a row again that failed in an earlier run.
 
         Args:
-            active: The stream that lacks it.
+            active: The stream that lacks the row or its children.
             key: The id of the row of the list.
             response: The first page of the walk.
         """
@@ -253,7 +264,7 @@ class PageProcessor:
             self._write_row(active, key, response)
         except ROW_FAULTS as error:
             if isinstance(error, LevAPIError) and error.is_gone:
-                tracker.heal(key)
+                tracker.heal(key)  # Lev no longer has it
                 return
             if isinstance(error, LevAPIError) and error.status == HTTPStatus.UNAUTHORIZED:
                 raise
@@ -261,6 +272,7 @@ class PageProcessor:
             tracker.keep_failed(key)
         else:
             tracker.heal(key)
+        # Also if it failed: the walk passes it, and it fails once in a run.
         active.done_rows.add(key)
 
     def _write_row(self, active: ActiveStream, key: int, response: LevResponse) -> None:
@@ -277,5 +289,5 @@ class PageProcessor:
 
 
 def _needs_id_only(reader: ChildReader | None) -> bool:
-    """Return whether a stream's rows are read by the id of a row of the list alone."""
+    """Return whether the id of a row is enough to read a stream's rows."""
     return reader is not None and not reader.needs_row

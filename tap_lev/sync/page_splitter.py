@@ -1,8 +1,11 @@
-"""Read a page in parts around a row that Lev cannot send, so that one bad row costs one.
+"""Read a page in parts around a row that Lev cannot send, so that one costs one.
 
-A page that fails in each try may do so because of one of its rows. Shorter pages find the place
-before that row. Its id comes with ``fields=id``, or the next cursor is built in the form that Lev
-uses, and trusted only if what comes lies behind it. What lies between is then requested by id.
+A page that fails at each try may do so because of one of its rows (W2 in docs/design/walk.md):
+
+1. Shorter pages, each half as long, find the place before that row.
+2. Behind it leads the cursor that comes with ``fields=id``, or one that is built in the form that
+   Lev uses. A built one is trusted only if the rows that come have higher ids.
+3. The ids in between are requested one by one, and so the row fails by its name.
 """
 
 from __future__ import annotations
@@ -29,22 +32,22 @@ if TYPE_CHECKING:
     from tap_lev.sync.page import Page
 
 LONGEST_STEP = 512
-"""How many ids are jumped over at most, each of which costs a request."""
+"""Ids that a built cursor skips at most. Each of them costs a request."""
 
 FILTERED_STEP = 16
-"""The same in a filtered list: beyond that it is better to read the list without the filter."""
+"""The same in a filtered list: beyond that, reading all rows without the filter is cheaper."""
 
 _CURSOR = re.compile(rb'\{"id":( ?)(\d{1,18})\}')
 """The form of all published cursors, once decoded (lev-api.md §1.5)."""
 
 
 class Skipped(NamedTuple):
-    """Rows of which one cannot be sent in a page, and what lies behind them.
+    """The ids that are skipped around a bad row, and the position behind them.
 
     Attributes:
-        keys: Ids that may be in between.
-        position: The place behind them.
-        page: The page at that place, if it came already.
+        keys: The ids, each to be requested by itself. A row may not exist.
+        position: The position behind them.
+        page: The page at that position, or None if it is still to be requested.
     """
 
     keys: Sequence[int]
@@ -56,20 +59,25 @@ class PageSplitter:
     """Finds the parts of a page around the row that makes it fail.
 
     Args:
-        requester: The requests of the list.
+        requester: Sends the requests for the list.
         list_stream: The list.
         error: Why the page failed.
+
+    Attributes:
+        error: Why the last of its parts failed.
     """
 
     def __init__(self, requester: ListRequester, list_stream: ListStream, error: LevError) -> None:
         self.error = error
         self._requester = requester
         self._list_stream = list_stream
+        # Rows of the page that failed which have not come yet, if it is a full one.
         self._rows_left = requester.page_limit or 0
         self._size = self._rows_left // 2
 
     def is_possible(self, position: Position) -> bool:
-        """Whether the list itself still answers: if not, no single row is to blame."""
+        """Return whether the list itself responds, so that a single row may be the fault."""
+        # The way past a row is a cursor, and the row itself needs a read of single rows.
         if (
             not self._list_stream.paged
             or self._list_stream.detail_path is None
@@ -92,7 +100,7 @@ class PageSplitter:
             return True
         # A filtered list may hold that row alone: then the list without the filter counts.
         return self._requester.filter.is_sent and any(
-            self._requester.filter.works_without(each) for each in ({}, behind)
+            self._requester.filter.works_without(place) for place in ({}, behind)
         )
 
     @property
@@ -101,7 +109,8 @@ class PageSplitter:
         return self._rows_left <= 0
 
     def shorter(self, position: Position) -> Page | None:
-        """Request a shorter page, None if even a single row cannot be sent."""
+        """Request a shorter page; return None if not even one row comes."""
+        # The size stays for the next part: twice as many rows failed, so the bad one is near.
         while self._size > 0:
             try:
                 page = self._requester.fetch_page(position, limit=self._size, policy=ONCE)
@@ -114,7 +123,7 @@ class PageSplitter:
         return None
 
     def skip(self, position: Position) -> Skipped | None:
-        """Find what lies behind the row that cannot be sent, None if there is no way."""
+        """Find the way past the row that cannot be sent, or None."""
         try:
             response = self._requester.fetch_id(position)
         except LevError:
@@ -124,6 +133,7 @@ class PageSplitter:
         cursor, has_more = pagination.get("next_cursor"), pagination.get("has_more")
         if not keys:
             return self._by_cursor(position)
+        # It is the last row: an empty page behind it ends the list as usual.
         if has_more is False:
             empty = dataclasses.replace(response, data=[])
             return Skipped(keys, position, RowPage(self._list_stream, empty, position, {}))
@@ -146,13 +156,16 @@ class PageSplitter:
             try:
                 page = self._requester.fetch_page(built, policy=ONCE)
             except LevError as error:
+                # Lev does not read this form of a cursor.
                 if isinstance(error, LevAPIError) and error.rejects_parameters:
                     return None
+                # Ids have gaps, so the bad row may still be behind the cursor; or another one is.
                 step *= 2
                 continue
             rows = page.response.data
             first = next(iter(map(id_of, rows)), None)
-            # Only if what comes lies behind the cursor, Lev understood it as it was meant.
+            # Cursors are opaque (lev-api.md §1.5). Only if what comes lies behind this one, Lev
+            # read it as it was meant: a Lev that ignores it would start the list again.
             if rows and (type(first) is not int or first <= target):
                 return None
             return Skipped(range(last + 1, target + 1), built, page)
@@ -160,11 +173,11 @@ class PageSplitter:
 
 
 class _Cursor(NamedTuple):
-    """A cursor that names an id.
+    """The parts of a cursor in the published form.
 
     Attributes:
-        space: The blank in it, if there is one.
-        key: The id.
+        space: The blank before the id; empty if there is none.
+        key: The id of the last row before the position.
     """
 
     space: str
@@ -176,7 +189,7 @@ FIRST = _Cursor(" ", 1)
 
 
 def read_cursor(cursor: object) -> _Cursor | None:
-    """Read the id in a cursor of the published form (lev-api.md §1.5); None for another form."""
+    """Read a cursor of the published form (lev-api.md §1.5); None for another form."""
     try:
         body = base64.b64decode(str(cursor), validate=True)
     except (binascii.Error, ValueError):
@@ -190,5 +203,5 @@ def _build(space: str, key: int) -> str:
 
 
 def id_of(row: Any) -> Any:  # noqa: ANN401 - a row of either form
-    """Return a row's id, whatever it is; None if it has none."""
+    """Return a row's id as it is, or None if it has none."""
     return whole(row.get("id") if isinstance(row, dict) else getattr(row, "id", None))

@@ -20,7 +20,6 @@ class PassProgress:
         active: The streams.
         counter: Counts the rows of the list.
         clock: Returns seconds.
-
     """
 
     def __init__(
@@ -32,12 +31,14 @@ class PassProgress:
         self._clock = clock
 
     def expect_rows(self, rows: int) -> None:
-        """Record how many rows are requested by id, where it is no walk."""
+        """Record how many rows a refresh requests by id, where no list is counted."""
         self._expected_rows = rows
 
     def on_page(self) -> None:
-        """Record that a page has come, for the streams whose rows are in it."""
+        """Update the streams whose rows are in a page that has come."""
         list_stream = self._active.list_stream
+        # Streams in the same pages advance together, so one of them counts and the others follow.
+        # One that sends requests for each row has another endpoint, and another pace.
         together = []
         for active in self._active.streams:
             progress = active.progress
@@ -56,7 +57,11 @@ class PassProgress:
         self._move(together, self._counter.rows_read)
 
     def on_parents(self, done: int) -> None:
-        """Record how many rows of the page are done, for the streams that are read apart."""
+        """Update the streams that send requests for each row.
+
+        Args:
+            done: Rows of the page whose children are written.
+        """
         before = self._counter.before_page
         apart = (active for active in self._active.streams if active.is_read_apart)
         self._move(apart, None if before is None else before + done)

@@ -18,19 +18,19 @@ if TYPE_CHECKING:
     from tap_lev.sync.run import Run
 
 PARENTS_AHEAD = 10
-"""How many rows a stream may read ahead of the one whose children are written."""
+"""Rows that a stream may read ahead of the one whose children are written."""
 
 MAX_FAILURES_AHEAD = 2
-"""How many rows in a row may fail before nothing more is read ahead on a page."""
+"""Rows in a row that may fail before a stream reads nothing more ahead on a page."""
 
 PRIOR_WEIGHT = 3
-"""How many rows the first estimate of requests is worth, against the rows read so far."""
+"""Weight of the first estimate of requests per row, in rows that were read."""
 
 
 class Prefetcher:
-    """The rows of a page in turn, while requests for the next rows are in flight.
+    """Yields the rows of a page while requests for the next rows are in flight.
 
-    Each stream that needs requests makes them in a thread of its own, a few rows ahead of the row
+    Each stream that needs requests sends them in a separate thread, a few rows ahead of the row
     that is written. So requests to several endpoints, and for several rows, are in flight
     together, and the rows are still written one after the other. Use it in a ``with`` statement.
 
@@ -38,7 +38,7 @@ class Prefetcher:
         run: The run.
         rows: The rows of the page.
         response: The response that brought them.
-        rows_left: How many rows follow on later pages, as far as it is known.
+        rows_left: Number of rows on later pages; 0 if unknown.
     """
 
     def __init__(
@@ -56,7 +56,7 @@ class Prefetcher:
         self._progress = threading.Event()
 
     def cache_of(self, row: dict[str, Any]) -> ResponseCache:
-        """Return the responses for a row."""
+        """Return the cache of responses for a row."""
         return self._caches[row["id"]]
 
     def start(self, active: ActiveStreams) -> None:
@@ -79,12 +79,13 @@ class Prefetcher:
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Read nothing more."""
+        """End the threads after their requests in flight."""
+        # Also where the page broke off: they wait for a row to be written, which none will be.
         self._active = None
         self._progress.set()
 
     def __iter__(self) -> Iterator[tuple[dict[str, Any], ResponseCache]]:
-        """Go through the rows. The responses for a row are dropped after it."""
+        """Yield each row with its cache, which is dropped after it."""
         for row in self._rows:
             yield row, self.cache_of(row)
             self._caches.pop(row["id"], None)
@@ -97,13 +98,16 @@ class Prefetcher:
         endpoints = [reader.stream.endpoint or "", *reader.needed_endpoints]
         before, failures = child.report.requests, 0
         for number, row in enumerate(self._rows):
+            # Each row that is ahead holds its responses in memory, and a crash requests it again.
             while number > self._written + PARENTS_AHEAD and self._is_wanted(child):
                 self._progress.clear()
                 self._run.lock.wait(self._progress)
             if not self._is_wanted(child):
                 return
-            made = child.report.requests - before
-            per_row = (made + PRIOR_WEIGHT * reader.requests_per_row) / (number + PRIOR_WEIGHT)
+            # The scheduler has to know how many requests are still to come (S5). The first rows may
+            # not be typical, so the estimate changes slowly.
+            sent = child.report.requests - before
+            per_row = (sent + PRIOR_WEIGHT * reader.requests_per_row) / (number + PRIOR_WEIGHT)
             for endpoint in endpoints:
                 left = len(self._rows) - number + self._rows_left
                 self._run.expect_requests(child, endpoint, per_row * left)
@@ -113,7 +117,8 @@ class Prefetcher:
                 reader.prefetch(row, self._response, self.cache_of(row))
             except AuthenticationError:
                 raise
-            except Exception:  # noqa: BLE001 - whoever writes the row meets it, too, and reports it
+            except Exception:  # noqa: BLE001 - the thread that writes the row gets it, too
+                # If the stream stops at rows that fail alike, what is requested ahead is lost.
                 failures += 1
                 if failures == MAX_FAILURES_AHEAD:
                     return

@@ -1,4 +1,4 @@
-"""Request a single row of a list."""
+"""Request a single row of a list by its id."""
 
 from __future__ import annotations
 
@@ -25,20 +25,20 @@ def request_row(
     params: Mapping[str, str],
     policy: RetryPolicy | None = None,
 ) -> LevResponse:
-    """Request a single row of a list.
+    """Request a single row of a list by its id.
 
     Args:
         client: Sends the request.
         list_stream: The list.
         key: The row's id.
         params: Query parameters.
-        policy: How long to try; as the settings say by default.
+        policy: How long to retry, or None for the settings.
 
     Returns:
-        The response, with the row as the only one of a list.
+        The response, with ``data`` in the form of a list that has only this row.
 
     Raises:
-        LevError: Lev has no read of single rows of this list, or does not answer it.
+        LevError: Lev has no read of single rows of this list, or the request fails.
     """
     path = list_stream.detail_path
     if path is None:
@@ -47,6 +47,8 @@ def request_row(
     request = LevRequest(f"GET {path}", params, path_params={name: key})
     response = client.send(request, policy=policy)
     if not isinstance(response.data, dict):
+        # Nothing at all is a separate error: where the list has the row, only the embed in the
+        # request is missing.
         kind = InvalidResponseError if response.data else NoRowError
         raise kind(
             f"Lev answered {response.endpoint} without a row ({name_request(response.request_id)})."
