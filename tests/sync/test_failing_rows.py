@@ -325,6 +325,25 @@ def test_404_for_children_of_archived_deals_is_no_fault(
     assert not [text for text in caplog.messages if "not complete" in text]
 
 
+@pytest.mark.parametrize(
+    "streams", [("checklists", "checklist_task_notes"), ("checklist_task_notes",)]
+)
+def test_404_for_a_parent_between_keeps_the_rows_below_it(
+    lev: SandboxServer, streams: tuple[str, ...]
+) -> None:
+    config, target = config_of(lev, emit_activate_version_messages=True), Target()
+    target.load(sync(config, streams=streams).messages)
+    before = target.rows("checklist_task_notes")
+    deal = lev.sandbox.rows("deals")[2]["id"]
+    lev.sandbox.fault("status", path=f"/deals/{deal}/checklists", status=404, times=None)
+    lev.sandbox.clock.advance(3600)
+    run = sync(config, streams=streams, state=target.state)
+    target.load(run.messages)
+    assert run.exit_code == 0
+    assert len(run.records("checklist_task_notes")) < len(before)
+    assert target.rows("checklist_task_notes") == before, "the deal is there: they are hidden"
+
+
 def test_404_for_the_children_of_all_deals_is_none_where_all_are_archived(
     lev: SandboxServer,
 ) -> None:

@@ -205,6 +205,14 @@ def test_a_failing_child_stops_no_other(account: SandboxServer) -> None:
 # -- What cannot be refreshed
 
 
+def test_a_row_that_fails_is_named_where_only_its_children_are_wanted(lev: SandboxServer) -> None:
+    lev.sandbox.fault("status", path="/deals/3", status=500, times=None)
+    config = config_of(lev, refresh={"deals": [2, 3]}, max_retries=0)
+    run = sync(config, streams=("deal_properties",))
+    assert run.exit_code == 1
+    assert {row["deal_id"] for row in run.records("deal_properties")} == {2}
+
+
 @pytest.mark.parametrize(
     ("args", "says"),
     [
