@@ -229,8 +229,8 @@ class SDKStream(Stream):
     ) -> Generator[Record, Any, Any]:
         """Read the stream without the others, as the SDK's dry runs do."""
         # A run does not come here: ListSync reads all streams of a list together. The SDK's own
-        # loop moves the bookmark with each record, and writes a STATE every 10,000 records, wherever
-        # a page and the children of its rows end (W8).
+        # loop moves the bookmark with each record, and writes a STATE every 10,000 records, in the
+        # middle of a page or of a row's children (W8).
         self.host.read_alone(self.name)
         yield from ()
 
