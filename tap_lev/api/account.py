@@ -1,4 +1,4 @@
-"""Find out whose key it is, and how many requests its account may make."""
+"""Identify the key's account and user, and keep to the account's rate limits."""
 
 from __future__ import annotations
 
@@ -24,16 +24,16 @@ LOGGER = logging.getLogger("tap-lev")
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Identity:
-    """Whose key a run uses, as far as Lev says (lev-api.md §2.24).
+    """The account and the user of the key (lev-api.md §2.24).
 
     Attributes:
         account: The account's id; its slug where Lev names no id; the setting ``active_account``
-            where Lev names no account.
-        user: The id of the key's user.
+            where Lev names no account; or None.
+        user: The id of the key's user, or None if unknown.
         checked: Whether ``account`` comes from Lev.
-        server_time: The server's clock at the start of the run.
-        me: The ``data`` of ``GET /me``, whatever it is.
-        fault: Why that says nothing, a sentence.
+        server_time: The server's clock at the start of the run, or None if unknown.
+        me: The ``data`` of ``GET /me``, of any form.
+        fault: A sentence why ``me`` is of no use, or None.
     """
 
     account: int | str | None = None
@@ -45,28 +45,29 @@ class Identity:
 
 
 def identify(client: LevClient, config: Mapping[str, Any]) -> Identity:
-    """Find out whose key it is, and keep to the account's limits (lev-api.md §1.10).
-
-    A run does not need it: without a response it keeps to the limits of the smallest tier, unless
-    the settings give some.
+    """Identify the key, and keep to the account's limits (lev-api.md §1.10).
 
     Args:
         client: Sends ``GET /me``.
         config: The tap's settings.
 
     Raises:
-        KeyRefusedError: Lev does not accept the key.
+        AuthenticationError: Lev does not accept the key.
         ConfigError: A setting keeps the request from reaching Lev.
     """
-    found = _identity(client, config)
-    unchecked = found.fault and f"The account is not checked: {found.fault}"
+    # A run can do without /me, so its failure is a warning. But for two things it is missed:
+    # 1. A state of another account would not be noticed (W5 in docs/design/walk.md).
+    # 2. The tier is unknown. The limits of the smallest are kept, which every account has.
+    identity = _identity(client, config)
+    unchecked = identity.fault and f"The account is not checked: {identity.fault}"
+    # Limits in the settings win over those of the tier, and spare the second warning.
     if configured_limits(config) is not None:
         if unchecked:
             LOGGER.warning("%s", unchecked)
-        return found
-    if (told := limits_from_me(found.me, config)) is not None:
-        client.scheduler.use_limits(told)
-        return found
+        return identity
+    if (limits := limits_from_me(identity.me, config)) is not None:
+        client.scheduler.use_limits(limits)
+        return identity
     LOGGER.warning(
         "The account's rate limits are not known (%s), so those of the smallest tier are kept: "
         "%d requests a minute, %d of them to one endpoint. If the account has more, set "
@@ -74,29 +75,30 @@ def identify(client: LevClient, config: Mapping[str, Any]) -> Identity:
         unchecked or "Lev does not tell them",
         *client.scheduler.limits,
     )
-    return found
+    return identity
 
 
 def _identity(client: LevClient, config: Mapping[str, Any]) -> Identity:
     active = config.get("active_account")
     try:
-        answer = client.me()
+        response = client.me()
     except (AuthenticationError, ConfigError):
         raise
     except LevError as error:
         return Identity(active, fault=str(error))
-    me, clock = answer.data, answer.server_time
+    me, server_time = response.data, response.server_time
     if not isinstance(me, dict):
-        return Identity(active, server_time=clock, me=me, fault=_no_object(answer))
+        return Identity(active, server_time=server_time, me=me, fault=_no_object(response))
     account, user = _object(me, "account"), _object(me, "user")
-    names = [whole(account.get(key)) for key in ("id", "slug")]
-    told = [name for name in names if _is_name(name)]
+    # What is in `account` no page shows, so any of it may be absent or of another type.
+    values = [whole(account.get(key)) for key in ("id", "slug")]
+    names = [value for value in values if _is_name(value)]
     user_id = whole(user.get("id"))
     return Identity(
-        account=told[0] if told else active,
+        account=names[0] if names else active,
         user=user_id if type(user_id) is int else None,
-        checked=bool(told),
-        server_time=clock,
+        checked=bool(names),
+        server_time=server_time,
         me=me,
     )
 
@@ -105,13 +107,13 @@ def _is_name(value: object) -> bool:
     return type(value) is int or (isinstance(value, str) and bool(value))
 
 
-def _no_object(answer: LevResponse) -> str:
+def _no_object(response: LevResponse) -> str:
     return (
-        f"Lev answered {answer.endpoint} with data that is no object "
-        f"({name_request(answer.request_id)})."
+        f"Lev answered {response.endpoint} with data that is no object "
+        f"({name_request(response.request_id)})."
     )
 
 
 def _object(value: object, name: str) -> dict[str, Any]:
-    found = value.get(name) if isinstance(value, dict) else None
-    return found if isinstance(found, dict) else {}
+    part = value.get(name) if isinstance(value, dict) else None
+    return part if isinstance(part, dict) else {}

@@ -1,4 +1,4 @@
-"""Keep the responses for one row of a list, so that several streams use each of them."""
+"""Keep the responses for one row of a list, so that several streams use each."""
 
 from __future__ import annotations
 
@@ -14,18 +14,19 @@ if TYPE_CHECKING:
 
 
 class _CachedPages:
-    """The pages of one request, read when they are wanted, by one thread at a time."""
+    """The pages of one request, each requested when needed, by one thread at a time."""
 
     def __init__(self, pages: Iterator[LevResponse], *, kept: bool) -> None:
         self._rest = pages
         self._kept = kept
         self._pages: list[LevResponse | None] = []
         self._ended = False
+        # Kept as the pages are: what one thread gets ahead, the thread that writes the row raises.
         self._error: Exception | None = None
         self._reader: threading.Event | None = None
 
     def fetch_first(self, lock: RunLock) -> None:
-        """Read the first page.
+        """Request the first page, unless it is there.
 
         Raises:
             Exception: The request failed.
@@ -36,7 +37,7 @@ class _CachedPages:
             raise self._error
 
     def all(self, lock: RunLock) -> Iterator[LevResponse]:
-        """Go through the pages.
+        """Yield the pages, and request those that are not there.
 
         Raises:
             Exception: The request for a page failed.
@@ -44,6 +45,7 @@ class _CachedPages:
         number = 0
         while True:
             if number < len(self._pages):
+                # 1. Another user of the request has read it, or it was read ahead.
                 page = self._pages[number]
                 assert page is not None  # noqa: S101 - pages that are not kept have one user
                 if not self._kept:
@@ -51,6 +53,7 @@ class _CachedPages:
                 yield page
                 number += 1
             elif not self._ended:
+                # 2. Nobody has. If another thread does so now, this one looks again afterwards.
                 self._read(lock)
             elif self._error is not None:
                 raise self._error
@@ -58,7 +61,8 @@ class _CachedPages:
                 return
 
     def _read(self, lock: RunLock) -> None:
-        # Another thread may be reading the same page: its result is for both.
+        # Another thread may be reading the same page: its result is for both. Without the wait, the
+        # generator of pages would be entered twice, which is an error.
         if self._reader is not None:
             lock.wait(self._reader)
             return
@@ -70,15 +74,16 @@ class _CachedPages:
         except Exception as error:  # noqa: BLE001 - each user of the pages raises it
             self._ended, self._error = True, error
         finally:
+            # Under the run lock, so no thread can register for the event in between (L1).
             self._reader.set()
             self._reader = None
 
 
 class ResponseCache:
-    """The responses for one row of a list.
+    """Keeps the responses for one row of a list.
 
     Args:
-        lock: Released while another thread reads.
+        lock: The run lock, released while another thread reads.
     """
 
     def __init__(self, lock: RunLock) -> None:
@@ -87,20 +92,20 @@ class ResponseCache:
 
     @property
     def is_used(self) -> bool:
-        """Whether any request was made for the row."""
+        """Whether any request was sent for the row."""
         return bool(self._known)
 
     def pages(self, request: LevRequest, pages: Iterator[LevResponse]) -> Iterator[LevResponse]:
-        """Go through the pages of a request, which is sent once.
+        """Yield the pages of a request, which is sent once.
 
         Args:
             request: The request.
-            pages: Sends it, page by page.
+            pages: Sends it, page by page, as it is iterated.
         """
         return self._of(request, pages).all(self._lock)
 
     def fetch_first(self, request: LevRequest, pages: Iterator[LevResponse]) -> None:
-        """Read the first page of a request, unless it is there. It is often the only one.
+        """Request the first page of a request, unless it is there.
 
         Raises:
             Exception: The request failed.
@@ -109,5 +114,6 @@ class ResponseCache:
 
     def _of(self, request: LevRequest, pages: Iterator[LevResponse]) -> _CachedPages:
         key = (request.endpoint, f"{tuple(request.path_params.values())} {request.json}")
-        # A read by POST has one user, and may have many pages.
+        # A read by POST has one user, and may have many pages: they are dropped as they are used.
+        # Where the request is known, ``pages`` is a generator that never starts: it sends nothing.
         return self._known.setdefault(key, _CachedPages(pages, kept=request.json is None))

@@ -1,4 +1,4 @@
-"""One request at a time: URL, headers, allow-list, envelope, errors, retries."""
+"""Send requests to Lev: allow-list, headers, envelope, errors, retries."""
 
 from __future__ import annotations
 
@@ -44,10 +44,6 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from tap_lev.api.observer import RequestObserver
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from tap_lev.api.response import Envelope, LevResponse
     from tap_lev.api.surrogates import Decoder
     from tap_lev.ratelimit.scheduler import RequestScheduler
@@ -59,16 +55,16 @@ LONGEST_BACKOFF = 60.0
 """The longest wait between two tries, in seconds, where Lev asks for none (lev-api.md §1.10)."""
 
 MAX_DOUBLINGS = 10
-"""How often the wait between two tries is doubled. Some settings allow more retries than that."""
+"""Doublings of the wait between two tries. Some settings allow more retries than that."""
 
 
 class RetryPolicy(NamedTuple):
     """How long a request is tried.
 
     Attributes:
-        retries: How often it is tried again.
-        seconds: After how many seconds, waits included, it is not tried again.
-        each: The seconds that one try may take at most.
+        retries: Number of tries after the first.
+        seconds: Seconds after which it is not tried again, waits included.
+        each: Seconds that one try may take at most.
     """
 
     retries: float = math.inf
@@ -81,11 +77,13 @@ ONCE = RetryPolicy(retries=0)
 FOR_ME = RetryPolicy(retries=1, seconds=10, each=5)
 """For a request that a run can do without."""
 UNTIL_REACHED = RetryPolicy(retries=1, seconds=5)
-"""For a fault on the way to a Lev that has not answered yet: it may not be there at all."""
+"""For a fault on the way before Lev's first response: it may not be there at all."""
 
 
 class BearerAuth(AuthBase):
-    """Sends the key. An auth object, since ``requests`` lets a netrc file win over a header."""
+    """Adds the key to each request."""
+
+    # Not a header of the session: ``requests`` lets a netrc file win over that.
 
     def __init__(self, key: str) -> None:
         self._key = key
@@ -101,13 +99,13 @@ class _Sending:
     """One request, from its first try to its last.
 
     Attributes:
-        stream: The stream that it is made for; empty for the run itself.
+        stream: The stream that the request is for; empty for the run itself.
         endpoint: Method and route template.
         request_line: Method and path, as messages name the request.
-        request: What is sent.
-        policy: How long it is tried.
-        tries: How many tries have failed.
-        began: When the first try was sent, None before it.
+        request: The request that is sent.
+        policy: How long the request is tried.
+        tries: Number of tries that have failed.
+        began: When the first try was sent, in seconds; None before it.
     """
 
     stream: str
@@ -125,7 +123,7 @@ class _Sending:
 
 
 class BoundClient:
-    """The client, bound to the stream that its requests are made for.
+    """The client, bound to the stream that its requests are for.
 
     Args:
         client: The client.
@@ -142,7 +140,7 @@ class BoundClient:
         decoder: Decoder[Envelope] | None = None,
         policy: RetryPolicy | None = None,
     ) -> LevResponse:
-        """Send a request, again where it may help; see ``LevClient.send``."""
+        """Send a request, with retries; see ``LevClient.send``."""
         return self._client.send(request, decoder, policy, stream=self.stream)
 
 
@@ -150,10 +148,10 @@ class LevClient:
     """Reads from the Lev API.
 
     Args:
-        config: The tap's settings, valid.
+        config: The tap's settings, already validated.
         scheduler: Decides when each request is sent.
         observer: Counts requests, responses and retries.
-        url_hint: A sentence for errors that a wrong ``api_url`` may cause.
+        url_hint: A sentence to add to errors that a wrong ``api_url`` may cause.
     """
 
     def __init__(
@@ -173,16 +171,16 @@ class LevClient:
         """The server's clock."""
         self._me: LevResponse | None = None
         self._worn: set[str] = set()
-        """Endpoints to which all retries of a request were used up by faults on the way."""
+        """Endpoints for which faults on the way have used up all retries of a request."""
         self._halved: set[str] = set()
-        """Streams of which was told that half of a character came."""
+        """Streams for which half a character was logged."""
         self.has_responded = False
-        """Whether a response in Lev's form has come: an envelope or an error."""
+        """Whether any response in Lev's form has come, an envelope or an error."""
         self._statuses: set[int | None] = set()
-        """The statuses of all responses, None where none came."""
+        """The statuses of all responses; None stands for a request without one."""
         self._longest_wait = max(MAX_RETRY_AFTER, scheduler.budget.window)
         self._closed: dict[str | None, tuple[float, LevAPIError]] = {}
-        """Until when an endpoint, or with None any, is not requested, and what said so."""
+        """Until when requests to an endpoint (None: to any) are held back, and the error why."""
         self._transport = Transport(self._url, self._timeout, config["max_parallel_streams"])
         self._session = requests.Session()
         self._session.auth = BearerAuth(config["api_key"])
@@ -192,7 +190,7 @@ class LevClient:
             self._session.headers["X-Active-Account"] = config["active_account"]
 
     def bind(self, stream: str) -> BoundClient:
-        """Bind the client to the stream that its requests are made for."""
+        """Bind the client to the stream that its requests are for."""
         return BoundClient(self, stream)
 
     def send(
@@ -203,13 +201,13 @@ class LevClient:
         *,
         stream: str = "",
     ) -> LevResponse:
-        """Send a request, again where it may help. ``GET /me`` is sent once a run.
+        """Send a request, with retries. ``GET /me`` is sent once a run.
 
         Args:
             request: The request.
-            decoder: Decodes a response of the usual form.
-            policy: How long the request is tried, where that is less than the settings allow.
-            stream: The stream that it is made for; empty for the run itself.
+            decoder: Decodes a response of the usual form; None for any form.
+            policy: How long the request is tried, or None for the settings.
+            stream: The stream that the request is for; empty for the run itself.
 
         Returns:
             The response.
@@ -218,10 +216,12 @@ class LevClient:
             LevAPIError: Lev refuses the request.
             ConfigError: Lev was never reached, for which a setting is the likely reason.
             LevConnectionError: Lev was not reached by the last retry either.
-            InvalidResponseError: The last retry, too, brought no readable response; or an id of an
-                earlier response leads to another route, and nothing is sent.
-            LevError: The request is not one that a tap may make.
+            InvalidResponseError: No try brought a valid response; or an id in the path leads to
+                another route, and nothing is sent.
+            LevError: The request is not in the allow-list.
         """
+        # Some of Lev's endpoints cost credits, sign links or change data (lev-api.md §4). An
+        # allow-list holds where a list of the forbidden would lack the newest.
         if request.endpoint not in READS:
             raise LevError(f"{request.endpoint} is not a request that tap-lev makes.")
         is_me = request.endpoint == ME and not request.params
@@ -236,7 +236,8 @@ class LevClient:
     def _sending(self, request: LevRequest, stream: str, policy: RetryPolicy) -> _Sending:
         method, path = request.endpoint.split(" ")
         for name, value in request.path_params.items():
-            # Quoting leaves dots as they are, and what sends the request would resolve them.
+            # Quoting leaves dots as they are. What sends the request resolves them, and the key's
+            # request would go to a route that is not in the allow-list.
             if f"{{{name}}}" in path and str(value) in {"", ".", ".."}:
                 raise InvalidResponseError(
                     f"The {name} '{value}' would lead {request.endpoint} to another route: it is "
@@ -246,21 +247,21 @@ class LevClient:
         prepared = requests.Request(
             method, self._url + path, params=request.params or None, json=request.json
         )
-        least = _least(self._policy, policy)
-        return _Sending(stream, request.endpoint, f"{method} {path}", prepared, least)
+        strictest = _least(self._policy, policy)
+        return _Sending(stream, request.endpoint, f"{method} {path}", prepared, strictest)
 
     def me(self) -> LevResponse:
-        """Read what Lev says of the key and its account, once (lev-api.md §2.24).
+        """Read the key's user and account, once in a run (lev-api.md §2.24).
 
         Raises:
             AuthenticationError: Lev does not accept the key.
             ConfigError: A setting keeps the request from reaching Lev.
-            LevError: The request fails, for a reason that may be its own alone.
+            LevError: The request fails otherwise. Other requests may succeed.
         """
         return self.send(LevRequest(ME), policy=FOR_ME)
 
     def account_id(self) -> int:
-        """Find the id of the account that the key reads (lev-api.md §2.24).
+        """Return the id of the account that the key reads (lev-api.md §2.24).
 
         Raises:
             InvalidResponseError: The response does not hold it.
@@ -269,7 +270,7 @@ class LevClient:
         account = data.get("account") if isinstance(data, dict) else None
         account_id = whole(account.get("id")) if isinstance(account, dict) else None
         if not isinstance(account_id, int):
-            self._me = None
+            self._me = None  # the next call requests it again
             raise InvalidResponseError("Lev does not tell the account's id in GET /me.")
         return account_id
 
@@ -280,9 +281,12 @@ class LevClient:
             self._check_open(sending.endpoint)
             try:
                 body, headers = self._send_once(sending)
-                answer = parse_response(body, headers, sending.request_line, decoder)
+                response = parse_response(body, headers, sending.request_line, decoder)
             except AuthenticationError as error:
-                self._note_answer(opens=False)
+                self._note_response(opens=False)
+                # A 401 ends the run with exit code 3, if it is about the key. One endpoint may also
+                # refuse a key that is valid: then only the streams that need it fail. Which of both
+                # it is shows /me, which is about the key itself.
                 if sending.endpoint == ME or not self._accepts_key(sending.stream):
                     raise
                 raise EndpointRefusedError(
@@ -295,19 +299,21 @@ class LevClient:
             except (LevAPIError, LevConnectionError, InvalidResponseError) as error:
                 if isinstance(error, LevConnectionError):
                     self._observer.on_response(sending.stream, sending.endpoint, None)
+                # A gateway's error page does not show that Lev is there, or accepts the key.
                 elif not error.is_foreign:
-                    self._note_answer()
+                    self._note_response()
                 if isinstance(error, LevAPIError) and self._asks_too_much(error):
                     raise self._close(sending, error) from None
                 if not self._back_off(sending, error):
                     raise self._explained(sending, error) from None
             else:
-                self._note_answer()
-                self._note_halves(sending, answer)
-                return self._dated(answer)
+                self._note_response()
+                self._note_halves(sending, response)
+                return self._dated(response)
 
     def _explained(self, sending: _Sending, error: LevError) -> LevError:
-        """Say what a wrong setting has to do with an error, as long as Lev has not answered."""
+        """Add to an error what setting may be wrong, until Lev has responded."""
+        # Afterwards the settings are right, and the same error is a fault that passes.
         if self.has_responded:
             return error
         if isinstance(error, UnknownHostError) or (
@@ -323,42 +329,44 @@ class LevClient:
 
     @property
     def address_fault(self) -> ConfigError | None:
-        """What is to be said where all that was requested does not exist, None elsewhere."""
+        """The error for a wrong ``api_url``: all requests got 404. None otherwise."""
         if self._statuses != {HTTPStatus.NOT_FOUND}:
             return None
         return ConfigError(f"Every request of this run was answered with 404. {self._url_hint}")
 
-    def _dated(self, answer: LevResponse) -> LevResponse:
-        """Date an answer by the clock that all answers of the run agree on."""
+    def _dated(self, response: LevResponse) -> LevResponse:
+        """Set the server's time of a response, checked against the others of the run."""
         moment = self.clock.read(
-            answer.envelope_time, answer.date_header, has_zone=answer.envelope_has_zone
+            response.envelope_time, response.date_header, has_zone=response.envelope_has_zone
         )
-        return dataclasses.replace(answer, server_time=moment)
+        return dataclasses.replace(response, server_time=moment)
 
-    def _note_answer(self, *, opens: bool = True) -> None:
-        """Take note that Lev itself has answered."""
+    def _note_response(self, *, opens: bool = True) -> None:
+        """Record that Lev itself has responded, and allow requests in parallel (S9)."""
         self.has_responded = True
         if opens:
             self.scheduler.allow_parallel()
 
-    def _note_halves(self, sending: _Sending, answer: LevResponse) -> None:
-        if not answer.halves:
+    def _note_halves(self, sending: _Sending, response: LevResponse) -> None:
+        if not response.halves:
             return
-        self._observer.on_mended(sending.stream, answer.halves)
+        self._observer.on_mended(sending.stream, response.halves)
         if sending.stream not in self._halved:
             self._halved.add(sending.stream)
             LOGGER.warning(
                 "%s: Lev sends half of a character, which JSON allows and no text can hold, "
                 "%d times in %s%s (%s). Each is read as U+FFFD; this is logged once.",
                 sending.stream or "The run",
-                answer.halves,
-                answer.endpoint,
-                _first_unknown(answer),
-                name_request(answer.request_id),
+                response.halves,
+                response.endpoint,
+                _first_unknown(response),
+                name_request(response.request_id),
             )
 
     def _accepts_key(self, stream: str) -> bool:
-        """Request ``/me`` anew to see whether Lev accepts the key, since it refused one."""
+        """Request ``/me`` to see whether Lev accepts the key, after a 401."""
+        # Anew, past the response that is kept: the key may have been revoked since. A /me that
+        # fails is no proof that the key is valid.
         try:
             self._send(self._sending(LevRequest(ME), stream, _least(ONCE, FOR_ME)), None)
         except LevError:
@@ -396,6 +404,8 @@ class LevClient:
         except requests.RequestException as error:
             raise connection_error(error, line, self._transport) from None
         finally:
+            # An error counts, too: the request may have arrived. A wait for the slot that a signal
+            # broke off has sent nothing.
             if sent:
                 self._observer.on_request(sending.stream)
             self._statuses.add(status)
@@ -412,64 +422,77 @@ class LevClient:
             raise api_error(response.status_code, content, response.headers, endpoint=line)
         return content, response.headers
 
-    # -- Trying again
+    # -- Retries
 
     def _asks_too_much(self, error: LevAPIError) -> bool:
-        """Say whether an answer asks for a longer wait than a run spends."""
+        """Return whether a response asks for a longer wait than a run spends."""
         if error.on_the_way and not self.has_responded:
-            return False  # it may know nothing of Lev
+            return False  # what is not Lev may know nothing of Lev's limits
         return error.is_transient and (error.retry_after or 0) > self._longest_wait
 
     def _close(self, sending: _Sending, error: LevAPIError) -> TooLongWaitError:
-        """Request no more of what a 429 is about, until its wait is over."""
+        """Hold back all requests that a 429 concerns, until its wait is over."""
         if error.status == HTTPStatus.TOO_MANY_REQUESTS:
             concerned = sending.endpoint if error.is_endpoint_limit else None
             self._closed[concerned] = (time.monotonic() + (error.retry_after or 0), error)
         return TooLongWaitError(error, self._longest_wait)
 
     def _check_open(self, endpoint: str) -> None:
+        # Other streams would each send one request, only to get the same 429.
         for concerned in (endpoint, None):
             until, error = self._closed.get(concerned, (0.0, None))
             if error is not None and time.monotonic() < until:
                 raise TooLongWaitError(error, self._longest_wait)
 
     def _back_off(self, sending: _Sending, error: LevError) -> bool:
-        """Wait before another try, or have the gate wait with all that a 429 concerns.
+        """Wait before another try, or pause the bucket that a 429 concerns.
 
         Returns:
             Whether there is another try.
         """
+        # 1. Lev has understood the request and refused it: it would do so again.
         if isinstance(error, LevAPIError) and not error.is_transient:
             return False
         policy = self._policy_for(sending, error)
-        wait, left = self._backoff_seconds(error, sending.tries + 1), policy.seconds - sending.age
+        seconds = self._backoff_seconds(error, sending.tries + 1)
+        seconds_left = policy.seconds - sending.age
+        # 2. A fault on the way. What is not Lev does not know how long Lev needs, so its wait may
+        #    not take all the time that is left: half of it stays for the next try.
         if error.on_the_way:
-            # What is not Lev does not say how long Lev needs.
-            wait = min(wait, left / 2)
-        limited = isinstance(error, LevAPIError) and error.status == HTTPStatus.TOO_MANY_REQUESTS
-        gives_up = sending.tries >= policy.retries or left <= wait
-        of = f"{sending.tries + 1} of {policy.retries}"
-        if limited:
+            seconds = min(seconds, seconds_left / 2)
+        is_limited = isinstance(error, LevAPIError) and error.status == HTTPStatus.TOO_MANY_REQUESTS
+        gives_up = sending.tries >= policy.retries or seconds_left <= seconds
+        attempt = f"{sending.tries + 1} of {policy.retries}"
+        # 3. A 429. Not this request waits but its bucket (S4): others would get a 429, too. The
+        #    bucket pauses even if this request gives up. Of many that come at the same time one is
+        #    logged. The next try waits for its slot as usual.
+        if is_limited:
             assert isinstance(error, LevAPIError)  # noqa: S101
             concerned = sending.endpoint if error.is_endpoint_limit else None
-            if self.scheduler.budget.pause(concerned, wait) and not gives_up:
+            if self.scheduler.budget.pause(concerned, seconds) and not gives_up:
                 whose = f"Requests to {concerned} wait" if concerned else "All requests wait"
-                LOGGER.warning("%s %s for %.1f s (try %s).", error, whose, wait, of)
+                LOGGER.warning("%s %s for %.1f s (try %s).", error, whose, seconds, attempt)
         if gives_up:
             if error.on_the_way and self.has_responded and sending.tries >= self._policy.retries:
                 self._worn.add(sending.endpoint)
             return False
         sending.tries += 1
         self._observer.on_retry(sending.stream, sending.endpoint)
-        if not limited:
-            LOGGER.warning("%s Trying again in %.1f s (%s).", error, wait, of)
-            self.scheduler.sleep(wait, sending.endpoint)
+        # 4. Anything else concerns this request alone, which sleeps without a slot.
+        if not is_limited:
+            LOGGER.warning("%s Trying again in %.1f s (%s).", error, seconds, attempt)
+            self.scheduler.sleep(seconds, sending.endpoint)
         return True
 
     def _policy_for(self, sending: _Sending, error: LevError) -> RetryPolicy:
-        """Find how long a request is tried that fails like this."""
+        """Return how long a request is tried that fails like this."""
+        # 1. Lev itself fails, or the connection: both pass.
         if not error.on_the_way:
             return sending.policy
+        # 2. A fault on the way to a Lev that has not responded yet. A wrong api_url or proxy looks
+        #    like this, and a user is to read of it in seconds.
+        # 3. The same later. A firewall that holds back one route fails each of its requests: all
+        #    retries are spent once for each endpoint, then each request has one try.
         if not self.has_responded:
             return _least(sending.policy, UNTIL_REACHED)
         return _least(sending.policy, ONCE) if sending.endpoint in self._worn else sending.policy
@@ -477,15 +500,15 @@ class LevClient:
     @staticmethod
     def _backoff_seconds(error: LevError, tries: int) -> float:
         hint = getattr(error, "retry_after", None)
-        if hint:  # no wait at all would use the retries up in no time
+        if hint:  # not 0: without a wait the retries would be used up in no time
             return float(hint)
         ceiling = min(LONGEST_BACKOFF, 0.25 * 2 ** min(tries, MAX_DOUBLINGS))
         return random.uniform(ceiling / 2, ceiling)  # noqa: S311 - jitter is no secret
 
 
-def _first_unknown(answer: LevResponse) -> str:
-    """Name the first row that holds a character that is not known."""
-    for row in answer.data if isinstance(answer.data, list) else ():
+def _first_unknown(response: LevResponse) -> str:
+    """Return words that name the first row with U+FFFD in it."""
+    for row in response.data if isinstance(response.data, list) else ():
         key = row.get("id") if isinstance(row, dict) else getattr(row, "id", None)
         if isinstance(key, int | str) and UNKNOWN in msgspec.json.encode(row):
             return f", first in row {shown(key)}"
@@ -493,10 +516,10 @@ def _first_unknown(answer: LevResponse) -> str:
 
 
 def _least(one: RetryPolicy, other: RetryPolicy) -> RetryPolicy:
-    """Find a patience that is no greater than either."""
+    """Return the policy that is as strict as both, limit by limit."""
     return RetryPolicy(*map(min, one, other))
 
 
 MAX_RETRY_AFTER = 900.0
-"""The longest wait that a run spends because an answer asks for it, in seconds; or one window of
-the limits, where that is longer."""
+"""Seconds that a run waits at most because a response asks for it; one window of the limits, if
+that is longer."""

@@ -1,4 +1,4 @@
-"""What the client reports of each request while a run goes on."""
+"""Declare what the client reports of each request."""
 
 from __future__ import annotations
 
@@ -6,7 +6,12 @@ from typing import Protocol
 
 
 class RequestObserver(Protocol):
-    """Counts requests and responses. ``stream`` is empty where a request is for the run itself."""
+    """Counts requests and responses.
+
+    The stream is that of the request, or empty for requests of the run itself.
+    """
+
+    # A Protocol, so that ``api`` needs no import of ``progress``, which lies above it.
 
     def on_request(self, stream: str) -> None:
         """Count a request that was sent."""
@@ -15,16 +20,16 @@ class RequestObserver(Protocol):
         """Count a response.
 
         Args:
-            stream: The stream that the request was made for.
+            stream: The stream of the request.
             endpoint: Method and route template.
-            status: The HTTP status, None where no response came.
+            status: The HTTP status, or None if no response came.
         """
 
     def on_retry(self, stream: str, endpoint: str) -> None:
-        """Count a request that is sent again."""
+        """Count a retry of a request."""
 
     def on_wait(self, seconds: float) -> None:
         """Record how many seconds the run has waited so far."""
 
     def on_mended(self, stream: str, values: int) -> None:
-        """Count values of a response that were mended."""
+        """Count the halves of characters that a response had, and that became U+FFFD."""

@@ -1,4 +1,4 @@
-"""What a request to Lev is made of."""
+"""Describe a request to Lev."""
 
 from __future__ import annotations
 
@@ -20,9 +20,12 @@ class LevRequest:
         endpoint: Method and route template, one of ``endpoints.READS``.
         params: Query parameters.
         path_params: The values of the route template's placeholders.
-        json: The body of a read by POST.
+        json: The body of a read by POST, or None for a GET.
         extra_columns: Columns that the rows of the response take from the request.
     """
+
+    # The template and its values are apart: the endpoint is the key of the allow-list, of the rate
+    # limit (lev-api.md §1.10) and of the workload, whichever parent a request is for.
 
     endpoint: str
     params: Mapping[str, str | int] = dataclasses.field(default_factory=dict)

@@ -1,4 +1,4 @@
-"""What Lev answers with success: the envelope, and the rows in it (lev-api.md §1.4)."""
+"""Parse the envelope of a response, and the rows in it (lev-api.md §1.4)."""
 
 from __future__ import annotations
 
@@ -20,19 +20,19 @@ if TYPE_CHECKING:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class LevResponse:
-    """A successful answer (lev-api.md §1.4).
+    """A successful response (lev-api.md §1.4).
 
     Attributes:
         endpoint: Method and path of the request.
         data: The envelope's ``data``.
-        pagination: The envelope's ``pagination``, None where there is none.
-        request_id: Lev's id of the request, None where the answer has none.
+        pagination: The envelope's ``pagination``, or None.
+        request_id: Lev's id of the request, or None.
         server_time: The server's clock: envelope, else ``Date`` header, else this machine's.
-        shaped: Whether ``data`` is of the form that the reader of the answer expected.
-        envelope_time: The envelope's ``timestamp``, None where there is none to read.
+        shaped: Whether ``data`` holds the structs of the caller's decoder.
+        envelope_time: The envelope's ``timestamp``, or None if it is absent or no date-time.
         envelope_has_zone: Whether that names its time zone; without one it is read as UTC.
-        date_header: The ``Date`` header, None where there is none to read.
-        halves: How many halves of characters came, each of which is U+FFFD now.
+        date_header: The ``Date`` header, or None if it is absent or no date.
+        halves: Number of halves of characters that came, each of which is U+FFFD now.
         is_odd: Whether the rows may hold NUL characters, NaN or infinities, which no target takes.
     """
 
@@ -50,13 +50,13 @@ class LevResponse:
 
 
 class Envelope(msgspec.Struct, kw_only=True):
-    """What stands around the data of an answer."""
+    """The envelope around the data of a response."""
 
     data: Any
     request_id: str | None = None
     timestamp: str | None = None
     pagination: dict[str, Any] | None = None
-    # Lev's success has none of these; an answer that has one may be none.
+    # A success of Lev's has none of these. A gateway may report a failure here, with status 200.
     error: Any = None
     errors: Any = None
     success: Any = None
@@ -69,19 +69,21 @@ def parse_response(
     endpoint: str,
     decoder: surrogates.Decoder[Envelope] | None = None,
 ) -> LevResponse:
-    """Read an answer.
+    """Parse a response with status 200.
 
     Args:
-        body: The answer's body.
-        headers: The answer's headers.
+        body: The response's body.
+        headers: The response's headers.
         endpoint: Method and path of the request.
-        decoder: Reads bodies of the usual form. ``data`` is what it makes of it, where it can.
+        decoder: Decodes bodies of the usual form into structs; None for dicts.
 
     Raises:
-        LevAPIError: It says that it is an error, whatever its status is.
-        ForeignAnswerError: It is not the JSON of Lev's API.
-        BrokenAnswerError: It is, with something wrong in it.
+        LevAPIError: The body says that it is an error, whatever its status is.
+        ForeignResponseError: The body is not the JSON of Lev's API.
+        InvalidResponseError: It is, with something wrong in it.
     """
+    # 1. The usual form: one pass, straight into structs. Whatever does not fit them exactly is
+    #    decoded again below, so the structs need not allow for it.
     usual, halves = _decoded(body, decoder) if decoder else (None, 0)
     if isinstance(usual, Envelope) and not _fails(
         usual.error, usual.errors, usual.success, usual.ok
@@ -95,18 +97,21 @@ def parse_response(
             halves=halves,
             **_clocks(usual.timestamp, headers),
         )
+    # 2. Any other form that may be Lev's.
     envelope, halves, is_odd = _read_anything(body)
     fields: dict[str, Any] = envelope if isinstance(envelope, dict) else {}
     fails = _fails(*map(fields.get, ("error", "errors", "success", "ok")))
+    # 3. A failure with status 200. Taken for a success, it could be an empty list.
     if fails and ("data" in fields or error_response.is_error(fields)):
         raise error_response.error_in(HTTPStatus.OK, fields, headers, endpoint=endpoint)
+    # 4. No envelope: a page of a proxy or a firewall.
     if "data" not in fields:
         # What begins like Lev's JSON may hold rows, and they have no place in a log.
         begins = not body.lstrip().startswith((b"{", b"["))
-        told = error_response.described(body, headers, begins=begins)
+        description = error_response.described(body, headers, begins=begins)
         raise ForeignResponseError(
-            f"{ELSEWHERE} {endpoint} with 200: {told}, which is not the JSON of Lev's "
-            f"API{_fault(body)}."
+            f"{ELSEWHERE} {endpoint} with 200: {description}, which is not the JSON of "
+            f"Lev's API{_fault(body)}."
         )
     pagination, request_id = fields.get("pagination"), fields.get("request_id")
     if not isinstance(pagination, dict | None):
@@ -134,14 +139,17 @@ def _decoded(body: bytes, decoder: surrogates.Decoder[Any]) -> tuple[Any, int]:
 
 
 def _read_anything(body: bytes) -> tuple[Any, int, bool]:
-    """Decode a body whatever its form, None if it cannot be.
+    """Decode a body of any form.
 
     Returns:
-        The value, how many halves of characters there were, and whether it is an odd one.
+        The value, or None if it is no JSON at all; the number of halves of characters; and whether
+        the value may be odd, as ``LevResponse.is_odd`` says.
     """
     value, halves = _decoded(body, _ANYTHING)
     if value is not None:
         return value, halves, json_values.may_hold_nul(body)
+    # A slower decoder reads NaN, infinities and numbers too large for a float. One such row need
+    # not cost its page.
     whole, halves = surrogates.mended(body)
     try:
         return json_values.decoded(whole), halves, True
@@ -155,7 +163,7 @@ def _fails(error: object, errors: object, success: object, ok: object) -> bool:
 
 
 def _fault(body: bytes) -> str:
-    """Say what JSON does not allow, as NaN, where a body begins like an answer."""
+    """Say what JSON does not allow in a body that begins like a response of Lev's."""
     if not body.lstrip().startswith(b"{"):
         return ""
     try:
@@ -175,40 +183,48 @@ class _Clocks(TypedDict):
 
 
 def _clocks(timestamp: object, headers: Mapping[str, str]) -> _Clocks:
-    """Read the two times in a response."""
-    told, date = timestamps.parse(timestamp), timestamps.http_date(headers.get("Date"))
+    """Parse the two times in a response. The client compares them with earlier ones."""
+    envelope_time = timestamps.parse(timestamp)
+    date = timestamps.http_date(headers.get("Date"))
     return {
-        "server_time": told or date or datetime.now(UTC),
-        "envelope_time": told,
-        "envelope_has_zone": told is not None and timestamps.has_zone(str(timestamp)),
+        "server_time": envelope_time or date or datetime.now(UTC),
+        "envelope_time": envelope_time,
+        "envelope_has_zone": envelope_time is not None and timestamps.has_zone(str(timestamp)),
         "date_header": date,
     }
 
 
-def extract_rows(answer: LevResponse, *, single_row: bool = False) -> list[dict[str, Any]]:
-    """Find the rows in ``data``.
+def extract_rows(response: LevResponse, *, single_row: bool = False) -> list[dict[str, Any]]:
+    """Return the rows in ``data``.
 
-    A list as a rule; some endpoints are also described as an object that holds a list, or whose
-    values are the rows (lev-api.md §3 row 23). Null is an empty list only where Lev counts none.
+    Args:
+        response: The response.
+        single_row: Whether ``data`` is one row and not a list.
 
     Raises:
-        BrokenAnswerError: There is no list of rows, or no row.
+        InvalidResponseError: There is no list of rows, or no row.
     """
-    data = answer.data
+    # Some lists are also described as an object (lev-api.md §3 row 23):
+    # 1. It holds one list, which has the rows.
+    # 2. It holds no list, or several: its values are the rows.
+    data = response.data
     if single_row:
         data = [data]
     elif isinstance(data, dict):
         lists = [value for value in data.values() if isinstance(value, list)]
         data = lists[0] if len(lists) == 1 else list(data.values())
-    pagination = answer.pagination or {}
+    # Nothing is an empty list only where Lev counts no rows: elsewhere it is a fault, and taken for
+    # the end of a list it would hide its rows.
+    pagination = response.pagination or {}
     total = pagination.get("total")
     if data is None and total == 0:
         return []
-    if data == [] and isinstance(answer.data, dict) and total and not pagination.get("has_more"):
-        data = None  # an empty object is an empty list only where Lev counts none, or has more
+    if data == [] and isinstance(response.data, dict) and total and not pagination.get("has_more"):
+        data = None  # an empty object, though Lev counts rows and has no more pages
     if not isinstance(data, list) or not all(isinstance(row, dict) for row in data):
         raise InvalidResponseError(
-            f"Lev answered {answer.endpoint} without {'a row' if single_row else 'a list of rows'} "
-            f"({name_request(answer.request_id)})."
+            f"Lev answered {response.endpoint} without "
+            f"{'a row' if single_row else 'a list of rows'} "
+            f"({name_request(response.request_id)})."
         )
     return data

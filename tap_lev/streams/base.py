@@ -1,4 +1,4 @@
-"""LevStream: a resource of Lev as a Singer stream, declared by class attributes."""
+"""Declare a resource of Lev as a Singer stream, by class attributes."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ NEEDED_FIELDS = (UPDATED_AT, "created_at", "archived", "archived_at")
 
 
 class LevStream(SDKStream):
-    """Rows of Lev. What differs from stream to stream are the class attributes."""
+    """A resource of Lev. Its streams differ in their class attributes."""
 
     name: str
     schema: dict[str, Any]
@@ -71,7 +71,7 @@ class LevStream(SDKStream):
 
     @functools.cached_property
     def tracker(self) -> WalkTracker:
-        """Its walk, and its place in the state."""
+        """Tracks the stream's walk and its place in the state."""
         is_full_table = self.replication_method == REPLICATION_FULL_TABLE
         facts = StreamFacts(
             name=self.name,
@@ -79,6 +79,7 @@ class LevStream(SDKStream):
             replication_key=self.replication_key,
             query_identity=self.query_identity,
             columns=self.columns,
+            # Children of changed parents only are not the whole table: nothing may be dropped.
             is_full_table=is_full_table and not self.follows_changes,
             emits_versions=bool(self.config["emit_activate_version_messages"]),
             overlap=timedelta(seconds=self.config["overlap_seconds"]),
@@ -93,11 +94,9 @@ class LevStream(SDKStream):
 
     @property
     def query_identity(self) -> list[Any]:
-        """What the requests depend on. A walk resumes with nothing else.
-
-        Not in it: the account, which the state's entry names, and start_date, which bounds a first
-        walk only.
-        """
+        """What the requests depend on: a walk resumes only if it is the same."""
+        # Not in it: the account, which the state's entry names; start_date, which bounds a first
+        # walk only; and page_size: a walk may resume with pages of another size.
         return [
             self.path,
             self.replication_method,
@@ -115,6 +114,7 @@ class LevStream(SDKStream):
     @functools.cached_property
     def optional(self) -> OptionalParams:
         """What this run knows of the parameters that Lev may reject."""
+        # Of the stream, not of a pass: two passes through one list share what they find out.
         return OptionalParams(self._warn_of_rejection)
 
     @property
@@ -123,11 +123,12 @@ class LevStream(SDKStream):
         return [name for name in self.includes if name in self.columns]
 
     def fields_option(self, *, written: bool) -> list[OptionalParam]:
-        """Return the parameter ``fields=``, where not all columns are wanted.
+        """Return the parameter ``fields=``, or nothing if all columns are wanted.
 
         Args:
             written: Whether the rows are written; otherwise they only lead to their children.
         """
+        # Without it Lev sends all fields, and those that this release does not know are logged.
         chosen = set(self.columns) if written else set()
         if not self.supports_fields or chosen.issuperset(self.row_fields):
             return []
@@ -151,10 +152,11 @@ class LevStream(SDKStream):
         )
 
     def accepts_gap(self, key: int | None = None) -> bool:
-        """Return whether the settings name a gap.
+        """Return whether ``accepted_gaps`` names a gap.
 
         Args:
-            key: The id of a row of the list that cannot be read. None: fewer rows than Lev counts.
+            key: The id of a row of the list that cannot be read, or None if fewer rows come than
+                Lev counts.
         """
         accepted = (self.config.get("accepted_gaps") or {}).get(self.name)
         return (
@@ -164,7 +166,7 @@ class LevStream(SDKStream):
     # -- Rows
 
     def transform(self, row: dict[str, Any], response: LevResponse) -> dict[str, Any]:  # noqa: ARG002
-        """Return a row of Lev in the schema's form. Most are."""
+        """Return a row in the form of the schema; most rows have it."""
         return row
 
     def split(self, item: dict[str, Any]) -> Iterator[dict[str, Any]]:
@@ -189,11 +191,12 @@ class LevStream(SDKStream):
         return Mender(self.schema["properties"], self.embed_fields)
 
     def require_key(self, row: dict[str, Any], response: LevResponse) -> dict[str, Any]:
-        """Return a row that has its key.
+        """Return a row, once it is certain that it has its key.
 
         Raises:
             InvalidResponseError: It lacks it.
         """
+        # A target merges rows by their key. A row without one would replace another, or stop it.
         for key in self.primary_keys:
             if isinstance(value := row.get(key), dict | list | None):
                 what = "without" if value is None else f"with a {type(value).__name__} for"
@@ -205,7 +208,9 @@ class LevStream(SDKStream):
 
     @functools.cached_property
     def is_plain(self) -> bool:
-        """Whether rows leave as they come, where they are as the schema says."""
+        """Whether rows that fit the schema are written as they come."""
+        # Then a page is decoded into structs and written as a whole, at a fraction of the time. A
+        # stream that overrides one of these steps needs each of its rows.
         steps = "transform", "split", "require_key"
         usual = all(getattr(type(self), name) is getattr(LevStream, name) for name in steps)
         changes = self.single_row or self.account_id_column is not None

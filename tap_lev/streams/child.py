@@ -1,4 +1,4 @@
-"""ChildStream: rows that belong to a row of another stream, embedded in it or read for it."""
+"""Declare rows that belong to a row of another stream: embedded, or requested."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 class ChildStream(LevStream):
-    """Rows of a parent's row."""
+    """Rows that belong to a parent's row. ``sync.child_reader`` reads them."""
 
     parent: ClassVar[type[LevStream]]
     """The stream whose rows have the rows. It may be a child itself."""
@@ -42,29 +42,32 @@ class ChildStream(LevStream):
         return cls.parent.list_type()
 
     def requests(self) -> Iterable[LevRequest]:
-        """Return the requests for one parent, without its id."""
+        """Return the requests for one parent, without the parent's id."""
         return [LevRequest(f"GET {self.path}")] if self.path else []
 
     @functools.cached_property
     def endpoint(self) -> str | None:
-        """Method and route template of the requests for each parent, None if there are none."""
+        """Method and route template of the requests for each parent, or None."""
         return next((request.endpoint for request in self.requests()), None)
 
     @property
     @override
     def query_identity(self) -> list[Any]:
+        # With other queries or metrics in the settings the rest of a walk would bring other rows.
         requests = [[r.endpoint, r.json, r.extra_columns] for r in self.requests()]
         return [*super().query_identity, self.config["per_parent_scope"], requests]
 
     @property
     @override
     def follows_changes(self) -> bool:
-        # What many parents share is whole only if all of them are read.
+        # A row that many parents share may belong to unchanged parents only: the rows are complete
+        # only if all parents are read.
         return self.config["per_parent_scope"] == "changed" and not self.deduplicate
 
     @property
     @override
     def row_fields(self) -> list[str]:
+        # The parent's id comes from the request: Lev need not have it as a field.
         return [name for name in super().row_fields if name != self.parent_key]
 
     @property

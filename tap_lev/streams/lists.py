@@ -1,4 +1,4 @@
-"""Lists of Lev: streams that are read from their first page to their last."""
+"""Declare lists of Lev, which are read from their first page to their last."""
 
 from __future__ import annotations
 
@@ -43,17 +43,19 @@ class ListStream(LevStream):
 
     @functools.cached_property
     def embeds(self) -> defaultdict[str, Embed]:
-        """What this run knows of the fields that are embedded in the rows."""
+        """What this run knows of the embeds, by field."""
+        # Of the list, not of a pass: a stream that failed earlier is read in another pass, and both
+        # share what they find out.
         return defaultdict(Embed)
 
     def rows(
         self, response: LevResponse, extra_columns: Mapping[str, Any]
     ) -> list[dict[str, Any] | None]:
-        """Return the rows of a response, None in the place of one without its key.
+        """Return the rows of a response, with a None for each without its key.
 
         Args:
             response: The response.
-            extra_columns: Columns that Lev's rows lack.
+            extra_columns: Columns that Lev's rows lack, with their values.
 
         Raises:
             InvalidResponseError: There are no rows where some should be.
@@ -73,6 +75,8 @@ class ListStream(LevStream):
                 row = {**row, **extra_columns}
             return self.require_key(self.mend(row, response), response)
         except InvalidResponseError as error:
+            # One row of many is counted and named, and the others are written (W2 in
+            # docs/design/walk.md). Without its only row a stream has nothing.
             if self.single_row:
                 raise
             if not self._has_warned_of_keyless:
@@ -84,13 +88,13 @@ class ListStream(LevStream):
 
 
 class IncrementalStream(ListStream):
-    """A list whose rows say when they changed."""
+    """A list whose rows have ``updated_at``."""
 
     replication_key = UPDATED_AT
     paged = True
 
 
 class FullTableStream(ListStream):
-    """A short list that is read as a whole each time."""
+    """A short list that each run reads as a whole."""
 
     paged = False

@@ -1,4 +1,4 @@
-"""SingerStream: a stream as the SDK has it. What it writes, and what the SDK leaves to us."""
+"""Adapt the SDK's Stream: write rows, and override what moves its state."""
 
 from __future__ import annotations
 
@@ -35,22 +35,25 @@ if TYPE_CHECKING:
 class Host(Protocol):
     """What a stream needs of the tap."""
 
+    # A Protocol: ``tap`` imports the streams, so the streams cannot import it.
+
     report: RunReport
     message_writer: MessageWriter
 
     def read_alone(self, name: str) -> None:
-        """Read one stream by itself, as the SDK's dry runs do."""
+        """Read one stream without the others, as the SDK's dry runs do."""
 
 
 class SDKStream(Stream):
     """A stream whose rows are written one by one, or a page at a time."""
 
-    # The rows come out of JSON and go into JSON: there is nothing to convert.
+    # Rows come out of JSON and go into JSON, so there is nothing to convert. The check of each
+    # value would cost more than any other step of a row.
     TYPE_CONFORMANCE_LEVEL = TypeConformanceLevel.NONE
 
     schema: dict[str, Any]
     counter: Counter | None = None
-    """The SDK's count of rows, while the stream is read."""
+    """The SDK's counter of records, or None before the stream is read."""
 
     @property
     def host(self) -> Host:
@@ -59,7 +62,7 @@ class SDKStream(Stream):
 
     @functools.cached_property
     def report(self) -> StreamReport:
-        """What the stream did in this run."""
+        """The stream's part of the run's report."""
         return self.host.report.stream(self.name)
 
     def warn(self, note: str) -> None:
@@ -69,7 +72,9 @@ class SDKStream(Stream):
 
     @functools.cached_property
     def columns(self) -> list[str]:
-        """The selected columns, of those that a given catalog knows."""
+        """The selected columns, of those that the catalog knows."""
+        # A catalog of an earlier release lacks newer columns. Its SCHEMA lacks them, too, so no row
+        # may have them.
         known = self.effective_schema["properties"]
         return [
             name
@@ -79,18 +84,18 @@ class SDKStream(Stream):
 
     @property
     def embed_fields(self) -> Collection[str]:
-        """The fields that come with a row only because ``include=`` asks for them."""
+        """The fields that come with a row only if ``include=`` names them."""
         return ()
 
     # -- Writing
 
     @property
     def version(self) -> int | None:
-        """The number of the table that the rows are of, where the target is to know."""
+        """The version that records carry, or None where versions are off."""
         raise NotImplementedError
 
     def write(self, row: dict[str, Any], response: LevResponse) -> None:
-        """Write a RECORD message."""
+        """Write a row as a RECORD message."""
         self._check_max_record_limit(self.report.rows)
         self._stream_version = self.version
         try:
@@ -98,7 +103,7 @@ class SDKStream(Stream):
         except (OSError, SingerSDKError):
             raise
         except Exception as error:
-            # An expression of the user's may fail in any way, by what stands in the row.
+            # An expression of a user's stream map may fail in any way, depending on the row.
             if not self.config.get("stream_maps"):
                 raise
             raise LevError(
@@ -108,25 +113,25 @@ class SDKStream(Stream):
         self._count(1)
 
     def write_typed(self, rows: Sequence[Any], shape: PageDecoder) -> None:
-        """Write the RECORD messages of rows that need no look of their own.
-
-        In place of the SDK's ``_write_record_message``, with what it does for each record done
-        once. ``is_passthrough`` says where that is the same.
+        """Write rows that nothing changes, as the RECORD messages of one page.
 
         Args:
-            rows: The rows, as the page's shape decodes them.
-            shape: The page's shape.
+            rows: The rows, as structs of the decoder.
+            shape: The page's decoder.
         """
+        # In place of the SDK's _write_record_message, which does for each record what is done once
+        # here. ``is_passthrough`` says where the result is the same.
         shape.normalize(self.name, rows)
         version, now = self.version, datetime.now(UTC)
         self.host.message_writer.write_records(
             [RecordMessage(self.name, row, version or UNSET, now) for row in rows]
         )
+        # As the SDK does after each record: rows are written that no STATE covers yet.
         self.state_manager.is_flushed = False
         self._count(len(rows))
 
     def write_activate_version(self, version: int) -> None:
-        """Write the message by which the target drops what is not of this table."""
+        """Write ACTIVATE_VERSION: the target drops the rows of other versions."""
         self._write_activate_version_message(version)
 
     def _count(self, rows: int) -> None:
@@ -136,17 +141,20 @@ class SDKStream(Stream):
 
     @functools.cached_property
     def is_passthrough(self) -> bool:
-        """Whether nothing is left out of a row or changed in it on its way to the target."""
+        """Whether rows are written with all their columns, and unchanged."""
+        # 1. The writer can take a page of structs at once.
+        # 2. One stream map, the SDK's that changes nothing, and no flattening.
+        # 3. All columns are selected.
         maps = self.stream_maps
         return (
             hasattr(self.host.message_writer, "write_records")
-            and [type(each) for each in maps] == [SameRecordTransform]
+            and [type(stream_map) for stream_map in maps] == [SameRecordTransform]
             and not maps[0].flattening_enabled
             and len(self.columns) == len(self.schema["properties"])
         )
 
     def inspect(self, row: dict[str, Any], response: LevResponse) -> None:
-        """Tell what is new in a row, without writing it."""
+        """Log what is new in a row, without writing it."""
         self._record(row, response)
 
     def _record(self, row: dict[str, Any], response: LevResponse) -> dict[str, Any]:
@@ -155,14 +163,14 @@ class SDKStream(Stream):
         return self._shape.to_record(row, response.request_id)
 
     def _note_mends(self, row: Mended, response: LevResponse) -> None:
-        """Count the values that were mended in a row, and tell the first of each kind."""
+        """Count the values that were mended in a row, and log the first of each kind."""
         for column, kind in row.mends:
             if column not in self.columns and UNKNOWN_FIELDS not in self.columns:
                 continue
             self.report.mended += 1
-            if kind in self._kinds_told:
+            if kind in self._logged_kinds:
                 continue
-            self._kinds_told.add(kind)
+            self._logged_kinds.add(kind)
             what, becomes = kind.value
             key = ", ".join(f"{name} {shown(row[name])}" for name in self.primary_keys)
             self.logger.warning(
@@ -176,12 +184,12 @@ class SDKStream(Stream):
             )
 
     @functools.cached_property
-    def _kinds_told(self) -> set[Kind]:
+    def _logged_kinds(self) -> set[Kind]:
         return set()
 
     @property
     def unknown_fields(self) -> list[str]:
-        """The fields of the rows so far that this release does not know."""
+        """The fields that rows had so far and that this release does not know."""
         return sorted(self._shape.unknown_fields)
 
     @functools.cached_property
@@ -190,49 +198,50 @@ class SDKStream(Stream):
 
     @functools.cached_property
     def _flattened(self) -> dict[str, Collection[str]]:
-        """The columns of the flattened streams that this one becomes."""
+        """The columns of the flattened streams that stream maps make of this one."""
         return {
-            each.stream_alias: each.transformed_schema["properties"]
-            for each in self.stream_maps
-            if each.flattening_enabled
+            stream_map.stream_alias: stream_map.transformed_schema["properties"]
+            for stream_map in self.stream_maps
+            if stream_map.flattening_enabled
         }
 
-    # -- What the SDK would do
+    # -- Hooks of the SDK. Its own loop over records is not used: its bookmark follows the records,
+    #    and here it is the beginning of a walk (W10 in docs/design/walk.md).
 
     @override
     def _generate_record_messages(self, record: Record) -> Generator[SDKRecordMessage, None, None]:
         for message in super()._generate_record_messages(record):
-            # Of an object that is null the SDK's flattening keeps the object, which is no column.
+            # Where an object is null, the SDK's flattening keeps the object itself, which is no
+            # column of the flattened SCHEMA.
             if columns := self._flattened.get(message.stream):
                 message.record = {n: v for n, v in message.record.items() if n in columns}
             yield message
 
     @override
     def get_records(self, context: Context | None) -> Iterator[Record]:
-        raise NotImplementedError("The rows of a stream are written by a Reading.")
+        # Abstract in the SDK, and never called: _sync_records below does without it.
+        raise NotImplementedError("The rows of a stream are written by a ListSync.")
 
     @override
     def _sync_records(
         self, context: Context | None = None, *, write_messages: bool = True
     ) -> Generator[Record, Any, Any]:
-        """Read the stream by itself, as the SDK's dry runs do.
-
-        In place of the SDK's own loop, which moves the bookmark with every record and tells the
-        state every 10,000: here only what is written moves the state.
-        """
+        """Read the stream without the others, as the SDK's dry runs do."""
+        # A run does not come here: ListSync reads all streams of a list together. The SDK's own
+        # loop moves the bookmark with each record, and writes a STATE every 10,000 records, in the
+        # middle of a page or of a row's children (W8).
         self.host.read_alone(self.name)
         yield from ()
 
     @override
     def get_replication_key_signpost(self, context: Context | None = None) -> None:
-        """None: a signpost in the state serves bookmarks that move with each record."""
+        """Return None: a signpost serves bookmarks that move with each record."""
 
     @property
     @override
     def emit_activate_version_messages(self) -> bool:
-        """Never by the SDK: it sends the message first, with a new version in each run.
-
-        Rows would be gone from the target before their successors are there. The walk ends with
-        the message instead, with the version that it began with.
-        """
+        """Return False, so that the SDK never writes ACTIVATE_VERSION itself."""
+        # It does so at the beginning of each run, with a new version. A resumed full table would
+        # lose what its first part loaded. Here the message ends a walk, with the version that the
+        # walk began with (W4).
         return False
