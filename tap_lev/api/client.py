@@ -51,6 +51,10 @@ if TYPE_CHECKING:
 LOGGER = logging.getLogger("tap-lev")
 """The tap's logger, as the SDK names it."""
 
+MAX_RETRY_AFTER = 900.0
+"""Seconds that a run waits at most because a response asks for it; one window of the limits, if
+that is longer."""
+
 LONGEST_BACKOFF = 60.0
 """The longest wait between two tries, in seconds, where Lev asks for none (lev-api.md §1.10)."""
 
@@ -518,8 +522,3 @@ def _first_unknown(response: LevResponse) -> str:
 def _least(one: RetryPolicy, other: RetryPolicy) -> RetryPolicy:
     """Return the policy that is as strict as both, limit by limit."""
     return RetryPolicy(*map(min, one, other))
-
-
-MAX_RETRY_AFTER = 900.0
-"""Seconds that a run waits at most because a response asks for it; one window of the limits, if
-that is longer."""

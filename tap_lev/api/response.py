@@ -28,7 +28,7 @@ class LevResponse:
         pagination: The envelope's ``pagination``, or None.
         request_id: Lev's id of the request, or None.
         server_time: The server's clock: envelope, else ``Date`` header, else this machine's.
-        shaped: Whether ``data`` holds the structs of the caller's decoder.
+        is_typed: Whether ``data`` holds the structs of the caller's decoder.
         envelope_time: The envelope's ``timestamp``, or None if it is absent or no date-time.
         envelope_has_zone: Whether that names its time zone; without one it is read as UTC.
         date_header: The ``Date`` header, or None if it is absent or no date.
@@ -41,7 +41,7 @@ class LevResponse:
     pagination: dict[str, Any] | None
     request_id: str | None
     server_time: datetime
-    shaped: bool = False
+    is_typed: bool = False
     envelope_time: datetime | None = None
     envelope_has_zone: bool = False
     date_header: datetime | None = None
@@ -93,7 +93,7 @@ def parse_response(
             data=usual.data,
             pagination=usual.pagination,
             request_id=quoted(usual.request_id) if usual.request_id else None,
-            shaped=True,
+            is_typed=True,
             halves=halves,
             **_clocks(usual.timestamp, headers),
         )

@@ -89,7 +89,7 @@ class _ListCheck:
     def run(self) -> Iterator[Finding]:
         for active in self._active.streams:
             # Like a first run without a start_date, so that no row is filtered out.
-            active.tracker.begin_whole(datetime.now(UTC))
+            active.tracker.begin_unsaved(datetime.now(UTC))
         with self._note_failure(*self._active.streams):
             requester = ListRequester(self._run, self._active, by_row=True)
             page = requester.fetch_page({})

@@ -193,7 +193,7 @@ class Estimator:
         sample = [rows[number * len(rows) // size] for number in range(size)]
 
         def count_parents(row: dict[str, Any]) -> int:
-            return len(list(reader.parents(row, first.response, self._caches[row["id"]])))
+            return len(list(reader.parent_params(row, first.response, self._caches[row["id"]])))
 
         endpoint = reader.needed_endpoints[0]
         counts = [self._timed(endpoint, partial(count_parents, row)) for row in sample]

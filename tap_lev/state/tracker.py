@@ -228,7 +228,7 @@ class WalkTracker:
             # run would resume it, and skip what this one was to read again.
             self.bookmark.save_walk(self.walk)
 
-    def begin_whole(self, now: datetime) -> None:
+    def begin_unsaved(self, now: datetime) -> None:
         """Begin a walk of all rows that the state does not keep."""
         self.walk = Walk("", now)
 
@@ -238,7 +238,7 @@ class WalkTracker:
             self._replaced.append(self.walk.since)
             self.walk = None
 
-    def begin_anew(self) -> None:
+    def restart_next_run(self) -> None:
         """Put the walk back to its first page, for the next run."""
         if self.walk is not None:
             self.bookmark.save_walk(

@@ -112,16 +112,16 @@ class SDKStream(Stream):
             ) from None
         self._count(1)
 
-    def write_typed(self, rows: Sequence[Any], shape: PageDecoder) -> None:
+    def write_typed(self, rows: Sequence[Any], decoder: PageDecoder) -> None:
         """Write rows that nothing changes, as the RECORD messages of one page.
 
         Args:
             rows: The rows, as structs of the decoder.
-            shape: The page's decoder.
+            decoder: What decoded the page.
         """
         # In place of the SDK's _write_record_message, which does for each record what is done once
         # here. ``is_passthrough`` says where the result is the same.
-        shape.normalize(self.name, rows)
+        decoder.normalize(self.name, rows)
         version, now = self.version, datetime.now(UTC)
         self.host.message_writer.write_records(
             [RecordMessage(self.name, row, version or UNSET, now) for row in rows]
@@ -160,7 +160,7 @@ class SDKStream(Stream):
     def _record(self, row: dict[str, Any], response: LevResponse) -> dict[str, Any]:
         if isinstance(row, Mended):
             self._note_mends(row, response)
-        return self._shape.to_record(row, response.request_id)
+        return self._record_mapper.to_record(row, response.request_id)
 
     def _note_mends(self, row: Mended, response: LevResponse) -> None:
         """Count the values that were mended in a row, and log the first of each kind."""
@@ -190,10 +190,10 @@ class SDKStream(Stream):
     @property
     def unknown_fields(self) -> list[str]:
         """The fields that rows had so far and that this release does not know."""
-        return sorted(self._shape.unknown_fields)
+        return sorted(self._record_mapper.unknown_fields)
 
     @functools.cached_property
-    def _shape(self) -> RecordMapper:
+    def _record_mapper(self) -> RecordMapper:
         return RecordMapper(self.schema["properties"], self.columns, self.embed_fields, self.warn)
 
     @functools.cached_property

@@ -108,7 +108,7 @@ class ActiveStream:
             stream.warn(f"skipped, because the key may not read it. {error}")
             self.report.skipped = True
             # At another place than the others it would be read apart from them in each later run.
-            self.tracker.begin_anew()
+            self.tracker.restart_next_run()
             return
         self.report.failure = error
         if not isinstance(error, LevError | SingerSDKError):

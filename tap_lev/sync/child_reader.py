@@ -65,7 +65,7 @@ class ChildReader:
         self._reads_for = reads_for or stream
         self._client = run.client_for(self._reads_for)
         parent = run.streams[stream.parent.name]
-        self._parent = (
+        self._parent_reader = (
             ChildReader(run, parent, self._reads_for) if isinstance(parent, ChildStream) else None
         )
         self._proven_fields: frozenset[str] = frozenset()
@@ -102,7 +102,7 @@ class ChildReader:
             stream.is_plain
             and self.is_embedded
             and not (stream.verify_embed or stream.deduplicate)
-            and self._parent is None
+            and self._parent_reader is None
         )
 
     @property
@@ -116,14 +116,14 @@ class ChildReader:
     @property
     def needs_row(self) -> bool:
         """Whether reading the children takes the row itself, and not its id alone."""
-        above = self._parent is not None and self._parent.needs_row
+        above = self._parent_reader is not None and self._parent_reader.needs_row
         return self.is_embedded or self.stream.verify_embed or above
 
     @functools.cached_property
     def needed_endpoints(self) -> list[str]:
         """The endpoints that return the parents, where these are not rows of the list."""
         # Without a response from there no request for the child can be made, so each is as urgent.
-        parent = self._parent
+        parent = self._parent_reader
         if parent is None or parent.stream.endpoint is None:
             return []
         return [parent.stream.endpoint, *parent.needed_endpoints]
@@ -132,7 +132,7 @@ class ChildReader:
     def requests_per_row(self) -> float:
         """The estimated number of requests for a row of the list, before any row is read."""
         requests = len(list(self.stream.requests()))
-        return requests if self._parent is None else PARENTS_PER_ROW * requests
+        return requests if self._parent_reader is None else PARENTS_PER_ROW * requests
 
     # -- For one row of the list
 
@@ -152,7 +152,7 @@ class ChildReader:
         Raises:
             Exception: A request fails that others depend on.
         """
-        for params in self.parents(row, response, cache):
+        for params in self.parent_params(row, response, cache):
             for request in self._bound_requests(params):
                 try:
                     cache.fetch_first(request, self._requester.pages(request))
@@ -169,7 +169,7 @@ class ChildReader:
         Returns:
             The rows, and the response that brought them; None if there is nothing to request.
         """
-        params = next(iter(self.parents(row, response, cache)), None)
+        params = next(iter(self.parent_params(row, response, cache)), None)
         request = None if params is None else next(iter(self._bound_requests(params)), None)
         if request is None:
             return None
@@ -208,7 +208,7 @@ class ChildReader:
                 f"Lev does not embed {stream.embed}, and gives {stream.name} in no other way."
             )
         # 3. Their endpoint.
-        for parent_params in self.parents(row, response, cache):
+        for parent_params in self.parent_params(row, response, cache):
             for request in self._bound_requests(parent_params):
                 is_empty = True
                 for child_source in self._rows_for(request, cache, row):
@@ -218,15 +218,15 @@ class ChildReader:
                 if is_empty and embed and stream.missing_is_empty:
                     self._check_empty(request, row)
 
-    def parents(
+    def parent_params(
         self, row: Row, response: LevResponse, cache: ResponseCache
     ) -> Iterator[PathParams]:
         """Yield the path parameters of each parent at or below a row of the list."""
-        if self._parent is None:
+        if self._parent_reader is None:
             yield {self.stream.parent_key: row["id"]}
             return
-        for parent, _ in self._parent.rows(row, response, cache):
-            key = self._parent.stream.parent_key
+        for parent, _ in self._parent_reader.rows(row, response, cache):
+            key = self._parent_reader.stream.parent_key
             yield {key: row["id"], self.stream.parent_key: parent["id"]}
 
     # -- Embeds

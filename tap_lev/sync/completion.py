@@ -34,14 +34,14 @@ class RestartError(LevError):
 
     Attributes:
         cause: The error to raise after too many restarts, or None for this one.
-        is_final: Whether it cannot happen twice in a run and is no fault, so it is not counted.
+        is_once: Whether it cannot happen twice in a run and is no fault, so it is not counted.
     """
 
     def __init__(
-        self, reason: str, cause: LevError | None = None, *, is_final: bool = False
+        self, reason: str, cause: LevError | None = None, *, is_once: bool = False
     ) -> None:
         self.cause = cause
-        self.is_final = is_final
+        self.is_once = is_once
         super().__init__(reason)
 
 
@@ -132,7 +132,7 @@ class Completion:
         raise RestartError(
             f"Lev's counts of {self._list_stream.name} differ from page to page, so all rows are "
             "read again.",
-            is_final=True,
+            is_once=True,
         )
 
     def _shortfall(self, lost: Collection[int]) -> int | None:
@@ -143,7 +143,7 @@ class Completion:
 
     def _read_all_rows(self, reason: str) -> NoReturn:
         self._filter.leave_out()
-        raise RestartError(f"{reason}, so all rows are read.", is_final=True)
+        raise RestartError(f"{reason}, so all rows are read.", is_once=True)
 
     def finish(self, *, end_is_stated: bool, lost: Collection[int]) -> None:
         """Complete the streams for which everything came.
@@ -196,7 +196,7 @@ class Completion:
         except LevError:
             # The place is at the last page: a run that resumed there would read only that page,
             # and complete the stream without the proof.
-            tracker.begin_anew()
+            tracker.restart_next_run()
             raise
         self._report_shortfall(active)
         # There are three reasons to keep the rows that did not come, though the walk is complete
@@ -250,7 +250,7 @@ class Completion:
                     f"Lev answers {reader.stream.endpoint} with 404 for each of "
                     f"{reader.parents_gone} "
                     f"listed {self._list_stream.name}, so all are read again.",
-                    is_final=True,
+                    is_once=True,
                 )
         # 2. A row may have returned to the first part since.
         shortfall = None if self._filter.is_sent else self._shortfall(lost)
@@ -261,7 +261,7 @@ class Completion:
                 f"Lev counts {self._counter.min_total} rows of {self._list_stream.name}, and "
                 f"{self._counter.rows_read} came in this run and an earlier one, so all rows are "
                 "read again.",
-                is_final=True,
+                is_once=True,
             )
 
     def _check_parents(self, reader: ChildReader) -> None:

@@ -121,30 +121,30 @@ class ListRequester:
         size: Position = {} if page_limit is None else {"limit": limit or page_limit}
         column = list_stream.account_id_column
 
-        def request(params: dict[str, str]) -> tuple[Page, dict[str, str]]:
-            # ``ask`` may call this several times, to find the parameter that Lev rejects. What each
+        def send(params: dict[str, str]) -> tuple[Page, dict[str, str]]:
+            # Called several times where Lev rejects a parameter, to find out which. What each
             # request sends decides how its own response is decoded: without an embed, or with
             # `fields`, rows lack what the structs expect.
             decoder = self._decoder
-            usual = (
+            is_usual = (
                 decoder
                 and FIELDS not in params
                 and decoder.embed_fields.issubset(_embeds_of(params))
             )
-            decoder = decoder if usual else None
+            decoder = decoder if is_usual else None
             response = self._client.send(
                 LevRequest(f"GET {list_stream.path}", size | position | params),
                 decoder.decoder if decoder else None,
                 policy,
             )
-            if decoder and response.shaped:
+            if decoder and response.is_typed:
                 return TypedPage(response, position, decoder), params
             extra = {column: self._run.client.account_id()} if column else {}
             return RowPage(list_stream, response, position, extra), params
 
         # Other streams of the list may learn what Lev rejects at the same time. So what was sent
         # with this page comes from its own request, not from what is known afterwards.
-        page, sent = list_stream.optional.request(self.filter.options + self._row_options, request)
+        page, sent = list_stream.optional.request(self.filter.options + self._row_options, send)
         if isinstance(page, RowPage):
             page.check_form()
         return page, sent
@@ -194,10 +194,10 @@ class ListRequester:
         """
         list_stream = self._list_stream
 
-        def request(params: dict[str, str]) -> tuple[LevResponse, dict[str, str]]:
+        def send(params: dict[str, str]) -> tuple[LevResponse, dict[str, str]]:
             return request_row(self._client, list_stream, key, params, policy), params
 
-        response, sent = list_stream.optional.request(self._row_options, request)
+        response, sent = list_stream.optional.request(self._row_options, send)
         page = RowPage(list_stream, response, None, {})
         embeds = _embeds_of(sent)
         if embeds and FIELDS in sent and self._drop_missing_embeds(page, embeds):

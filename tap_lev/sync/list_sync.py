@@ -192,7 +192,7 @@ class ListSync:
             except RestartError as error:
                 # An earlier run's cursor may have expired (lev-api.md §3 row 7). If Lev rejects one
                 # of this run again and again, the list never ends (W7).
-                restarts += not (error.is_final or self._is_resumed)
+                restarts += not (error.is_once or self._is_resumed)
                 if restarts > MAX_RESTARTS:
                     raise (error.cause or error) from None
                 restart = error
@@ -314,7 +314,7 @@ class ListSync:
 
     def _start_again(self, restart: RestartError) -> Page:
         for active in self.active.streams:
-            if restart.is_final:
+            if restart.is_once:
                 self._run.logger.info("%s: %s", active.name, restart)
             else:
                 active.tracker.log_restart(str(restart))
@@ -400,7 +400,7 @@ class ListSync:
         list_filter = self._requester.filter
         if list_filter.is_sent and list_filter.works_without(position):
             list_filter.drop(f"Lev refuses {FILTER} together with a cursor")
-            return RestartError("The walk restarts without the filter.", error, is_final=True)
+            return RestartError("The walk restarts without the filter.", error, is_once=True)
         return RestartError(f"Lev refuses the cursor: {error}", error)
 
     # -- A page that fails
@@ -447,7 +447,7 @@ class ListSync:
             raise RestartError(
                 f"No way leads past a row of {name} while the list is filtered, so all rows are "
                 "read.",
-                is_final=True,
+                is_once=True,
             )
         if skipped is None:
             raise LevError(

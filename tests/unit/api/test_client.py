@@ -786,7 +786,7 @@ def test_a_success_that_says_so_is_one(
     decoder = msgspec.json.Decoder(Envelope) if shaped else None
     answer = made.send(LevRequest(CONTACTS), decoder=decoder)
     assert answer.data == [{"id": 1}]
-    assert answer.shaped is shaped
+    assert answer.is_typed is shaped
 
 
 # -- A key that is refused, or an endpoint that refuses it
@@ -944,7 +944,7 @@ def test_half_of_a_character_is_the_one_for_what_is_unknown(  # noqa: PLR0913
     answer = made.send(LevRequest(CONTACTS), decoder=decoder)
     assert answer.data == [{"id": 1, found: [{"a": found}]}]
     assert answer.halves == 2 * halves
-    assert answer.shaped is shaped
+    assert answer.is_typed is shaped
 
 
 @pytest.mark.parametrize("text", [r"\\ud83d", r"\ud83d\ude00", r"\u0041", "\U0001f600"])
