@@ -20,7 +20,7 @@ from tap_lev.errors import (
 )
 from tap_lev.records.rows import value_of
 from tap_lev.streams.child import ChildStream
-from tap_lev.sync.parent_requester import ParentRequester
+from tap_lev.sync.child_requester import ChildRequester
 from tap_lev.sync.row_request import request_row
 
 if TYPE_CHECKING:
@@ -72,7 +72,7 @@ class ChildReader:
         self._has_full_embeds = False
         # The keys of the walk's rows, where many parents share a row.
         self._written: set[Any] = set()
-        self._requester = ParentRequester(run, stream, self._reads_for)
+        self._requester = ChildRequester(run, stream, self._reads_for)
 
     def begin(self) -> None:
         """Forget what belongs to another walk."""

@@ -43,7 +43,7 @@ NEAR: dict[str, tuple[str, ...]] = {
     "api.optional_params": ("test_optional_params.py",),
     "ratelimit.budget": ("test_budget.py", "test_scheduler.py"),
     "sync.active_streams": ("test_list_sync.py", "test_failing_rows.py"),
-    "sync.parent_requester": ("test_completeness.py", "test_list_end.py", "test_children.py"),
+    "sync.child_requester": ("test_completeness.py", "test_list_end.py", "test_children.py"),
     "sync.child_reader": ("test_completeness.py", "test_list_end.py", "test_children.py"),
     "sync.list_filter": ("test_filter.py", "test_completeness.py"),
     "sync.page_processor": (
@@ -77,7 +77,7 @@ WIDE: dict[str, tuple[str, ...]] = {
     "api.optional_params": ("test_completeness.py", "test_sync.py"),
     "ratelimit.budget": (),
     "sync.active_streams": ("test_completeness.py", "test_parallel_streams.py"),
-    "sync.parent_requester": ("test_streams.py", "test_parallel_streams.py"),
+    "sync.child_requester": ("test_streams.py", "test_parallel_streams.py"),
     "sync.child_reader": ("test_streams.py", "test_parallel_streams.py"),
     "sync.list_filter": LISTS,
     "sync.page_processor": ("test_resume.py", *LISTS, "test_parallel_streams.py"),

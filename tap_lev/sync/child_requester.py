@@ -1,4 +1,4 @@
-"""ParentRequester: the pages of the requests for one parent's rows."""
+"""Request the pages of the rows that belong to one parent."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from tap_lev.sync.run import Run
 
 
-class ParentRequester:
+class ChildRequester:
     """Sends the requests for the rows of one parent, page by page.
 
     Args:
