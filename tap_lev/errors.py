@@ -17,6 +17,7 @@ LevError                          exit code 1
 
 from __future__ import annotations
 
+import dataclasses
 from http import HTTPStatus
 
 from typing_extensions import override
@@ -111,11 +112,9 @@ class RowsFailedError(LevError):
         super().__init__(sentence)
 
 
-class LevAPIError(LevError):
-    """A response with an error (lev-api.md §1.9).
-
-    A firewall, a proxy or a gateway may respond in place of Lev. So a status says something about
-    the request only if the body has one of Lev's forms.
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class ErrorFacts:
+    """What a response with an error says (lev-api.md §1.9).
 
     Attributes:
         status: The HTTP status.
@@ -127,33 +126,43 @@ class LevAPIError(LevError):
         is_foreign: Whether the body has none of Lev's forms of an error.
     """
 
-    def __init__(  # noqa: PLR0913
-        self,
-        *,
-        status: int,
-        error_type: str,
-        message: str,
-        endpoint: str,
-        request_id: str | None = None,
-        retry_after: float | None = None,
-        limit_type: str | None = None,
-        is_foreign: bool = False,
-    ) -> None:
-        self.status = status
-        self.error_type = error_type
-        self.message = message
-        self.endpoint = endpoint
-        self.request_id = request_id
-        self.retry_after = retry_after
-        self.limit_type = limit_type
-        self.is_foreign = is_foreign
+    status: int
+    error_type: str
+    message: str
+    endpoint: str
+    request_id: str | None = None
+    retry_after: float | None = None
+    limit_type: str | None = None
+    is_foreign: bool = False
+
+
+class LevAPIError(LevError):
+    """A response with an error (lev-api.md §1.9).
+
+    A firewall, a proxy or a gateway may respond in place of Lev. So a status says something about
+    the request only if the body has one of Lev's forms.
+
+    Args:
+        facts: What the response says. Each is an attribute of the error, too.
+    """
+
+    def __init__(self, facts: ErrorFacts) -> None:
+        self.facts = facts
+        self.status = facts.status
+        self.error_type = facts.error_type
+        self.message = facts.message
+        self.endpoint = facts.endpoint
+        self.request_id = facts.request_id
+        self.retry_after = facts.retry_after
+        self.limit_type = facts.limit_type
+        self.is_foreign = facts.is_foreign
         # A 429 is a rate limit even if a gateway before Lev enforces it.
-        self.on_the_way = is_foreign and status != HTTPStatus.TOO_MANY_REQUESTS
+        self.on_the_way = self.is_foreign and self.status != HTTPStatus.TOO_MANY_REQUESTS
+        said = f"{facts.endpoint} with {facts.status} {facts.error_type}: {facts.message}"
         super().__init__(
-            f"{ELSEWHERE} {endpoint} with {status} {error_type}: {message}."
-            if is_foreign
-            else f"Lev answered {endpoint} with {status} {error_type}: {message} "
-            f"({name_request(request_id)})."
+            f"{ELSEWHERE} {said}."
+            if self.is_foreign
+            else f"Lev answered {said} ({name_request(facts.request_id)})."
         )
 
     @property
@@ -232,16 +241,7 @@ class TooLongWaitError(LevAPIError):
     """
 
     def __init__(self, error: LevAPIError, longest: float) -> None:
-        super().__init__(
-            status=error.status,
-            error_type=error.error_type,
-            message=error.message,
-            endpoint=error.endpoint,
-            request_id=error.request_id,
-            retry_after=error.retry_after,
-            limit_type=error.limit_type,
-            is_foreign=error.is_foreign,
-        )
+        super().__init__(error.facts)
         self._longest = longest
 
     @property

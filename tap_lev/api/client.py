@@ -293,13 +293,7 @@ class LevClient:
                 # it is shows /me, which is about the key itself.
                 if sending.endpoint == ME or not self._accepts_key(sending.stream):
                     raise
-                raise EndpointRefusedError(
-                    status=error.status,
-                    error_type=error.error_type,
-                    message=error.message,
-                    endpoint=error.endpoint,
-                    request_id=error.request_id,
-                ) from None
+                raise EndpointRefusedError(error.facts) from None
             except (LevAPIError, LevConnectionError, InvalidResponseError) as error:
                 if isinstance(error, LevConnectionError):
                     self._observer.on_response(sending.stream, sending.endpoint, None)

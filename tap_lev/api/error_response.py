@@ -11,7 +11,7 @@ import msgspec
 
 from tap_lev import timestamps
 from tap_lev.api import surrogates
-from tap_lev.errors import AuthenticationError, LevAPIError
+from tap_lev.errors import AuthenticationError, ErrorFacts, LevAPIError
 from tap_lev.text import quoted
 
 if TYPE_CHECKING:
@@ -80,7 +80,7 @@ def api_error(
         decoded = None
     if is_error(decoded):
         return error_in(status, decoded, headers, endpoint=endpoint)
-    return LevAPIError(
+    facts = ErrorFacts(
         status=status,
         error_type=_phrase(status),
         message=described(body, headers),
@@ -88,6 +88,7 @@ def api_error(
         retry_after=_retry_after(headers, {}),
         is_foreign=True,
     )
+    return LevAPIError(facts)
 
 
 def is_error(body: object) -> bool:
@@ -118,7 +119,7 @@ def error_in(
     message = fields.get("message") or envelope.get("message")
     if not message:
         message = "no reason is given" if status == HTTPStatus.OK else _phrase(status)
-    return (AuthenticationError if status == HTTPStatus.UNAUTHORIZED else LevAPIError)(
+    facts = ErrorFacts(
         status=status,
         error_type=quoted(error_type).lower(),
         message=quoted(message),
@@ -127,6 +128,7 @@ def error_in(
         retry_after=_retry_after(headers, fields),
         limit_type=quoted(fields["limit_type"]).lower() if fields.get("limit_type") else None,
     )
+    return (AuthenticationError if status == HTTPStatus.UNAUTHORIZED else LevAPIError)(facts)
 
 
 def described(body: bytes, headers: Mapping[str, str], *, begins: bool = True) -> str:

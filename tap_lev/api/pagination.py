@@ -166,6 +166,27 @@ class PageCap:
             self._ends[rows] += 1
 
 
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class ListRules:
+    """How the requests for one list are made.
+
+    Attributes:
+        endpoint: Method and route template, for messages.
+        cursor_only: Whether the list must be read by cursor. An offset skips rows when the data
+            changes between two pages. So a list with a bookmark is read by offset only if Lev
+            does not say what follows.
+        api_url: The base URL, to check where a link leads.
+        limit: The limit of the requests, or None if they name none.
+        has_pages: Whether the endpoint may have more than one page.
+    """
+
+    endpoint: str
+    cursor_only: bool
+    api_url: str = ""
+    limit: int | None = None
+    has_pages: bool = True
+
+
 class Paginator:
     """Follows one list from page to page, to an end that is proven.
 
@@ -173,38 +194,22 @@ class Paginator:
     position that it returns, ``ends_with`` decides whether the list ends there.
 
     Args:
-        endpoint: Method and route template, for messages.
+        rules: How the requests are made.
         counter: Counts the rows of the pages.
-        cursor_only: Whether the list must be read by cursor. An offset skips rows when the data
-            changes between two pages. So a list with a bookmark is read by offset only if Lev
-            does not say what follows.
-        api_url: The base URL, to check where a link leads.
-        limit: The limit of the requests, or None if they name none.
-        has_pages: Whether the endpoint may have more than one page.
         cap: The longest page of the endpoint, as far as it is known.
 
     Attributes:
         end_is_stated: Whether Lev itself said that the list ends where it did.
     """
 
-    def __init__(  # noqa: PLR0913
-        self,
-        endpoint: str,
-        counter: RowCounter,
-        *,
-        cursor_only: bool,
-        api_url: str = "",
-        limit: int | None = None,
-        has_pages: bool = True,
-        cap: PageCap | None = None,
-    ) -> None:
+    def __init__(self, rules: ListRules, counter: RowCounter, cap: PageCap | None = None) -> None:
         self.end_is_stated = False
-        self._endpoint = endpoint
         self._counter = counter
-        self._cursor_only = cursor_only
-        self._api_url = api_url.rstrip("/")
-        self._limit = limit
-        self._has_pages = has_pages
+        self._endpoint = rules.endpoint
+        self._cursor_only = rules.cursor_only
+        self._api_url = rules.api_url.rstrip("/")
+        self._limit = rules.limit
+        self._has_pages = rules.has_pages
         self._cap = cap or PageCap()
         self._requested: set[tuple[tuple[str, str | int], ...]] = set()
         self._empty_pages = 0

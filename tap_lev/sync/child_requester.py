@@ -6,7 +6,7 @@ import dataclasses
 from collections import defaultdict
 from typing import TYPE_CHECKING, Any
 
-from tap_lev.api.pagination import PageCap, Paginator
+from tap_lev.api.pagination import ListRules, PageCap, Paginator
 from tap_lev.api.response import extract_rows
 from tap_lev.api.row_counter import RowCounter, keys_of, total_of
 from tap_lev.errors import InvalidResponseError, LevAPIError
@@ -58,15 +58,14 @@ class ChildRequester:
         # A read by POST has pages only where they have numbers.
         has_pages = not stream.single_row and (request.json is None or stream.page_numbered)
         counter = RowCounter()
-        paginator = Paginator(
-            request.endpoint,
-            counter,
+        rules = ListRules(
+            endpoint=request.endpoint,
             cursor_only=False,
             api_url=self._api_url,
             limit=limit,
             has_pages=has_pages,
-            cap=self._page_caps[request.endpoint],
         )
+        paginator = Paginator(rules, counter, self._page_caps[request.endpoint])
         position: Position | None = {**first, "page": 1} if stream.page_numbered else {}
         while position is not None:
             try:

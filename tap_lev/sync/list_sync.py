@@ -13,7 +13,7 @@ from singer_sdk.metrics import Status, Tag
 
 from tap_lev import timestamps
 from tap_lev.api.client import ONCE
-from tap_lev.api.pagination import Paginator
+from tap_lev.api.pagination import ListRules, Paginator
 from tap_lev.api.row_counter import RowCounter, total_of
 from tap_lev.errors import (
     AuthenticationError,
@@ -278,14 +278,14 @@ class ListSync:
         self._run.state_writer.write()
 
     def _paginator(self) -> Paginator:
-        return Paginator(
-            f"GET {self._list_stream.path}",
-            self._counter,
+        rules = ListRules(
+            endpoint=f"GET {self._list_stream.path}",
             cursor_only=self._list_stream.paged,
             api_url=self._run.config["api_url"],
             limit=self._requester.page_limit,
             has_pages=not self._list_stream.single_row,
         )
+        return Paginator(rules, self._counter)
 
     # -- The first page
 

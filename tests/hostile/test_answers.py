@@ -14,7 +14,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from tap_lev.api.pagination import MAX_CURSOR, Paginator
+from tap_lev.api.pagination import MAX_CURSOR, ListRules, Paginator
 from tap_lev.api.response import LevResponse, extract_rows, parse_response
 from tap_lev.api.row_counter import RowCounter
 from tap_lev.errors import InvalidResponseError
@@ -364,7 +364,10 @@ def after(
     counter = RowCounter()
     counter.add(pagination, range(rows))
     answer = LevResponse(ENDPOINT, [], pagination, None, datetime.now(UTC))
-    pages = Paginator(ENDPOINT, counter, cursor_only=cursor_only, api_url="https://lev.example")
+    pages = Paginator(
+        ListRules(endpoint=ENDPOINT, cursor_only=cursor_only, api_url="https://lev.example"),
+        counter,
+    )
     return pages.next_position(answer, position)
 
 

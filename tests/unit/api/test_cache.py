@@ -15,7 +15,7 @@ from typing_extensions import override
 
 from tap_lev.api.cache import ResponseCache
 from tap_lev.api.request import LevRequest
-from tap_lev.errors import AuthenticationError, LevAPIError
+from tap_lev.errors import AuthenticationError, ErrorFacts, LevAPIError
 from tap_lev.progress.report import StreamReport
 from tap_lev.streams.child import ChildStream
 from tap_lev.sync.child_reader import ChildReader
@@ -38,7 +38,7 @@ SEARCH = LevRequest("POST /deals/{deal_id}/index/search", path_params=IDS, json=
 
 def api_error(status: int = 500) -> LevAPIError:
     kind = AuthenticationError if status == 401 else LevAPIError
-    return kind(status=status, error_type="", message="", endpoint="GET /deals/7/notes")
+    return kind(ErrorFacts(status=status, error_type="", message="", endpoint="GET /deals/7/notes"))
 
 
 class Lev:

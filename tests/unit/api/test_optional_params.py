@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tap_lev.api.optional_params import OptionalParam, OptionalParams
-from tap_lev.errors import LevAPIError
+from tap_lev.errors import ErrorFacts, LevAPIError
 
 FILTER = OptionalParam("filter[updated_at][gte]", "2026-11-01T00:00:00Z")
 FINANCIALS = OptionalParam("include", "financials")
@@ -25,13 +25,19 @@ def has(params: dict[str, str], option: OptionalParam) -> bool:
 
 def refusal(message: str = "Unknown parameter", status: int = 400) -> LevAPIError:
     return LevAPIError(
-        status=status, error_type="bad_request", message=message, endpoint="GET /deals"
+        ErrorFacts(status=status, error_type="bad_request", message=message, endpoint="GET /deals")
     )
 
 
 def foreign(status: int) -> LevAPIError:
     return LevAPIError(
-        status=status, error_type="Oh", message="9 bytes", endpoint="GET /deals", is_foreign=True
+        ErrorFacts(
+            status=status,
+            error_type="Oh",
+            message="9 bytes",
+            endpoint="GET /deals",
+            is_foreign=True,
+        )
     )
 
 

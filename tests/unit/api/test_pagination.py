@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tap_lev.api.pagination import MAX_EMPTY_PAGES, PageCap, Paginator, Position
+from tap_lev.api.pagination import MAX_EMPTY_PAGES, ListRules, PageCap, Paginator, Position
 from tap_lev.api.response import LevResponse
 from tap_lev.api.row_counter import RowCounter
-from tap_lev.errors import InvalidResponseError, LevAPIError
+from tap_lev.errors import ErrorFacts, InvalidResponseError, LevAPIError
 
 POSITIONS = st.none() | st.sampled_from(["", "a", "b", "c"]) | st.integers(-1, 2) | st.booleans()
 PAGINATION = st.none() | st.fixed_dictionaries(
@@ -37,9 +37,9 @@ class Listing:
 
     def __init__(self, *, cursor_only: bool = True, **given: Any) -> None:  # noqa: ANN401
         self.counter = RowCounter()
-        self.pages = Paginator(
-            "GET /contacts", self.counter, cursor_only=cursor_only, api_url=API, **given
-        )
+        cap = given.pop("cap", None)
+        rules = ListRules(endpoint="GET /contacts", cursor_only=cursor_only, api_url=API, **given)
+        self.pages = Paginator(rules, self.counter, cap)
 
     def after(
         self,
@@ -481,7 +481,13 @@ BARE = [None, {}, {"limit": 200}, {"has_more": None}, {"total": None, "next": 0}
 def refusal(status: int = 404, *, is_foreign: bool = False) -> LevAPIError:
     """Lev's refusal of a page."""
     return LevAPIError(
-        status=status, error_type="k", message="m", endpoint="GET /contacts", is_foreign=is_foreign
+        ErrorFacts(
+            status=status,
+            error_type="k",
+            message="m",
+            endpoint="GET /contacts",
+            is_foreign=is_foreign,
+        )
     )
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tap_lev.errors import LevAPIError
+from tap_lev.errors import ErrorFacts, LevAPIError
 from tap_lev.progress.report import RunReport
 from tests.support.inprocess import catalog_of, config_of
 from tests.support.process import run_tap, start_tap
@@ -32,7 +32,13 @@ root: {level: INFO, handlers: [stderr]}
 def refused(status: int, request_id: str | None = "6f0c") -> LevAPIError:
     """An error response."""
     return LevAPIError(
-        status=status, error_type="no", message="No.", endpoint="GET /deals", request_id=request_id
+        ErrorFacts(
+            status=status,
+            error_type="no",
+            message="No.",
+            endpoint="GET /deals",
+            request_id=request_id,
+        )
     )
 
 
