@@ -239,7 +239,7 @@ class ListSync:
         """Request a page once more where one response does not prove enough (W3)."""
         # 1. The list is empty: at its end the target would drop all rows.
         if is_first and not page.response.data and self._says_nothing(page.response):
-            page = self._fetch({})
+            page = self._fetch(page.position or {})
         # 2. A full page does not say what follows, and a fault may have cut that off.
         if paginator.is_unclear(page.response, page.position or {}):
             page = self._requester.fetch_page(page.position or {})

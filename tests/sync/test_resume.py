@@ -314,6 +314,28 @@ def test_in_a_page_without_an_order_no_place_is_noted(start_lev: StartLev) -> No
     assert cut.state["bookmarks"]["deal_notes"]["walk"] == NO_WALK
 
 
+@pytest.mark.parametrize("kill_after", [4, 8, 12])
+def test_an_empty_page_where_a_walk_resumes_is_no_empty_list(
+    start_lev: StartLev, kill_after: int
+) -> None:
+    lev = start_lev(contacts=12)
+    # Pages without rows lead on by cursor, and nothing counts the rows.
+    lev.sandbox.switch(pagination_total=False, empty_page_every=2)
+    config = config_of(lev, page_size=2)
+    first = sync(config, streams=("contacts",), kill_after=kill_after)
+    cursor = first.state and first.state["bookmarks"]["contacts"]["walk"]["cursor"]
+    assert cursor
+    lev.sandbox.clear_log()
+    second = sync(config, streams=("contacts",), state=first.state)
+    assert second.exit_code == 0
+    pages = asked(lev, "/contacts")
+    assert pages[0]["cursor"] == cursor
+    assert all("cursor" in query for query in pages), "the walk goes on from its place"
+    assert {row["id"] for row in (*first.records("contacts"), *second.records("contacts"))} == {
+        row["id"] for row in lev.sandbox.rows("contacts")
+    }
+
+
 def test_a_stream_that_leaves_does_not_change_what_the_cursor_is_of(start_lev: StartLev) -> None:
     """What a cursor means with another filter than it was made with, nobody knows."""
     lev = start_lev(deals=40)
