@@ -34,9 +34,9 @@ class StreamEstimate:
 
     Attributes:
         stream: The stream's name.
-        walk: The number of the walk that brings its rows.
+        walk: The number of the pass that brings its rows.
         rows: Rows to read, or None if only reading them tells.
-        endpoints: The requests that it needs, by endpoint. Streams of one walk share them.
+        endpoints: The requests that it needs, by endpoint. Streams of one pass share them.
         prerequisites: The endpoints that are read before the stream's own.
         estimated: Which of ``rows`` and ``requests`` come from a sample of the list's rows.
         notes: Remarks, a sentence each.
@@ -54,7 +54,7 @@ class StreamEstimate:
 
 
 class Estimator:
-    """Requests the first page of each walk of a sync, and writes nothing.
+    """Requests the first page of each pass of a sync, and writes nothing.
 
     Args:
         run: The run, with the account's limits known.
@@ -75,14 +75,14 @@ class Estimator:
         self._caches: defaultdict[Any, ResponseCache] = defaultdict(lambda: ResponseCache(run.lock))
         for stream in run.selected:
             stream.tracker.resume()
-        walks = [ListSync(run, streams, writes=False) for streams in group_streams(run.selected)]
+        syncs = [ListSync(run, streams, writes=False) for streams in group_streams(run.selected)]
         # One request for each stream at most: a child needs none of its own here, which leaves some
         # for a sample of its parents.
-        self._sample_size = max(1, len(run.selected) - len(walks) - 1)
+        self._sample_size = max(1, len(run.selected) - len(syncs) - 1)
         by_name = {
             estimate.stream: estimate
-            for number, walk in enumerate(walks)
-            for estimate in self._estimate_walk(number, walk)
+            for number, sync in enumerate(syncs)
+            for estimate in self._estimate_pass(number, sync)
         }
         self.estimates = [by_name[stream.name] for stream in STREAMS if stream.name in by_name]
 
@@ -104,12 +104,12 @@ class Estimator:
             self._latencies[endpoint].append(seconds / made)
         return result
 
-    def _estimate_walk(self, number: int, walk: ListSync) -> list[StreamEstimate]:
-        estimates = {active: StreamEstimate(active.name, number) for active in walk.active.streams}
-        list_stream = walk.active.list_stream
+    def _estimate_pass(self, number: int, sync: ListSync) -> list[StreamEstimate]:
+        estimates = {active: StreamEstimate(active.name, number) for active in sync.active.streams}
+        list_stream = sync.active.list_stream
         endpoint = f"GET {list_stream.path}"
         try:
-            first: FirstPage = self._timed(endpoint, walk.peek)
+            first: FirstPage = self._timed(endpoint, sync.peek)
         except LevError as error:
             for estimate in estimates.values():
                 self._record_failure(estimate, error)

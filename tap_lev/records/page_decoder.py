@@ -2,7 +2,8 @@
 
 Most pages hold just what the schemas say. msgspec decodes such a page into structs faster than into
 dicts, and one call writes all of its records. The decoder refuses any other page. The caller then
-reads that page row by row, where ``RecordMapper`` finds, reports and drops what is unknown.
+reads that page row by row, where ``RecordMapper`` finds, reports and drops fields of rows that are
+unknown. Unknown fields within an object leave with it: only the way of the page is slower.
 """
 
 from __future__ import annotations

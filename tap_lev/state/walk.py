@@ -1,4 +1,4 @@
-"""Hold one walk: a pass through a list from its first page to its last.
+"""Hold one walk: the way of a stream through its list, from the first page to the last.
 
 Pages come in id order (lev-api.md §1.5), and rows change while they are read. So only at its end
 a walk is complete: then the moment at which it began becomes the bookmark. The rules W1 to W12 are
@@ -35,8 +35,8 @@ class Place:
 
     Attributes:
         cursor: Lev's cursor of the page, or None for the first page.
-        parent_id: The id of the last row of that page whose children are written, or None if the
-            page begins with its first row.
+        parent_id: The id of the last row whose children are written, as long as the page or one
+            after it may hold that row; else None.
         rows_read: Different rows on the pages before the cursor, or None if unknown.
         filter_from: The lower bound that the request sends, or None for no filter.
     """
@@ -51,7 +51,7 @@ class Place:
 
 @dataclasses.dataclass(slots=True)
 class Walk:
-    """One pass through a list.
+    """The way of one stream through its list.
 
     Attributes:
         query_identity: Hash of what the request depends on. A walk resumes only with the same

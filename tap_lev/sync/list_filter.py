@@ -100,7 +100,7 @@ class ListFilter:
 
     @property
     def is_sent(self) -> bool:
-        """Whether Lev leaves rows out."""
+        """Whether requests send the filter: it has a bound, and Lev has not rejected it."""
         if self.filter_from is None or self._mode == "client":
             return False
         return not self._list_stream.optional.is_rejected(FILTER)

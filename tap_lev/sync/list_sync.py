@@ -269,7 +269,7 @@ class ListSync:
         self._completion.finish(end_is_stated=end_is_stated, lost=self._lost_rows)
 
     def _checkpoint(self, place: Place) -> None:
-        """Record a place in the state. Nothing else moves it (W8)."""
+        """Record a place in the state. Nothing else moves it forward (W8)."""
         for active in self.active.streams:
             # Rows came without an embed, and it is not known yet whether Lev omits empty ones or
             # embeds nothing. If it is the latter, these rows have to come again.

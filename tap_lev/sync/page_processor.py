@@ -67,7 +67,8 @@ class PageProcessor:
         """Write a page.
 
         Yields:
-            The place within the page, after each row whose children cost a request.
+            The place within a page of dicts, after each row whose children cost a request, if
+                the ids ascend and the page has a cursor.
         """
         self._count(page)
         if page.position is not None:
