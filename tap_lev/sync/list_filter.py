@@ -182,8 +182,10 @@ class ListFilter:
 
     def works_without(self, position: Position) -> bool:
         """Return whether Lev responds without the filter where it fails with it."""
+        # A link to the next page repeats the parameters of the request, the filter among them.
+        params = {"limit": 1, **{n: v for n, v in position.items() if n != FILTER}}
         try:
-            self._request({"limit": 1, **position}, ONCE)
+            self._request(params, ONCE)
         except AuthenticationError:
             raise
         except LevError:

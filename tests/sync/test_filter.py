@@ -197,11 +197,13 @@ def test_what_is_read_instead_is_told_once(
     assert reason.get(filtering, "does not honour") in sentence
 
 
+@pytest.mark.parametrize("dialect", [None, "next_url"])
 def test_a_filter_that_is_refused_together_with_a_cursor_is_left_out(
-    lev: SandboxServer, caplog: pytest.LogCaptureFixture
+    lev: SandboxServer, caplog: pytest.LogCaptureFixture, dialect: str | None
 ) -> None:
     target, config = Target(), config_of(lev, page_size=10)
     answers(lev, "refused_with_cursor")
+    lev.sandbox.switch(pagination_dialect={"contacts": dialect} if dialect else {})
     target.load(sync(config, catalog=CATALOG).messages)
     lev.sandbox.clock.advance(3600)
     changed = [row["id"] for row in lev.sandbox.touch("contacts", 25)]
