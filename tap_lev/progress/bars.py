@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import sys
+import threading
 from typing import TYPE_CHECKING, Any, Protocol, Self
 
 from rich.console import Console, Group
@@ -64,6 +65,9 @@ class ProgressBars:
             redirect_stderr=False,
             vertical_overflow="crop",
         )
+        # rich computes where a log line goes before it writes it. A refresh in between, with
+        # another number of bars, would leave lines of the old ones behind.
+        self._drawing = threading.RLock()
         self._handlers: list[logging.StreamHandler[Any]] = []
         self._width = 0
         self._lengths: list[int] = []
@@ -76,22 +80,25 @@ class ProgressBars:
                 if isinstance(handler, logging.StreamHandler) and handler.stream is self._stderr:
                     self._handlers.append(handler)
         for handler in self._handlers:
-            handler.setStream(_AboveBars(self._console))
-        self._live.start()
+            handler.setStream(_AboveBars(self._console, self._drawing))
+        with self._drawing:
+            self._live.start()
         return self
 
     def __exit__(self, *_: object) -> None:
         """Remove the bars."""
         try:
-            self._live.stop()
+            with self._drawing:
+                self._live.stop()
         finally:
             for handler in self._handlers:
                 handler.setStream(self._stderr)
 
     def show(self) -> None:
         """Draw how far the run is now."""
-        self._clear_what_wrapped()
-        self._live.refresh()
+        with self._drawing:
+            self._clear_what_wrapped()
+            self._live.refresh()
 
     def _clear_what_wrapped(self) -> None:
         """Clear the lines that wrapped because the terminal became narrower."""
@@ -179,11 +186,13 @@ class _Console(Console):
 class _AboveBars:
     """The stream that log records go to while there are bars."""
 
-    def __init__(self, console: Console) -> None:
+    def __init__(self, console: Console, drawing: threading.RLock) -> None:
         self._console = console
+        self._drawing = drawing
 
     def write(self, text: str) -> None:
-        self._console.print(Text(text), end="")
+        with self._drawing:
+            self._console.print(Text(text), end="")
 
     def flush(self) -> None:
         """Do nothing: each text is written at once."""

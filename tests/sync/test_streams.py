@@ -304,7 +304,7 @@ SAFE = {
 def built() -> set[str]:
     """Every request that a stream can build, by method and route template."""
     endpoints = set()
-    for stream in TapLev(config=config_of_nobody()).lev_streams:
+    for stream in TapLev(config=config_of_nobody()).streams.values():
         if isinstance(stream, ListStream):
             endpoints.add(f"GET {stream.path}")
             if stream.detail_path:
