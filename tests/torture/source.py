@@ -139,7 +139,7 @@ class Source:
             first = min((changed.get(("deals", deal), -1) for deal in shown), default=-1)
             return max(changed.get((stream, 0), -1), first)
         if kind.root is None:
-            return max((when for (name, _), when in changed.items()
+            return max((when for (name, _), when in tuple(changed.items())
                         if name == kind.resource or not kind.resource), default=-1)  # fmt: skip
         own = changed.get((kind.root, root), -1)
         return own if kind.is_list else max(own, changed.get((f"below {kind.root}", root), -1))
