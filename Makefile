@@ -5,7 +5,8 @@
 # They are made again when the lists in requirements/, or the Python, change.
 
 PYTHON ?= python3
-PYTEST_ARGS ?= -n auto
+# One more than there are cores, since many tests wait for processes that they have started.
+PYTEST_ARGS ?= -n $(shell expr $$(getconf _NPROCESSORS_ONLN) + 1)
 
 UV := $(shell command -v uv 2>/dev/null)
 PYTHON_VERSION := $(shell $(PYTHON) -c 'import platform; print(platform.python_version())' 2>/dev/null)
