@@ -86,7 +86,7 @@ def test_a_leak_shows(command: Command, place: Workplace, kind: str) -> None:
 
 
 def test_restarts_lose_nothing(monkeypatch: pytest.MonkeyPatch, place: Workplace) -> None:
-    sizes = {"deals": 10, "placements": 20, "contacts": 40, "companies": 8, "lenders": 6}
+    sizes = {"deals": 14, "placements": 30, "contacts": 40, "companies": 8, "lenders": 6}
     small = {
         "SIZES": sizes, "WINDOW": 0.2, "RESTARTS": 3, "AGAIN": 2, "LOOK": 0,
     }  # fmt: skip
