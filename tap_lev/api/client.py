@@ -181,7 +181,7 @@ class LevClient:
         self.has_responded = False
         """Whether any response in Lev's form has come, an envelope or an error."""
         self._statuses: set[int | None] = set()
-        """The statuses of all responses; None stands for a request without one."""
+        """The statuses of all responses, with None for a request that got no response."""
         self._longest_wait = max(MAX_RETRY_AFTER, scheduler.budget.window)
         self._closed: dict[str | None, tuple[float, LevAPIError]] = {}
         """Until when requests to an endpoint (None: to any) are held back, and the error why."""

@@ -147,7 +147,7 @@ class Estimator:
         stream = reader.stream
         rows = first.rows[first.rows_done :]
         included = [row for row in rows if active.includes(row)]
-        # Where Lev does not filter, the page's share of included rows stands for the other pages.
+        # Where Lev does not filter, the other pages count with this page's share of rows.
         share = len(included) / len(rows) if rows else 1
         parents = (first.rows_left - first.rows_done) * share
         estimate.prerequisites += estimate.endpoints

@@ -121,7 +121,7 @@ class ProgressBars:
         self._lengths = [width] * len(shown) + [len(run)]
         if not shown:
             return run
-        # Not rich.progress.Progress: it keeps tasks with speeds of their own, which StreamStatus
+        # Not rich.progress.Progress: it keeps tasks and computes their speeds, which StreamStatus
         # has already, and one set of columns for terminals of all widths.
         table = Table.grid(padding=(0, 1), pad_edge=False)
         table.width = width

@@ -1,4 +1,4 @@
-"""Write messages to the target: one by one as the SDK does, or a page at once."""
+"""Write messages to the target, singly as the SDK does, or those of a page at once."""
 
 from __future__ import annotations
 

@@ -382,11 +382,6 @@ class WalkTracker:
         # such as all rows for another user, has not come yet.
         return None if since is None else min([since, *filter(None, self._replaced)])
 
-    @property
-    def includes_all(self) -> bool:
-        """Whether the walk has no lower bound, so that every row belongs to it."""
-        return self.walk is None or self.walk.since is None
-
     def includes(self, updated_at: object) -> bool:
         """Return whether a row with this ``updated_at`` belongs to the walk."""
         if self.walk is None or self.walk.since is None:

@@ -45,7 +45,7 @@ class Host(Protocol):
 
 
 class SDKStream(Stream):
-    """A stream whose rows are written one by one, or a page at a time."""
+    """A stream that writes its rows singly, or a page at a time."""
 
     # Rows come out of JSON and go into JSON, so there is nothing to convert. The check of each
     # value would cost more than any other step of a row.

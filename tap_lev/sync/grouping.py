@@ -19,7 +19,7 @@ def group_streams(streams: Iterable[LevStream]) -> list[list[LevStream]]:
     """Group the streams of one list whose walks are at the same place.
 
     As a rule that is the list's first page. A stream that failed in an earlier run continues where
-    it failed, in a pass of its own.
+    it failed, in a separate pass.
 
     Args:
         streams: The streams, with their walks resumed.

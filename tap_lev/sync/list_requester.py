@@ -168,15 +168,15 @@ class ListRequester:
 
     @property
     def _decoder(self) -> PageDecoder | None:
-        """Decodes pages into structs, or None where a stream needs its rows one by one."""
+        """Decodes pages into structs, or None where a stream needs each row as a dict."""
         # 1. A stream changes its rows, or sends requests for each.
         readers = [child.reader for child in self._active.children if child.reader is not None]
         if not self._list_stream.is_plain or not all(reader.is_plain_embed for reader in readers):
             return None
-        # 2. The walk resumes within a page: only rows one by one show where (W9).
+        # 2. The walk resumes within a page: only single rows show where (W9).
         walks = [active.tracker.walk for active in self._active.streams]
         is_within_page = any(walk is not None and walk.place.parent_id for walk in walks)
-        # 3. Rows are looked at one by one: in a dry run, or where nothing is written.
+        # 3. The run looks at single rows: in a dry run, or where nothing is written.
         if is_within_page or self._by_row or self.row_limit:
             return None
         children = tuple(reader.stream for reader in readers)

@@ -5,7 +5,7 @@ A page that fails at each try may do so because of one of its rows (W2 in docs/d
 1. Shorter pages, each half as long, find the place before that row.
 2. Behind it leads the cursor that comes with ``fields=id``, or one that is built in the form that
    Lev uses. A built one is trusted only if the rows that come have higher ids.
-3. The ids in between are requested one by one, and so the row fails by its name.
+3. The tap requests each id in between, so that the error names the row that fails.
 """
 
 from __future__ import annotations
